@@ -1,0 +1,3 @@
+//! Lockkeeper: the server and its command line.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The MCP server inside a sandbox: files and commands of one workspace.
+
+fn main() {}

@@ -1,0 +1,297 @@
+use crate::{
+    Annotations, AssistantMessage, CallId, Code, EventId, PrincipalId, Timestamp, ToolResult, TurnId, UserMessage,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A numbered entry of a session's log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Its place in the log, and who wrote it.
+    pub id: EventId,
+    /// The turn that it belongs to, if any.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub turn: Option<TurnId>,
+    /// When it was written.
+    pub at: Timestamp,
+    /// What happened.
+    pub body: EventBody,
+}
+
+/// What happened in a session. Each kind is one event of the Socket.IO contract.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum EventBody {
+    /// `system:message`: Lockkeeper has something to say.
+    Notice {
+        /// What it is about.
+        kind: NoticeKind,
+        /// The words.
+        text: String,
+    },
+    /// `user:message`: a user's message was accepted.
+    UserMessage {
+        /// The message.
+        message: UserMessage,
+    },
+    /// `agent:delta`: a piece of the answer's text.
+    Delta {
+        /// The step of the turn, from 0.
+        step: u32,
+        /// Which attempt at the step: a higher one replaces the text of a lower one.
+        attempt: u32,
+        /// The piece.
+        text: String,
+    },
+    /// `agent:reasoning`: a piece of the reasoning's summary.
+    Reasoning {
+        /// The step of the turn, from 0.
+        step: u32,
+        /// Which attempt at the step.
+        attempt: u32,
+        /// The piece.
+        text: String,
+    },
+    /// `tool:calls`: a step ended with calls.
+    ToolCalls(ToolCalls),
+    /// `tool:approval_required`: a call waits for a human.
+    ApprovalRequired(ApprovalRequired),
+    /// `tool:approval_resolved`: it waits no longer.
+    ApprovalResolved(ApprovalResolved),
+    /// `tool:started`: a call is about to run. Written before the first byte reaches the tool, so that a call that
+    /// was cut off is known to have an unknown outcome.
+    ToolStarted {
+        /// Which call.
+        call: CallId,
+    },
+    /// `tool:output` or `tool:error`: a call's one result.
+    ToolSettled(ToolSettled),
+    /// `agent:response`: the whole answer.
+    Response {
+        /// What the model said.
+        message: AssistantMessage,
+        /// What its last step cost.
+        usage: Usage,
+    },
+    /// `agent:error`: the turn, or something outside of one, failed.
+    Failure(Failure),
+    /// `turn:completed`: the turn's one end.
+    TurnCompleted(TurnCompleted),
+    /// `session:expired`: the sandbox was removed; the history stays.
+    SessionExpired {
+        /// Why, for people.
+        reason: String,
+    },
+}
+
+/// What a notice is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoticeKind {
+    /// The history was emptied at a client's wish.
+    HistoryReset,
+    /// The session was ended at a client's wish.
+    SessionEnded,
+    /// A fresh sandbox stands in for one that is gone.
+    SandboxReplaced,
+    /// Some of the session's tools are not there.
+    ToolsUnavailable,
+    /// The server continues a turn that another process left.
+    TurnResumed,
+}
+
+/// What a model's step came to: calls.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ToolCalls {
+    /// The step of the turn, from 0.
+    pub step: u32,
+    /// What the model said, calls included.
+    pub message: AssistantMessage,
+    /// What the gate says of each call, in their order.
+    pub gates: Vec<CallGate>,
+    /// What the step cost.
+    pub usage: Usage,
+}
+
+/// What the gate says of a call before anyone was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallGate {
+    /// Where the call stands.
+    pub status: CallStatus,
+    /// Which rule decided so, and why, for people.
+    pub why: String,
+    /// The tool's hints about its effects.
+    #[serde(default)]
+    pub annotations: Annotations,
+    /// The hash of the tool's definition that was judged; empty when there is no such tool.
+    #[serde(default)]
+    pub fingerprint: String,
+}
+
+/// Where a call stands when it is first shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallStatus {
+    /// It waits for a human.
+    Waiting,
+    /// A rule lets it run.
+    Allowed,
+    /// It will not run; its result says why.
+    Refused,
+}
+
+/// A call waits for a human, and this is what the human is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApprovalRequired {
+    /// Which call; its arguments are in the step's [`ToolCalls`].
+    pub call: CallId,
+    /// Its place among the step's calls that wait, from 1.
+    pub position: usize,
+    /// How many calls of the step wait for a human in all.
+    pub total: usize,
+    /// When the call is refused by itself.
+    pub expires_at: Timestamp,
+}
+
+/// What became of an approval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// The call runs.
+    Approved,
+    /// A human said no.
+    Denied,
+    /// Nobody answered in time.
+    Expired,
+    /// The turn was cancelled first.
+    Cancelled,
+}
+
+/// How far an approval reaches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// This call.
+    #[default]
+    Once,
+    /// Every call of the same tool, unchanged, in this session.
+    Session,
+    /// Every call that a stored rule covers.
+    Always,
+}
+
+/// A call waits no longer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ApprovalResolved {
+    /// Which call.
+    pub call: CallId,
+    /// What became of it.
+    pub decision: Decision,
+    /// Who decided; none when time or a cancellation did.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub by: Option<PrincipalId>,
+    /// How far the approval reaches.
+    pub scope: Scope,
+    /// Why it was denied, in the human's words. It reaches the model.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+    /// The arguments that run instead of the model's, where the human edited them.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub edited_args: Option<Value>,
+}
+
+/// A call's one result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ToolSettled {
+    /// Which call.
+    pub call: CallId,
+    /// What its server calls the tool.
+    pub tool: String,
+    /// What it came to.
+    pub result: ToolResult,
+}
+
+/// Something failed, and people should know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What, for programs.
+    pub code: Code,
+    /// What, for people.
+    pub message: String,
+    /// What to do about it, for people.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure without a hint.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), hint: None }
+    }
+
+    /// The same failure, with what to do about it.
+    #[must_use]
+    pub fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+}
+
+/// Why a turn ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    /// The model had said all.
+    EndTurn,
+    /// The answer reached the limit of its length.
+    MaxTokens,
+    /// The model came to a stop sequence.
+    StopSequence,
+    /// The model refused.
+    Refusal,
+    /// The provider's safety filter stopped the answer.
+    Safety,
+    /// The turn took as many steps as are allowed.
+    StepLimit,
+    /// A user cancelled it.
+    Cancelled,
+    /// Something failed; an `agent:error` before it says what.
+    Error,
+    /// Its server was lost and the turn could not be continued.
+    Interrupted,
+}
+
+/// What a model's work cost, in tokens, as its provider counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Usage {
+    /// Tokens read, cached ones included.
+    pub input_tokens: u64,
+    /// Tokens written, reasoning included.
+    pub output_tokens: u64,
+    /// Of the tokens read, those that came from the provider's cache.
+    pub cached_input_tokens: u64,
+    /// Of the tokens written, those that were reasoning.
+    pub reasoning_tokens: u64,
+}
+
+impl std::ops::AddAssign for Usage {
+    fn add_assign(&mut self, other: Self) {
+        self.input_tokens += other.input_tokens;
+        self.output_tokens += other.output_tokens;
+        self.cached_input_tokens += other.cached_input_tokens;
+        self.reasoning_tokens += other.reasoning_tokens;
+    }
+}
+
+/// A turn's one end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TurnCompleted {
+    /// Why it ended.
+    pub stop_reason: StopReason,
+    /// What all its steps cost.
+    pub usage: Usage,
+    /// How many calls the model asked for.
+    pub tool_calls: u32,
+    /// From the turn's opening to its end, in milliseconds.
+    pub duration_ms: u64,
+}

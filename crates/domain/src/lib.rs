@@ -1,0 +1,35 @@
+//! Lockkeeper's values and rules.
+//!
+//! Nothing in this crate does I/O, reads a clock or awaits: every function is decided by its
+//! arguments alone, so that the rules of a session can be tested without a server around them.
+//!
+//! - [`Session`] is the aggregate. It takes [`Command`]s, and answers with [`Event`]s for the log, messages for
+//!   the history, and [`Effect`]s for the outside world. Folding its events gives the same session again.
+//! - [`Turn`] is the state machine of one question and its answer, with all tool calls in between.
+//! - [`Window`] says which part of a history a model may see.
+//! - [`Policy`] says which tool calls run, which ask a human and which are refused.
+
+mod code;
+mod event;
+mod id;
+mod message;
+mod policy;
+mod record;
+mod session;
+mod time;
+mod tool;
+mod window;
+
+pub use code::Code;
+pub use event::{
+    ApprovalRequired, ApprovalResolved, CallGate, CallStatus, Decision, Event, EventBody, Failure,
+    NoticeKind, Scope, StopReason, ToolCalls, ToolSettled, TurnCompleted, Usage,
+};
+pub use id::{CallId, ClientMessageId, Epoch, EventId, InvalidId, PrincipalId, Seq, SessionId, TurnId};
+pub use message::{AssistantMessage, Attachment, CallResult, Message, Replay, ToolCall, UserMessage};
+pub use policy::{DecisionRule, Policy, Rule, Verdict};
+pub use record::{Lease, SandboxRef, SessionRecord};
+pub use session::{Grant, SessionState};
+pub use time::Timestamp;
+pub use tool::{Annotations, Content, KnownContent, Outcome, ServerName, ToolDefinition, ToolName, ToolResult};
+pub use window::{HistoryLimits, Window};

@@ -1,0 +1,1 @@
+//! All of Lockkeeper's store ports in one local file, or in memory.

@@ -1,0 +1,1 @@
+//! Lockkeeper's HTTP interface: health, readiness, the console's files.

@@ -1,0 +1,1 @@
+//! Sandboxes as isolated local processes, for machines without Docker.

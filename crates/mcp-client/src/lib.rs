@@ -1,0 +1,1 @@
+//! MCP servers in a sandbox, as one merged list of tools.

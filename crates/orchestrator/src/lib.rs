@@ -1,0 +1,1 @@
+//! Lockkeeper's use cases: sessions, the agent loop, approvals, the janitor.

@@ -1,0 +1,41 @@
+use async_trait::async_trait;
+use lockkeeper_domain::PrincipalId;
+use secrecy::SecretString;
+use std::net::IpAddr;
+
+/// What a connecting client says of itself.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// The token of its handshake, if it sent one. Never logged.
+    pub token: Option<SecretString>,
+    /// Where it connects from.
+    pub address: IpAddr,
+}
+
+/// Who a client is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Principal {
+    /// Its id: sessions belong to it.
+    pub id: PrincipalId,
+}
+
+/// Why a client is not let in.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthError {
+    /// The token is missing, unknown, or no longer valid. The text may be shown to the client; it holds no secret.
+    #[error("{0}")]
+    Refused(String),
+    /// Nobody can tell at the moment: the client may come again.
+    #[error("the authenticator is unavailable")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Tells who a client is.
+///
+/// Runs before anything is created for the client. Comparisons with secrets take constant time.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait Authenticator: Send + Sync {
+    /// The principal behind `credentials`.
+    async fn authenticate(&self, credentials: &Credentials) -> Result<Principal, AuthError>;
+}

@@ -1,0 +1,40 @@
+//! The driven side of Lockkeeper: what it needs from the outside world, as traits that adapters implement.
+//!
+//! All ports are object-safe and held as `Arc<dyn Port>`. The doc comment of a port is its contract: what is
+//! atomic, what is idempotent, what `None` means, and what each error lets the caller do. The contract suites in
+//! `lockkeeper-testkit` check it for every adapter. With the feature `mocks`, mockall stands in for each port.
+
+mod auth;
+mod clock;
+mod llm;
+mod sandbox;
+mod store;
+mod tools;
+
+pub use auth::{AuthError, Authenticator, Credentials, Principal};
+pub use clock::Clock;
+pub use llm::{
+    Completion, GenerateRequest, LlmError, LlmProvider, ModelEvent, ModelInfo, ModelStream, ProposedCall,
+};
+pub use sandbox::{
+    Exec, ExecSpec, ExecStatus, Isolation, ProgressSink, SandboxError, SandboxId, SandboxRuntime, SandboxSpec,
+    SandboxSummary, StartProgress,
+};
+pub use store::{
+    Claim, Commit, Committed, ConversationRepository, EventLog, EventStream, HistoryChange, RecordChange,
+    SessionRepository, SessionStore, StoreError,
+};
+pub use tools::{
+    CallContext, CallProgress, McpServer, ToolHost, ToolHostError, ToolSession, ToolSessionStatus,
+};
+
+#[cfg(feature = "mocks")]
+pub mod mocks {
+    //! mockall mocks of the ports.
+    pub use crate::auth::MockAuthenticator;
+    pub use crate::clock::MockClock;
+    pub use crate::llm::MockLlmProvider;
+    pub use crate::sandbox::MockSandboxRuntime;
+    pub use crate::store::MockSessionStore;
+    pub use crate::tools::{MockToolHost, MockToolSession};
+}

@@ -1,0 +1,1 @@
+//! Lockkeeper's Socket.IO interface.

@@ -1,0 +1,7 @@
+//! One contract suite per port, run by every adapter, and working fakes for the use cases' own tests.
+
+pub mod clock;
+pub mod llm;
+pub mod sandbox;
+pub mod store;
+pub mod tools;

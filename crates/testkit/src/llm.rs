@@ -1,0 +1,1 @@
+//! The contract of `LlmProvider`, and a scripted one.

@@ -1,0 +1,1 @@
+//! The contract of `SandboxRuntime`, and a fake one.

@@ -1,0 +1,1 @@
+//! The contract of `ToolHost`, and a fake one.
