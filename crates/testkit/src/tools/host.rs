@@ -1,0 +1,249 @@
+use super::FakeTool;
+use async_trait::async_trait;
+use lockkeeper_domain::{CallId, Code, ServerName, ToolDefinition, ToolName, ToolResult};
+use lockkeeper_ports::{
+    CallContext, McpServer, ProgressSink, SandboxId, StartProgress, ToolHost, ToolHostError, ToolSession,
+    ToolSessionStatus,
+};
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// A call that reached a fake tool.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecordedCall {
+    /// In which sandbox.
+    pub sandbox: SandboxId,
+    /// Which call.
+    pub call: CallId,
+    /// Which tool.
+    pub tool: ToolName,
+    /// With which arguments.
+    pub args: Value,
+}
+
+/// A `ToolHost` whose tools are closures. Clones share all state, so that a test keeps one and hands out the other.
+///
+/// As with a real host, a session has the tools of those servers alone that `connect` is given; a server without
+/// any scripted tool is up and offers none.
+#[derive(Clone, Debug, Default)]
+pub struct FakeToolHost {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    script: Mutex<Script>,
+    calls: watch::Sender<Vec<RecordedCall>>,
+    sessions: watch::Sender<Vec<FakeToolSession>>,
+}
+
+#[derive(Debug, Default)]
+struct Script {
+    tools: Vec<FakeTool>,
+    down: BTreeMap<ServerName, (Code, String)>,
+    mute: HashSet<ServerName>,
+    gone: HashSet<SandboxId>,
+    gone_connects: usize,
+}
+
+impl FakeToolHost {
+    /// A host with these tools.
+    pub fn new(tools: impl IntoIterator<Item = FakeTool>) -> Self {
+        let host = Self::default();
+        host.set_tools(tools);
+        host
+    }
+
+    /// From the next `connect` on, these are the tools. Sessions that exist keep theirs.
+    pub fn set_tools(&self, tools: impl IntoIterator<Item = FakeTool>) {
+        self.script().tools = tools.into_iter().collect();
+    }
+
+    /// From the next `connect` on, `server` fails with this code and problem.
+    pub fn take_down(&self, server: &str, code: Code, problem: &str) {
+        self.script().down.insert(ServerName::new(server), (code, problem.to_owned()));
+    }
+
+    /// From the next `connect` on, a `connect` that names `server` never returns.
+    pub fn hang_connect(&self, server: &str) {
+        self.script().mute.insert(ServerName::new(server));
+    }
+
+    /// This sandbox is gone, for `connect` and for all calls of its sessions.
+    pub fn lose_sandbox(&self, sandbox: &SandboxId) {
+        self.script().gone.insert(sandbox.clone());
+    }
+
+    /// The next `times` connects find their sandbox gone.
+    pub fn lose_next_sandboxes(&self, times: usize) {
+        self.script().gone_connects = times;
+    }
+
+    /// All calls that reached a tool, in their order.
+    pub fn calls(&self) -> Vec<RecordedCall> {
+        self.shared.calls.borrow().clone()
+    }
+
+    /// Waits until at least `count` calls reached a tool, and gives all of them.
+    pub async fn wait_for_calls(&self, count: usize) -> Vec<RecordedCall> {
+        let mut calls = self.shared.calls.subscribe();
+        calls.wait_for(|calls| calls.len() >= count).await.expect("the host outlives its subscribers").clone()
+    }
+
+    /// All sessions that were connected, in their order.
+    pub fn sessions(&self) -> Vec<FakeToolSession> {
+        self.shared.sessions.borrow().clone()
+    }
+
+    /// Waits until at least `count` sessions were connected, and gives all of them.
+    pub async fn wait_for_sessions(&self, count: usize) -> Vec<FakeToolSession> {
+        let mut sessions = self.shared.sessions.subscribe();
+        sessions.wait_for(|all| all.len() >= count).await.expect("the host outlives its subscribers").clone()
+    }
+
+    fn script(&self) -> MutexGuard<'_, Script> {
+        self.shared.script.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl ToolHost for FakeToolHost {
+    async fn connect(
+        &self,
+        sandbox: &SandboxId,
+        servers: &[McpServer],
+        progress: ProgressSink,
+    ) -> Result<Arc<dyn ToolSession>, ToolHostError> {
+        if servers.iter().any(|server| self.script().mute.contains(&server.name)) {
+            std::future::pending::<()>().await;
+        }
+        let session = {
+            let mut script = self.script();
+            if script.gone_connects > 0 {
+                script.gone_connects -= 1;
+                return Err(ToolHostError::SandboxGone);
+            }
+            if script.gone.contains(sandbox) {
+                return Err(ToolHostError::SandboxGone);
+            }
+            FakeToolSession::of(self.shared.clone(), &script, sandbox, servers)
+        };
+        for server in servers {
+            progress(StartProgress {
+                stage: "connecting".to_owned(),
+                status: "done".to_owned(),
+                message: format!("MCP server {}", server.name),
+                current: None,
+                total: None,
+                unit: None,
+                elapsed_ms: 0,
+            });
+        }
+        self.shared.sessions.send_modify(|all| all.push(session.clone()));
+        Ok(Arc::new(session))
+    }
+}
+
+/// A session of a [`FakeToolHost`].
+#[derive(Clone, Debug)]
+pub struct FakeToolSession {
+    shared: Arc<Shared>,
+    sandbox: SandboxId,
+    tools: Arc<BTreeMap<ToolName, FakeTool>>,
+    offered: Arc<[ToolDefinition]>,
+    status: Arc<[ToolSessionStatus]>,
+    closed: CancellationToken,
+}
+
+impl FakeToolSession {
+    /// The sandbox that it was connected in.
+    pub fn sandbox(&self) -> &SandboxId {
+        &self.sandbox
+    }
+
+    /// Whether it was closed.
+    pub fn is_closed(&self) -> bool {
+        self.closed.is_cancelled()
+    }
+
+    /// Waits until it is closed.
+    pub async fn closed(&self) {
+        self.closed.cancelled().await;
+    }
+
+    fn of(shared: Arc<Shared>, script: &Script, sandbox: &SandboxId, servers: &[McpServer]) -> Self {
+        let up =
+            |name: &ServerName| servers.iter().any(|server| server.name == *name) && !script.down.contains_key(name);
+        let tools: BTreeMap<_, _> = script
+            .tools
+            .iter()
+            .filter(|tool| up(&tool.definition.server))
+            .map(|tool| (tool.definition.name.clone(), tool.clone()))
+            .collect();
+        let status = servers.iter().map(|server| {
+            let down = script.down.get(&server.name);
+            let offered = tools.values().filter(|tool| tool.definition.server == server.name).count();
+            ToolSessionStatus {
+                server: server.name.clone(),
+                tools: down.is_none().then_some(offered),
+                problem: down.map(|(_, problem)| problem.clone()),
+                code: down.map(|(code, _)| *code),
+            }
+        });
+        Self {
+            shared,
+            sandbox: sandbox.clone(),
+            status: status.collect(),
+            offered: tools.values().map(|tool| tool.definition.clone()).collect(),
+            tools: Arc::new(tools),
+            closed: CancellationToken::new(),
+        }
+    }
+}
+
+#[async_trait]
+impl ToolSession for FakeToolSession {
+    fn tools(&self) -> Arc<[ToolDefinition]> {
+        self.offered.clone()
+    }
+
+    fn status(&self) -> Vec<ToolSessionStatus> {
+        self.status.to_vec()
+    }
+
+    async fn call(&self, tool: &ToolName, args: Value, context: CallContext) -> Result<ToolResult, ToolHostError> {
+        let found = self.tools.get(tool).ok_or_else(|| ToolHostError::UnknownTool(tool.clone()))?;
+        let gone = self.shared.script.lock().unwrap_or_else(PoisonError::into_inner).gone.contains(&self.sandbox);
+        if gone || self.is_closed() {
+            return Err(ToolHostError::SandboxGone);
+        }
+        if context.cancel.is_cancelled() {
+            return Ok(ToolResult::failed(Code::Cancelled, "the call was cancelled"));
+        }
+        let call = RecordedCall {
+            sandbox: self.sandbox.clone(),
+            call: context.call.clone(),
+            tool: tool.clone(),
+            args: args.clone(),
+        };
+        self.shared.calls.send_modify(|all| all.push(call));
+        let cancel = context.cancel.clone();
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => Ok(ToolResult::failed(Code::Cancelled, "the call was cancelled")),
+            () = self.closed.cancelled() => {
+                Ok(ToolResult::failed(Code::OutcomeUnknown, "the session was closed during the call"))
+            }
+            result = (found.behaviour)(args, context) => Ok(result),
+        }
+    }
+
+    async fn close(&self) {
+        self.closed.cancel();
+    }
+}
