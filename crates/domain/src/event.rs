@@ -1,5 +1,6 @@
 use crate::{
-    Annotations, AssistantMessage, CallId, Code, EventId, PrincipalId, Timestamp, ToolResult, TurnId, UserMessage,
+    Annotations, AssistantMessage, CallId, Code, EventId, PrincipalId, ServerName, Timestamp, ToolResult, TurnId,
+    UserMessage,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -63,6 +64,10 @@ pub enum EventBody {
     ToolStarted {
         /// Which call.
         call: CallId,
+        /// The tool's server.
+        server: Option<ServerName>,
+        /// What its server calls the tool.
+        tool: String,
     },
     /// `tool:output` or `tool:error`: a call's one result.
     ToolSettled(ToolSettled),
@@ -96,6 +101,8 @@ pub enum NoticeKind {
     SandboxReplaced,
     /// Some of the session's tools are not there.
     ToolsUnavailable,
+    /// The conversation is too long for the model, which is shown less of it.
+    WindowShrunk,
     /// The server continues a turn that another process left.
     TurnResumed,
 }
@@ -141,10 +148,20 @@ pub enum CallStatus {
 }
 
 /// A call waits for a human, and this is what the human is shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ApprovalRequired {
-    /// Which call; its arguments are in the step's [`ToolCalls`].
+    /// Which call.
     pub call: CallId,
+    /// The tool's server.
+    pub server: Option<ServerName>,
+    /// What its server calls the tool.
+    pub tool: String,
+    /// The arguments that run if the call is approved as it is.
+    pub args: Value,
+    /// Which rule asks, and why, for people.
+    pub why: String,
+    /// The tool's hints about its effects.
+    pub annotations: Annotations,
     /// Its place among the step's calls that wait, from 1.
     pub position: usize,
     /// How many calls of the step wait for a human in all.

@@ -100,6 +100,14 @@ impl CallId {
     pub fn minted(turn: TurnId, step: u32, index: usize) -> Self {
         Self(format!("call_{}_{step}_{index}", turn.get()))
     }
+
+    /// The turn and the step for which the id was minted, if it was.
+    pub fn minted_for(&self) -> Option<(TurnId, u32)> {
+        let mut parts = self.0.strip_prefix("call_")?.split('_');
+        let (turn, step, _index) = (parts.next()?, parts.next()?, parts.next()?);
+        parts.next().is_none().then_some(())?;
+        Some((TurnId(turn.parse().ok()?), step.parse().ok()?))
+    }
 }
 
 macro_rules! number_id {
@@ -173,9 +181,7 @@ impl FromStr for EventId {
             digits.then(|| part.parse().ok()).flatten()
         };
         text.split_once('-')
-            .and_then(|(epoch, seq)| {
-                Some(Self { epoch: Epoch(number(epoch)?), seq: Seq(number(seq)?) })
-            })
+            .and_then(|(epoch, seq)| Some(Self { epoch: Epoch(number(epoch)?), seq: Seq(number(seq)?) }))
             .ok_or(InvalidId { kind: "an event id", rule: "an epoch and a sequence number, as in 3-17" })
     }
 }

@@ -18,18 +18,23 @@ mod record;
 mod session;
 mod time;
 mod tool;
+mod turn;
 mod window;
 
 pub use code::Code;
 pub use event::{
-    ApprovalRequired, ApprovalResolved, CallGate, CallStatus, Decision, Event, EventBody, Failure,
-    NoticeKind, Scope, StopReason, ToolCalls, ToolSettled, TurnCompleted, Usage,
+    ApprovalRequired, ApprovalResolved, CallGate, CallStatus, Decision, Event, EventBody, Failure, NoticeKind, Scope,
+    StopReason, ToolCalls, ToolSettled, TurnCompleted, Usage,
 };
 pub use id::{CallId, ClientMessageId, Epoch, EventId, InvalidId, PrincipalId, Seq, SessionId, TurnId};
 pub use message::{AssistantMessage, Attachment, CallResult, Message, Replay, ToolCall, UserMessage};
 pub use policy::{DecisionRule, Policy, Rule, Verdict};
 pub use record::{Lease, SandboxRef, SessionRecord};
-pub use session::{Grant, SessionState};
+pub use session::{
+    Answer, Changes, Command, Effect, Grant, JudgedCall, Judgement, ModelOutcome, Reaction, Refusal, Reply, Rules,
+    Said, Session, SessionState,
+};
 pub use time::Timestamp;
 pub use tool::{Annotations, Content, KnownContent, Outcome, ServerName, ToolDefinition, ToolName, ToolResult};
+pub use turn::{CallView, Turn};
 pub use window::{HistoryLimits, Window};

@@ -172,9 +172,7 @@ impl Message {
                     let said = text(message.text.len()) + message.calls.iter().map(call).sum::<usize>();
                     said.max(replay)
                 }
-                Self::Tool { results, .. } => {
-                    results.iter().map(|r| FRAME + content(&r.result.content)).sum()
-                }
+                Self::Tool { results, .. } => results.iter().map(|r| FRAME + content(&r.result.content)).sum(),
             }
     }
 }

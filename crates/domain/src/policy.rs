@@ -77,11 +77,10 @@ impl Policy {
     /// What the policy says of a call of `tool`.
     pub fn judge(&self, tool: &ToolDefinition) -> Verdict {
         let strictest = [DecisionRule::Deny, DecisionRule::Ask, DecisionRule::Allow];
-        let covers =
-            |rule: &&Rule| glob(&rule.server, tool.server.as_str()) && glob(&rule.tool, &tool.tool);
-        let found = strictest.into_iter().find_map(|decision| {
-            self.rules.iter().filter(covers).find(|rule| rule.decision == decision)
-        });
+        let covers = |rule: &&Rule| glob(&rule.server, tool.server.as_str()) && glob(&rule.tool, &tool.tool);
+        let found = strictest
+            .into_iter()
+            .find_map(|decision| self.rules.iter().filter(covers).find(|rule| rule.decision == decision));
         let Some(rule) = found else {
             return Verdict::Ask { why: "no rule covers this tool".to_owned() };
         };

@@ -41,10 +41,8 @@ impl ToolName {
     /// two tools never share one.
     pub fn namespaced(server: &ServerName, tool: &str) -> Self {
         let exact = format!("{server}__{tool}");
-        let mut name: String = exact
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' })
-            .collect();
+        let mut name: String =
+            exact.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' }).collect();
         if !name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
             name.insert(0, '_');
         }

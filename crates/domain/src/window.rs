@@ -44,8 +44,7 @@ impl Window {
             let next = start - unit;
             let cost: usize = messages[next..start].iter().map(Message::estimated_tokens).sum();
             let is_newest = start == messages.len();
-            let fits = messages.len() - next <= limits.max_messages
-                && tokens.saturating_add(cost) <= limits.max_tokens;
+            let fits = messages.len() - next <= limits.max_messages && tokens.saturating_add(cost) <= limits.max_tokens;
             if !fits && !is_newest {
                 break;
             }
@@ -74,8 +73,8 @@ impl Window {
 mod tests {
     use super::*;
     use crate::{
-        AssistantMessage, CallId, CallResult, Content, PrincipalId, Timestamp, ToolCall, ToolName,
-        ToolResult, TurnId, UserMessage,
+        AssistantMessage, CallId, CallResult, Content, PrincipalId, Timestamp, ToolCall, ToolName, ToolResult, TurnId,
+        UserMessage,
     };
     use proptest::prelude::*;
     use serde_json::json;
@@ -84,8 +83,7 @@ mod tests {
 
     fn user(turn: u64, text: &str) -> Message {
         let by = PrincipalId::parse("p").expect("id");
-        let message =
-            UserMessage { text: text.to_owned(), attachments: vec![], client_message_id: None, by };
+        let message = UserMessage { text: text.to_owned(), attachments: vec![], client_message_id: None, by };
         Message::User { turn: TurnId::new(turn), at: AT, message }
     }
 
@@ -111,8 +109,7 @@ mod tests {
             name: name.clone(),
             result: ToolResult::succeeded(vec![Content::text(text)]),
         };
-        let message =
-            AssistantMessage { calls: ids.iter().map(call).collect(), ..AssistantMessage::default() };
+        let message = AssistantMessage { calls: ids.iter().map(call).collect(), ..AssistantMessage::default() };
         let results = ids.iter().map(result).collect();
         [Message::Assistant { turn, at: AT, message }, Message::Tool { turn, at: AT, results }]
     }

@@ -1,1 +1,21 @@
 //! Lockkeeper's use cases: sessions, the agent loop, approvals, the janitor.
+//!
+//! [`SessionManager`] is the way in. Each session that somebody uses is driven by one actor, a task that owns the
+//! session's state, takes commands from a bounded mailbox, and writes each step to the store before anyone hears of it.
+
+mod actor;
+mod agent;
+mod config;
+mod janitor;
+mod live;
+mod manager;
+mod opened;
+mod sandbox;
+mod tools;
+
+pub use agent::{AgentFactory, Provider};
+pub use config::Config;
+pub use janitor::{Janitor, Swept};
+pub use live::{Live, LiveEvent};
+pub use manager::{Drained, OpenSession, Ports, SessionManager};
+pub use opened::{Accepted, Attached, HistoryPage, NewMessage, OpenCall, Ready, Snapshot};

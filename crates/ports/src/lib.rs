@@ -13,9 +13,7 @@ mod tools;
 
 pub use auth::{AuthError, Authenticator, Credentials, Principal};
 pub use clock::Clock;
-pub use llm::{
-    Completion, GenerateRequest, LlmError, LlmProvider, ModelEvent, ModelInfo, ModelStream, ProposedCall,
-};
+pub use llm::{Completion, GenerateRequest, LlmError, LlmProvider, ModelEvent, ModelInfo, ModelStream, ProposedCall};
 pub use sandbox::{
     Exec, ExecSpec, ExecStatus, Isolation, ProgressSink, SandboxError, SandboxId, SandboxRuntime, SandboxSpec,
     SandboxSummary, StartProgress,
@@ -24,9 +22,7 @@ pub use store::{
     Claim, Commit, Committed, ConversationRepository, EventLog, EventStream, HistoryChange, RecordChange,
     SessionRepository, SessionStore, StoreError,
 };
-pub use tools::{
-    CallContext, CallProgress, McpServer, ToolHost, ToolHostError, ToolSession, ToolSessionStatus,
-};
+pub use tools::{CallContext, CallProgress, McpServer, ToolHost, ToolHostError, ToolSession, ToolSessionStatus};
 
 #[cfg(feature = "mocks")]
 pub mod mocks {

@@ -24,6 +24,7 @@ pub struct GenerateRequest {
 }
 
 /// What a model says, in the order in which it says it.
+#[expect(clippy::large_enum_variant, reason = "there is one completion to an answer, and the pieces are short-lived")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum ModelEvent {
     /// A piece of the answer's text.

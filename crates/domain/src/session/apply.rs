@@ -1,0 +1,74 @@
+use super::{Queued, Session};
+use crate::{ApprovalResolved, Decision, EventBody, Grant, Message, NoticeKind, Scope, Timestamp, Turn, TurnId};
+
+/// How many of the clients' own message names are remembered. A client sends a message again within seconds, so
+/// this bounds the record and not the promise.
+const RECENT: usize = 64;
+
+impl Session {
+    /// Accounts for an event. What it returns has become whole and belongs to the history.
+    pub(super) fn apply(&mut self, turn: Option<TurnId>, at: Timestamp, body: &EventBody) -> Vec<Message> {
+        match (turn, body) {
+            (Some(turn), EventBody::UserMessage { message }) => {
+                self.state.turns = turn;
+                if let Some(id) = &message.client_message_id {
+                    self.state.recent.push_back((id.clone(), turn));
+                    while self.state.recent.len() > RECENT {
+                        self.state.recent.pop_front();
+                    }
+                }
+                self.queue.push_back(Queued { turn, at, message: message.clone() });
+                Vec::new()
+            }
+            (Some(turn), body) => self.apply_to_turn(turn, at, body),
+            (None, EventBody::Notice { kind: NoticeKind::SessionEnded, .. }) => {
+                self.state.grants.clear();
+                Vec::new()
+            }
+            (None, _) => Vec::new(),
+        }
+    }
+
+    fn apply_to_turn(&mut self, turn: TurnId, at: Timestamp, body: &EventBody) -> Vec<Message> {
+        if self.turn.is_none() && self.queue.front().is_some_and(|q| q.turn == turn) {
+            self.open_next();
+        }
+        let Some(open) = self.turn.as_mut().filter(|t| t.id() == turn) else {
+            return Vec::new();
+        };
+        let grant = match body {
+            EventBody::ApprovalResolved(resolved) => grant_of(open, resolved),
+            _ => None,
+        };
+        let whole = open.apply(at, body);
+        self.state.grants.extend(grant);
+        if matches!(body, EventBody::TurnCompleted(_)) {
+            self.turn = None;
+            self.asked = None;
+            self.state.last_turn_ended_at = Some(at);
+        }
+        whole
+    }
+
+    /// Begins the turn of the message that waits longest. A turn begins when its message came or the turn before it
+    /// ended, whichever is later, so that its duration does not count the wait for another one.
+    pub(super) fn open_next(&mut self) {
+        if let Some(Queued { turn, at, message }) = self.queue.pop_front() {
+            let opened_at = self.state.last_turn_ended_at.map_or(at, |ended| ended.max(at));
+            self.turn = Some(Turn::open(turn, message, at, opened_at));
+        }
+    }
+}
+
+fn grant_of(turn: &Turn, resolved: &ApprovalResolved) -> Option<Grant> {
+    if resolved.decision != Decision::Approved || resolved.scope != Scope::Session {
+        return None;
+    }
+    let view = turn.open_calls().find(|c| c.call.id == resolved.call)?;
+    Some(Grant {
+        server: view.call.server.clone()?,
+        tool: view.call.tool.clone(),
+        fingerprint: view.gate.fingerprint.clone(),
+        by: resolved.by.clone()?,
+    })
+}

@@ -1,0 +1,350 @@
+use crate::{
+    Annotations, ApprovalRequired, ApprovalResolved, AssistantMessage, CallGate, CallId, CallResult, Decision,
+    EventBody, Message, NoticeKind, Timestamp, ToolCall, ToolCalls, ToolResult, TurnId, Usage, UserMessage,
+};
+use serde_json::Value;
+
+/// One question, its answer, and all tool calls in between.
+///
+/// A turn thinks or acts. It thinks while a model is asked; it acts while calls of the model's step wait for a human,
+/// run, or settle. When the last call of a step settles, the turn thinks again. It changes by [`Turn::apply`] alone, so that
+/// the events of the log give the same turn again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Turn {
+    id: TurnId,
+    opened_at: Timestamp,
+    step: u32,
+    attempt: u32,
+    resumes: u32,
+    partial: String,
+    said: Option<AssistantMessage>,
+    calls: Vec<Call>,
+    /// Messages that are not part of the history yet: the question, until a step is whole.
+    unsaved: Vec<Message>,
+    usage: Usage,
+    tool_calls: u32,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Call {
+    asked_for: ToolCall,
+    gate: CallGate,
+    /// What runs: the model's arguments, or the human's.
+    args: Value,
+    status: Status,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Status {
+    /// Nobody let it through yet. `asked` once a human is shown it, with the time at which it is refused.
+    Waiting { asked: Option<Timestamp> },
+    /// It may run and was not started.
+    Ready,
+    /// It was started.
+    Running,
+    /// It will not run; its result follows in the same commit.
+    Refused(Decision),
+    /// It has its one result, and perhaps a refusal led to it.
+    Settled(Box<ToolResult>, Option<Decision>),
+}
+
+/// A call of the open step, for people who join late.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallView<'a> {
+    /// The call, with the model's arguments.
+    pub call: &'a ToolCall,
+    /// The gate's word on it.
+    pub gate: &'a CallGate,
+    /// When it is refused by itself, once a human was asked.
+    pub expires_at: Option<Timestamp>,
+    /// Whether it waits for a human.
+    pub waiting: bool,
+}
+
+/// Why a call cannot be decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Undecidable {
+    /// It was, by a human, a rule or a cancellation.
+    Resolved,
+    /// Its time was over.
+    Expired,
+    /// There is no such call.
+    Unknown,
+}
+
+impl Turn {
+    /// The turn that `message` opens; it begins when the one before it has ended.
+    pub(crate) fn open(id: TurnId, message: UserMessage, at: Timestamp, opened_at: Timestamp) -> Self {
+        Self {
+            id,
+            opened_at,
+            step: 0,
+            attempt: 0,
+            resumes: 0,
+            partial: String::new(),
+            said: None,
+            calls: Vec::new(),
+            unsaved: vec![Message::User { turn: id, at, message }],
+            usage: Usage::default(),
+            tool_calls: 0,
+        }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> TurnId {
+        self.id
+    }
+
+    /// The step that it is in, from 0.
+    pub fn step(&self) -> u32 {
+        self.step
+    }
+
+    /// Which attempt at the step this is, from 0.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// Whether calls of its step are open.
+    pub fn is_acting(&self) -> bool {
+        !self.calls.is_empty()
+    }
+
+    /// The calls of the open step.
+    pub fn open_calls(&self) -> impl Iterator<Item = CallView<'_>> {
+        self.calls.iter().filter(|c| !matches!(c.status, Status::Settled(..))).map(|c| {
+            let (waiting, expires_at) = match c.status {
+                Status::Waiting { asked } => (true, asked),
+                _ => (false, None),
+            };
+            CallView { call: &c.asked_for, gate: &c.gate, expires_at, waiting }
+        })
+    }
+
+    /// The text of the current attempt that was streamed so far.
+    pub fn partial(&self) -> &str {
+        &self.partial
+    }
+
+    pub(crate) fn resumes(&self) -> u32 {
+        self.resumes
+    }
+
+    pub(crate) fn opened_at(&self) -> Timestamp {
+        self.opened_at
+    }
+
+    pub(crate) fn usage(&self) -> Usage {
+        self.usage
+    }
+
+    pub(crate) fn tool_calls(&self) -> u32 {
+        self.tool_calls
+    }
+
+    pub(crate) fn unsaved(&self) -> &[Message] {
+        &self.unsaved
+    }
+
+    /// The next approval to ask for, if none is being asked for.
+    pub(crate) fn next_question(&self, expires_at: Timestamp) -> Option<ApprovalRequired> {
+        let is_asked = |c: &Call| matches!(c.status, Status::Waiting { asked: Some(_) });
+        if self.calls.iter().any(is_asked) {
+            return None;
+        }
+        let next = self.calls.iter().find(|c| matches!(c.status, Status::Waiting { asked: None }))?;
+        let asks = |c: &&Call| c.gate.status == crate::CallStatus::Waiting;
+        let position = self.calls.iter().filter(asks).position(|c| c.asked_for.id == next.asked_for.id)? + 1;
+        Some(ApprovalRequired {
+            call: next.asked_for.id.clone(),
+            server: next.asked_for.server.clone(),
+            tool: next.asked_for.tool.clone(),
+            args: next.args.clone(),
+            why: next.gate.why.clone(),
+            annotations: next.gate.annotations.clone(),
+            position,
+            total: self.calls.iter().filter(asks).count(),
+            expires_at,
+        })
+    }
+
+    /// The calls that may run and were not started, with the arguments that run.
+    pub(crate) fn ready(&self) -> Vec<ToolCall> {
+        let ready = self.calls.iter().filter(|c| c.status == Status::Ready);
+        ready.map(|c| ToolCall { args: c.args.clone(), ..c.asked_for.clone() }).collect()
+    }
+
+    /// The calls that were started and have no result.
+    pub(crate) fn running(&self) -> Vec<ToolCall> {
+        let running = self.calls.iter().filter(|c| c.status == Status::Running);
+        running.map(|c| c.asked_for.clone()).collect()
+    }
+
+    /// The call as it runs, if it was started and has no result.
+    pub fn running_call(&self, id: &CallId) -> Option<ToolCall> {
+        let call = self.find(id).filter(|c| c.status == Status::Running)?;
+        Some(ToolCall { args: call.args.clone(), ..call.asked_for.clone() })
+    }
+
+    /// The calls without a result.
+    pub(crate) fn unsettled(&self) -> Vec<(ToolCall, bool)> {
+        let open = self.calls.iter().filter(|c| !matches!(c.status, Status::Settled(..)));
+        open.map(|c| (c.asked_for.clone(), matches!(c.status, Status::Waiting { .. }))).collect()
+    }
+
+    /// The calls whose time to be approved is over at `now`.
+    pub(crate) fn overdue(&self, now: Timestamp) -> Vec<ToolCall> {
+        let late = |c: &&Call| matches!(c.status, Status::Waiting { asked: Some(at) } if at <= now);
+        self.calls.iter().filter(late).map(|c| c.asked_for.clone()).collect()
+    }
+
+    /// When the first question that is being asked runs out.
+    pub(crate) fn next_expiry(&self) -> Option<Timestamp> {
+        let expiry = |c: &Call| match c.status {
+            Status::Waiting { asked } => asked,
+            _ => None,
+        };
+        self.calls.iter().filter_map(expiry).min()
+    }
+
+    pub(crate) fn is_running(&self, call: &CallId) -> bool {
+        self.find(call).is_some_and(|c| c.status == Status::Running)
+    }
+
+    /// The call, if a human may still decide it.
+    pub(crate) fn decidable(&self, call: &CallId) -> Result<(&ToolCall, &CallGate), Undecidable> {
+        match self.find(call) {
+            Some(Call { status: Status::Waiting { .. }, asked_for, gate, .. }) => Ok((asked_for, gate)),
+            Some(Call {
+                status: Status::Refused(Decision::Expired) | Status::Settled(_, Some(Decision::Expired)),
+                ..
+            }) => Err(Undecidable::Expired),
+            Some(_) => Err(Undecidable::Resolved),
+            None => match call.minted_for() {
+                Some((turn, step)) if (turn, step) < (self.id, self.step) => Err(Undecidable::Resolved),
+                _ => Err(Undecidable::Unknown),
+            },
+        }
+    }
+
+    fn find(&self, call: &CallId) -> Option<&Call> {
+        self.calls.iter().find(|c| c.asked_for.id == *call)
+    }
+
+    /// Accounts for an event of this turn. What it returns has become whole and belongs to the history.
+    pub(crate) fn apply(&mut self, at: Timestamp, body: &EventBody) -> Vec<Message> {
+        match body {
+            EventBody::Delta { step, attempt, text } => {
+                (self.step, self.attempt) = (*step, *attempt);
+                self.partial.push_str(text);
+            }
+            EventBody::Notice { kind: NoticeKind::TurnResumed, .. } => self.begin_again(),
+            EventBody::ToolCalls(calls) => self.act(calls),
+            EventBody::ApprovalRequired(asked) => {
+                self.set(&asked.call, Status::Waiting { asked: Some(asked.expires_at) });
+            }
+            EventBody::ApprovalResolved(resolved) => self.resolve(resolved),
+            EventBody::ToolStarted { call, .. } => self.set(call, Status::Running),
+            EventBody::ToolSettled(settled) => {
+                let decision = match self.find(&settled.call).map(|c| &c.status) {
+                    Some(Status::Refused(decision)) => Some(*decision),
+                    _ => None,
+                };
+                self.set(&settled.call, Status::Settled(Box::new(settled.result.clone()), decision));
+                return self.settle_step(at);
+            }
+            EventBody::Response { message, usage } => {
+                self.usage += *usage;
+                self.partial.clear();
+                self.unsaved.push(Message::Assistant { turn: self.id, at, message: message.clone() });
+            }
+            EventBody::TurnCompleted(_) => return self.close(at),
+            _ => {}
+        }
+        Vec::new()
+    }
+
+    fn begin_again(&mut self) {
+        self.resumes += 1;
+        if !self.partial.is_empty() {
+            self.attempt += 1;
+            self.partial.clear();
+        }
+    }
+
+    fn act(&mut self, calls: &ToolCalls) {
+        self.usage += calls.usage;
+        self.tool_calls += u32::try_from(calls.message.calls.len()).unwrap_or(u32::MAX);
+        self.partial.clear();
+        self.said = Some(calls.message.clone());
+        let open = |(call, gate): (&ToolCall, &CallGate)| Call {
+            asked_for: call.clone(),
+            gate: gate.clone(),
+            args: call.args.clone(),
+            status: match gate.status {
+                crate::CallStatus::Allowed => Status::Ready,
+                crate::CallStatus::Waiting | crate::CallStatus::Refused => Status::Waiting { asked: None },
+            },
+        };
+        self.calls = calls.message.calls.iter().zip(&calls.gates).map(open).collect();
+    }
+
+    fn resolve(&mut self, resolved: &ApprovalResolved) {
+        let Some(call) = self.calls.iter_mut().find(|c| c.asked_for.id == resolved.call) else { return };
+        call.status = match resolved.decision {
+            Decision::Approved => Status::Ready,
+            refused => Status::Refused(refused),
+        };
+        if let Some(args) = &resolved.edited_args {
+            call.args = args.clone();
+        }
+    }
+
+    fn set(&mut self, id: &CallId, status: Status) {
+        if let Some(call) = self.calls.iter_mut().find(|c| c.asked_for.id == *id) {
+            call.status = status;
+        }
+    }
+
+    /// Once all calls have results, the step is whole: its messages leave, and the turn thinks again.
+    fn settle_step(&mut self, at: Timestamp) -> Vec<Message> {
+        let result = |c: &Call| match &c.status {
+            Status::Settled(result, _) => Some(CallResult {
+                call: c.asked_for.id.clone(),
+                name: c.asked_for.name.clone(),
+                result: (**result).clone(),
+            }),
+            _ => None,
+        };
+        let Some(results) = self.calls.iter().map(result).collect::<Option<Vec<_>>>() else {
+            return Vec::new();
+        };
+        let mut whole = std::mem::take(&mut self.unsaved);
+        if let Some(message) = self.said.take() {
+            whole.push(Message::Assistant { turn: self.id, at, message });
+            whole.push(Message::Tool { turn: self.id, at, results });
+        }
+        self.calls.clear();
+        self.step += 1;
+        self.attempt = 0;
+        whole
+    }
+
+    /// What was said and shown stays in the history, also when the turn was cut short.
+    fn close(&mut self, at: Timestamp) -> Vec<Message> {
+        let mut whole = std::mem::take(&mut self.unsaved);
+        if !self.partial.is_empty() {
+            let text = std::mem::take(&mut self.partial);
+            let message = AssistantMessage { text, ..AssistantMessage::default() };
+            whole.push(Message::Assistant { turn: self.id, at, message });
+        }
+        whole
+    }
+}
+
+impl CallGate {
+    /// A gate that refuses: no tool, or not like this.
+    pub(crate) fn refused(why: String, annotations: Annotations, fingerprint: String) -> Self {
+        Self { status: crate::CallStatus::Refused, why, annotations, fingerprint }
+    }
+}

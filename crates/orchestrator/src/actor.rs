@@ -1,0 +1,329 @@
+mod calls;
+mod command;
+mod model;
+mod persist;
+mod workbench;
+
+use crate::{
+    Config, LiveEvent,
+    agent::Agent,
+    live::LiveSender,
+    manager::Ports,
+    opened::{Accepted, Readiness, Snapshot},
+    sandbox::{Starter, Workbench},
+};
+use calls::RunningCalls;
+use lockkeeper_domain::{
+    Answer, ApprovalRequired, Changes, Code, Command, Effect, Epoch, Event, EventId, Failure, Message, PrincipalId,
+    Reaction, Rules, Seq, Session, SessionId, Timestamp, ToolCall, TurnId, UserMessage,
+};
+use lockkeeper_ports::{CallProgress, Claim, RecordChange};
+use model::{ModelCall, ModelItem};
+use persist::Lost;
+pub(crate) use persist::store_failure;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// What an actor needs that all actors share.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) rules: Rules,
+    pub(crate) ports: Ports,
+    pub(crate) starter: Arc<Starter>,
+    pub(crate) tasks: TaskTracker,
+    /// No new turns begin.
+    pub(crate) soft: CancellationToken,
+    /// Everything ends now.
+    pub(crate) hard: CancellationToken,
+}
+
+impl Shared {
+    pub(crate) fn now(&self) -> Timestamp {
+        self.ports.clock.now()
+    }
+}
+
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, Failure>>;
+
+/// What an actor can be asked.
+pub(crate) enum Request {
+    /// Somebody attached: a sandbox is wanted.
+    Attach,
+    Submit(UserMessage, Reply<Accepted>),
+    Decide(Answer, Reply<()>),
+    Cancel(Reply<()>),
+    Reset(Reply<()>),
+    End(Reply<()>),
+    Snapshot(Reply<Snapshot>),
+    /// The session is over if nobody used it since then.
+    ExpireIfIdle(Timestamp, Reply<bool>),
+}
+
+/// The way to an actor.
+#[derive(Clone)]
+pub(crate) struct ActorHandle {
+    pub(crate) owner: PrincipalId,
+    pub(crate) mailbox: mpsc::Sender<Request>,
+    pub(crate) live: LiveSender,
+    pub(crate) readiness: watch::Receiver<Readiness>,
+}
+
+/// Drives one session: the only task that changes it while it holds the lease.
+pub(crate) struct Actor {
+    id: SessionId,
+    shared: Arc<Shared>,
+    agent: Agent,
+    epoch: Epoch,
+    last: Seq,
+    last_epoch: Epoch,
+    session: Session,
+    stored_busy: bool,
+    last_active_at: Timestamp,
+    trimmed: Seq,
+    question: Option<(EventId, ApprovalRequired)>,
+    live: LiveSender,
+    readiness: watch::Sender<Readiness>,
+    mailbox: mpsc::Receiver<Request>,
+    bench: Bench,
+    /// Whether a sandbox of this session stood before, so that a new one is worth a word.
+    had_sandbox: bool,
+    model: Option<ModelCall>,
+    /// What waits for the sandbox.
+    model_wanted: Option<(TurnId, u32)>,
+    calls_wanted: Vec<ToolCall>,
+    calls: RunningCalls,
+    progress: mpsc::Receiver<CallProgress>,
+}
+
+/// What an actor takes over from the store.
+pub(crate) struct Taken {
+    pub(crate) claim: Claim,
+    pub(crate) history: Vec<Message>,
+    /// The log after the claim's checkpoint.
+    pub(crate) events: Vec<Event>,
+}
+
+enum Bench {
+    Absent,
+    Starting(oneshot::Receiver<Result<Workbench, Failure>>),
+    Ready(Workbench),
+}
+
+/// Why the actor woke up.
+enum Wake {
+    Asked(Request),
+    Abandoned,
+    Model(Vec<ModelItem>),
+    Called(lockkeeper_domain::CallId, calls::CallEnd),
+    Progress(CallProgress),
+    Bench(Result<Workbench, Failure>),
+    Deadline,
+    Renew,
+    Drain,
+    Stop,
+}
+
+/// Whether the actor goes on.
+enum Flow {
+    Continue,
+    Exit,
+}
+
+impl Actor {
+    /// The actor of a session that was claimed, and the way to it.
+    pub(crate) fn new(shared: Arc<Shared>, agent: Agent, taken: Taken) -> (Self, ActorHandle) {
+        let Taken { claim, history, events } = taken;
+        let (sender, mailbox) = mpsc::channel(shared.config.mailbox);
+        let (readiness, ready) = watch::channel(None);
+        let (calls, progress) = RunningCalls::new();
+        let live = LiveSender::new();
+        let record = claim.record;
+        let mut question = None;
+        for event in &events {
+            persist::remember_question(&mut question, event);
+        }
+        let handle = ActorHandle { owner: record.owner, mailbox: sender, live: live.clone(), readiness: ready };
+        let actor = Self {
+            id: record.id,
+            agent,
+            epoch: claim.lease.epoch,
+            last: claim.last.seq,
+            last_epoch: claim.last.epoch,
+            session: Session::fold(record.state, history, &events),
+            stored_busy: record.busy,
+            last_active_at: record.last_active_at,
+            trimmed: Seq::default(),
+            question,
+            live,
+            readiness,
+            mailbox,
+            bench: Bench::Absent,
+            had_sandbox: claim.last.seq != Seq::default(),
+            model: None,
+            model_wanted: None,
+            calls_wanted: Vec::new(),
+            calls,
+            progress,
+            shared,
+        };
+        (actor, handle)
+    }
+
+    /// Drives the session until it ends, expires, is lost to another owner, or the server stops.
+    #[tracing::instrument(name = "session.actor", skip_all, fields(session.id = %self.id, epoch = %self.epoch))]
+    pub(crate) async fn run(mut self) {
+        if let Err(lost) = self.drive().await {
+            lost.log();
+            if let Lost::Store(failure) = lost {
+                self.readiness.send_replace(Some(Err(failure)));
+            }
+        }
+        self.tear_down().await;
+    }
+
+    async fn drive(&mut self) -> Result<(), Lost> {
+        self.want_bench();
+        if self.session.is_busy() {
+            self.follow(Command::Resume).await?;
+        }
+        let mut renew = tokio::time::interval(self.shared.config.lease() / 3);
+        renew.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let wake = self.sleep(&mut renew).await;
+            if let Flow::Exit = self.wake(wake).await? {
+                return Ok(());
+            }
+            if self.shared.soft.is_cancelled() && self.model.is_none() && self.calls.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn sleep(&mut self, renew: &mut tokio::time::Interval) -> Wake {
+        let deadline = self.session.next_deadline().map(|at| at.since(self.shared.now()));
+        let draining = self.shared.soft.is_cancelled();
+        tokio::select! {
+            () = self.shared.hard.cancelled() => Wake::Stop,
+            () = self.shared.soft.cancelled(), if !draining => Wake::Drain,
+            _ = renew.tick() => Wake::Renew,
+            () = tokio::time::sleep(deadline.unwrap_or_default()), if deadline.is_some() => Wake::Deadline,
+            asked = self.mailbox.recv() => asked.map_or(Wake::Abandoned, Wake::Asked),
+            ended = self.calls.next_end(), if !self.calls.is_empty() => Wake::Called(ended.0, ended.1),
+            Some(progress) = self.progress.recv() => Wake::Progress(progress),
+            started = started(&mut self.bench), if matches!(self.bench, Bench::Starting(_)) => Wake::Bench(started),
+            items = heard(&mut self.model), if self.model.is_some() => Wake::Model(items),
+        }
+    }
+
+    async fn wake(&mut self, wake: Wake) -> Result<Flow, Lost> {
+        match wake {
+            Wake::Asked(request) => return self.answer(request).await,
+            Wake::Model(items) => self.hear(items).await?,
+            Wake::Called(call, end) => self.call_ended(call, end).await?,
+            Wake::Progress(progress) => {
+                if let Some(turn) = self.session.turn() {
+                    self.live.send(self.last, LiveEvent::Tool(turn.id(), progress));
+                }
+            }
+            Wake::Bench(started) => self.bench_started(started).await?,
+            Wake::Deadline => self.follow(Command::Tick).await?,
+            Wake::Renew => self.renew().await?,
+            Wake::Drain => {}
+            Wake::Stop | Wake::Abandoned => return Ok(Flow::Exit),
+        }
+        Ok(Flow::Continue)
+    }
+
+    /// Follows a command that cannot be refused, or whose refusal means that it came too late.
+    async fn follow(&mut self, command: Command) -> Result<(), Lost> {
+        match self.session.handle(command, self.shared.now(), &self.shared.rules) {
+            Ok(reaction) => self.carry_out(reaction, RecordChange::default()).await,
+            Err(refusal) => {
+                tracing::debug!(code = %refusal.code, "a command came too late");
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes, then acts: nothing happens that is not in the log before.
+    async fn carry_out(&mut self, reaction: Reaction, record: RecordChange) -> Result<(), Lost> {
+        self.persist(reaction.changes, record).await?;
+        for effect in reaction.effects {
+            self.perform(effect);
+        }
+        Ok(())
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::CallModel { turn, step } => self.ask_model(turn, step),
+            Effect::StopModel => {
+                self.model = None;
+                self.model_wanted = None;
+            }
+            Effect::RunCall(call) => self.run_call(call),
+            Effect::StopCall(call) => {
+                self.calls_wanted.retain(|wanted| wanted.id != call);
+                self.calls.cancel(&call);
+            }
+        }
+    }
+
+    /// Lets everything go. What is open stays in the log, for whoever comes next.
+    async fn tear_down(mut self) {
+        self.mailbox.close();
+        self.model = None;
+        self.calls.cancel_all();
+        if let Bench::Ready(bench) = std::mem::replace(&mut self.bench, Bench::Absent) {
+            bench.tools.close().await;
+            self.shared.starter.remove(&bench.sandbox).await;
+        }
+        if let Err(error) = self.shared.ports.store.release(&self.id, self.epoch).await {
+            tracing::warn!(%error, "the lease could not be let go; it will run out");
+        }
+        while let Ok(request) = self.mailbox.try_recv() {
+            request.refuse();
+        }
+    }
+}
+
+impl Request {
+    /// The actor ends: whoever asked may ask its successor.
+    fn refuse(self) {
+        let failure =
+            || Failure::new(Code::Draining, "The session was closed before this could be done; send it again.");
+        match self {
+            Self::Attach => {}
+            Self::Submit(_, reply) => drop(reply.send(Err(failure()))),
+            Self::Decide(_, reply) | Self::Cancel(reply) | Self::Reset(reply) | Self::End(reply) => {
+                drop(reply.send(Err(failure())));
+            }
+            Self::Snapshot(reply) => drop(reply.send(Err(failure()))),
+            Self::ExpireIfIdle(_, reply) => drop(reply.send(Err(failure()))),
+        }
+    }
+}
+
+async fn started(bench: &mut Bench) -> Result<Workbench, Failure> {
+    let Bench::Starting(waiting) = bench else { return std::future::pending().await };
+    waiting.await.unwrap_or_else(|_| {
+        Err(Failure::new(Code::SandboxUnavailable, "The start of the sandbox failed by a defect of the server."))
+    })
+}
+
+async fn heard(model: &mut Option<ModelCall>) -> Vec<ModelItem> {
+    match model {
+        Some(model) => model.hear().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Two changes that follow each other, as one.
+fn joined(mut first: Changes, second: Changes) -> Changes {
+    first.events.extend(second.events);
+    first.append.extend(second.append);
+    first.drop_front += second.drop_front;
+    first.clear |= second.clear;
+    first
+}

@@ -1,0 +1,119 @@
+use super::{Actor, Bench, persist::Lost};
+use lockkeeper_domain::{CallId, Code, Command, ToolCall, ToolResult};
+use lockkeeper_ports::{CallContext, CallProgress, ToolHostError, ToolSession};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+use tokio::{
+    sync::mpsc,
+    task::{self, JoinSet},
+};
+use tokio_util::sync::CancellationToken;
+
+/// How a call came back.
+pub(super) enum CallEnd {
+    /// With its result.
+    Settled(ToolResult),
+    /// Unsent, because the sandbox is gone.
+    SandboxGone,
+}
+
+/// The calls that run.
+pub(super) struct RunningCalls {
+    tasks: JoinSet<CallEnd>,
+    calls: HashMap<task::Id, (ToolCall, CancellationToken)>,
+    progress: mpsc::Sender<CallProgress>,
+    /// Calls that were moved to a fresh sandbox once; not again.
+    moved: HashSet<CallId>,
+}
+
+impl RunningCalls {
+    const PROGRESS: usize = 64;
+
+    /// No calls yet, and where their progress will come.
+    pub(super) fn new() -> (Self, mpsc::Receiver<CallProgress>) {
+        let (progress, news) = mpsc::channel(Self::PROGRESS);
+        (Self { tasks: JoinSet::new(), calls: HashMap::new(), progress, moved: HashSet::new() }, news)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.calls.is_empty()
+    }
+
+    fn start(&mut self, call: ToolCall, tools: Arc<dyn ToolSession>) {
+        let cancel = CancellationToken::new();
+        let context = CallContext { call: call.id.clone(), progress: self.progress.clone(), cancel: cancel.clone() };
+        let (name, args) = (call.name.clone(), call.args.clone());
+        let running = async move {
+            match tools.call(&name, args, context).await {
+                Ok(result) => CallEnd::Settled(result),
+                Err(ToolHostError::SandboxGone) => CallEnd::SandboxGone,
+                Err(error @ ToolHostError::UnknownTool(_)) => {
+                    CallEnd::Settled(ToolResult::failed(Code::UnknownTool, error.to_string()))
+                }
+            }
+        };
+        let task = self.tasks.spawn(running);
+        self.calls.insert(task.id(), (call, cancel));
+    }
+
+    /// The next call that came back.
+    pub(super) async fn next_end(&mut self) -> (CallId, CallEnd) {
+        let (id, end) = match self.tasks.join_next_with_id().await {
+            Some(Ok((id, end))) => (id, end),
+            Some(Err(panicked)) => {
+                let said = "The call failed by a defect of the server; it is not known whether it had its effect.";
+                (panicked.id(), CallEnd::Settled(ToolResult::failed(Code::Internal, said)))
+            }
+            None => return std::future::pending().await,
+        };
+        match self.calls.remove(&id) {
+            Some((call, _)) => (call.id, end),
+            None => std::future::pending().await,
+        }
+    }
+
+    pub(super) fn cancel(&self, id: &CallId) {
+        for (call, cancel) in self.calls.values() {
+            if call.id == *id {
+                cancel.cancel();
+            }
+        }
+    }
+
+    pub(super) fn cancel_all(&self) {
+        self.calls.values().for_each(|(_, cancel)| cancel.cancel());
+    }
+}
+
+impl Actor {
+    /// Runs a call that the gate let through, once the tools are there.
+    pub(super) fn run_call(&mut self, call: ToolCall) {
+        if let Bench::Ready(bench) = &self.bench {
+            self.calls.start(call, Arc::clone(&bench.tools));
+        } else {
+            self.calls_wanted.push(call);
+            self.want_bench();
+        }
+    }
+
+    pub(super) async fn call_ended(&mut self, call: CallId, end: CallEnd) -> Result<(), Lost> {
+        let result = match end {
+            CallEnd::Settled(result) => result,
+            CallEnd::SandboxGone => {
+                let again = self.session.turn().and_then(|turn| turn.running_call(&call));
+                // Nothing of the call was sent, so a fresh sandbox may run it; but one that goes at once is no place.
+                if let Some(again) = again.filter(|_| self.calls.moved.insert(call.clone())) {
+                    self.drop_bench();
+                    self.claim_again().await?;
+                    self.run_call(again);
+                    return Ok(());
+                }
+                ToolResult::failed(Code::SandboxUnavailable, "The sandbox is gone; the call was not run.")
+            }
+        };
+        self.calls.moved.remove(&call);
+        self.follow(Command::CallSettled { call, result }).await
+    }
+}

@@ -1,0 +1,156 @@
+use super::{Actor, Bench, Flow, Reply, Request, persist::Lost};
+use crate::opened::{Accepted, OpenCall, Snapshot};
+use lockkeeper_domain::{
+    Answer, Code, Command, Failure, HistoryLimits, Refusal, Reply as Followed, Timestamp, Turn, UserMessage,
+};
+use lockkeeper_ports::RecordChange;
+
+impl Actor {
+    pub(super) async fn answer(&mut self, request: Request) -> Result<Flow, Lost> {
+        self.refuse_overdue().await?;
+        match request {
+            Request::Attach => self.want_bench(),
+            Request::Submit(message, reply) => self.submit(message, reply).await?,
+            Request::Decide(answer, reply) => self.decide(answer, reply).await?,
+            Request::Cancel(reply) => self.obey(Command::Cancel, reply).await?,
+            Request::Reset(reply) => self.obey(Command::Reset, reply).await?,
+            Request::End(reply) => return self.end(reply).await,
+            Request::Snapshot(reply) => drop(reply.send(Ok(self.snapshot()))),
+            Request::ExpireIfIdle(before, reply) => return self.expire(before, reply).await,
+        }
+        Ok(Flow::Continue)
+    }
+
+    /// A question whose time is over is refused before anything else is decided: doubt never executes.
+    async fn refuse_overdue(&mut self) -> Result<(), Lost> {
+        let now = self.shared.now();
+        if self.session.next_deadline().is_some_and(|at| at <= now) {
+            self.follow(Command::Tick).await?;
+        }
+        Ok(())
+    }
+
+    async fn submit(&mut self, message: UserMessage, reply: Reply<Accepted>) -> Result<(), Lost> {
+        if self.shared.soft.is_cancelled() {
+            let failure = Failure::new(Code::Draining, "The server is shutting down.")
+                .with_hint("Connect again in a moment and send the message again.");
+            drop(reply.send(Err(failure)));
+            return Ok(());
+        }
+        let reaction = match self.session.handle(Command::Submit(message), self.shared.now(), &self.shared.rules) {
+            Ok(reaction) => reaction,
+            Err(refusal) => {
+                drop(reply.send(Err(refused(refusal))));
+                return Ok(());
+            }
+        };
+        let accepted = match reaction.reply {
+            Followed::Accepted { turn, duplicate } => Ok(Accepted { turn, duplicate }),
+            Followed::Done => Err(Failure::new(Code::Internal, "The message was not accepted.")),
+        };
+        self.acknowledge(reaction, accepted, reply).await
+    }
+
+    async fn decide(&mut self, answer: Answer, reply: Reply<()>) -> Result<(), Lost> {
+        if let Some(problem) = self.edited_args_problem(&answer) {
+            let failure =
+                Failure::new(Code::InvalidArguments, problem).with_hint("Mend the arguments, or deny the call.");
+            drop(reply.send(Err(failure)));
+            return Ok(());
+        }
+        self.obey(Command::Decide(answer), reply).await
+    }
+
+    /// What is wrong with the arguments that a human put in the place of the model's.
+    fn edited_args_problem(&self, answer: &Answer) -> Option<String> {
+        let args = answer.args.as_ref().filter(|_| answer.approved)?;
+        let calls = self.session.open_calls();
+        let call = calls.iter().find(|open| open.call.id == answer.call)?.call;
+        match self.catalog() {
+            Some(catalog) => catalog.check(&call.name, args).err(),
+            None => Some("The tools are not there at the moment, so edited arguments cannot be checked.".to_owned()),
+        }
+    }
+
+    async fn obey(&mut self, command: Command, reply: Reply<()>) -> Result<(), Lost> {
+        match self.session.handle(command, self.shared.now(), &self.shared.rules) {
+            Ok(reaction) => self.acknowledge(reaction, Ok(()), reply).await,
+            Err(refusal) => {
+                drop(reply.send(Err(refused(refusal))));
+                Ok(())
+            }
+        }
+    }
+
+    /// Answers once the step is stored, and not before.
+    async fn acknowledge<T>(
+        &mut self,
+        reaction: lockkeeper_domain::Reaction,
+        answer: Result<T, Failure>,
+        reply: Reply<T>,
+    ) -> Result<(), Lost> {
+        match self.carry_out(reaction, RecordChange::default()).await {
+            Ok(()) => {
+                drop(reply.send(answer));
+                Ok(())
+            }
+            Err(lost) => {
+                let failure = match &lost {
+                    Lost::Store(failure) => failure.clone(),
+                    Lost::Fenced => Failure::new(Code::OwnedElsewhere, "Another process drives this session now."),
+                };
+                drop(reply.send(Err(failure)));
+                Err(lost)
+            }
+        }
+    }
+
+    async fn end(&mut self, reply: Reply<()>) -> Result<Flow, Lost> {
+        match self.session.handle(Command::End, self.shared.now(), &self.shared.rules) {
+            Ok(reaction) => {
+                let record = RecordChange { sandbox: Some(None), ..RecordChange::default() };
+                self.carry_out(reaction, record).await?;
+                drop(reply.send(Ok(())));
+                Ok(Flow::Exit)
+            }
+            Err(refusal) => {
+                drop(reply.send(Err(refused(refusal))));
+                Ok(Flow::Continue)
+            }
+        }
+    }
+
+    async fn expire(&mut self, before: Timestamp, reply: Reply<bool>) -> Result<Flow, Lost> {
+        let in_use =
+            self.session.is_busy() || self.last_active_at >= before || matches!(self.bench, Bench::Starting(_));
+        if in_use {
+            drop(reply.send(Ok(false)));
+            return Ok(Flow::Continue);
+        }
+        let reason = "The session was idle for too long; its sandbox was removed. Its history is kept.".to_owned();
+        if let Ok(reaction) = self.session.handle(Command::Expire { reason }, self.shared.now(), &self.shared.rules) {
+            let record = RecordChange { sandbox: Some(None), ..RecordChange::default() };
+            self.carry_out(reaction, record).await?;
+        }
+        drop(reply.send(Ok(true)));
+        Ok(Flow::Exit)
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let everything = HistoryLimits { max_tokens: usize::MAX, ..self.shared.rules.history };
+        let calls = self.session.open_calls();
+        Snapshot {
+            last: self.last_id(),
+            messages: self.session.conversation(everything),
+            turn: self.session.turn().map(Turn::id),
+            partial: self.session.turn().map(|t| t.partial().to_owned()).unwrap_or_default(),
+            thinking: self.model.is_some() || self.model_wanted.is_some(),
+            calls: calls.into_iter().map(|c| OpenCall { call: c.call.clone(), waiting: c.waiting }).collect(),
+            pending: self.question.iter().cloned().collect(),
+        }
+    }
+}
+
+fn refused(refusal: Refusal) -> Failure {
+    Failure::new(refusal.code, refusal.message)
+}

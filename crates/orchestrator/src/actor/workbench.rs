@@ -1,0 +1,113 @@
+use super::{Actor, Bench, persist::Lost};
+use crate::{
+    LiveEvent,
+    opened::Ready,
+    sandbox::{Starter, Workbench},
+    tools::Catalog,
+};
+use lockkeeper_domain::{Code, Command, Epoch, Failure, NoticeKind, SandboxRef, SessionId, ToolResult};
+use lockkeeper_ports::{ProgressSink, RecordChange};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+impl Actor {
+    pub(super) fn catalog(&self) -> Option<Arc<Catalog>> {
+        match &self.bench {
+            Bench::Ready(bench) => Some(Arc::clone(&bench.catalog)),
+            _ => None,
+        }
+    }
+
+    /// Sees to it that a sandbox is there or on its way.
+    pub(super) fn want_bench(&mut self) {
+        if !matches!(self.bench, Bench::Absent) {
+            return;
+        }
+        self.readiness.send_replace(None);
+        let (live, last) = (self.live.clone(), self.last);
+        let progress: ProgressSink = Arc::new(move |stage| live.send(last, LiveEvent::Starting(stage)));
+        let (sender, started) = oneshot::channel();
+        let start = start(Arc::clone(&self.shared.starter), self.id.clone(), self.epoch, progress, sender);
+        self.shared.tasks.spawn(start);
+        self.bench = Bench::Starting(started);
+    }
+
+    /// The sandbox is gone; what is left of it is removed aside.
+    pub(super) fn drop_bench(&mut self) {
+        if let Bench::Ready(bench) = std::mem::replace(&mut self.bench, Bench::Absent) {
+            let starter = Arc::clone(&self.shared.starter);
+            self.shared.tasks.spawn(async move {
+                bench.tools.close().await;
+                starter.remove(&bench.sandbox).await;
+            });
+        }
+    }
+
+    pub(super) async fn bench_started(&mut self, started: Result<Workbench, Failure>) -> Result<(), Lost> {
+        match started {
+            Ok(bench) => self.bench_ready(bench).await,
+            Err(failure) => self.bench_failed(failure).await,
+        }
+    }
+
+    async fn bench_ready(&mut self, bench: Workbench) -> Result<(), Lost> {
+        let ready = Ready {
+            sandbox: bench.sandbox.to_string(),
+            provider: self.agent.provider.name(),
+            model: self.agent.model.clone(),
+            tools: Arc::clone(bench.catalog.tools()),
+        };
+        let place = SandboxRef { id: bench.sandbox.to_string(), started_at: self.shared.now() };
+        let down: Vec<_> = bench.tools.status().into_iter().filter(|s| s.problem.is_some()).collect();
+        self.bench = Bench::Ready(bench);
+        let record = RecordChange { sandbox: Some(Some(place)), ..RecordChange::default() };
+        self.persist(lockkeeper_domain::Changes::default(), record).await?;
+        if std::mem::replace(&mut self.had_sandbox, true) {
+            let text = "A fresh sandbox was started; the files of the one before are gone.".to_owned();
+            self.follow(Command::Notify { kind: NoticeKind::SandboxReplaced, text }).await?;
+        }
+        for server in down {
+            let problem = server.problem.unwrap_or_default();
+            let text = format!("The tools of {} are not available: {problem}", server.server);
+            self.follow(Command::Notify { kind: NoticeKind::ToolsUnavailable, text }).await?;
+        }
+        self.readiness.send_replace(Some(Ok(ready)));
+        if let Some((turn, step)) = self.model_wanted.take() {
+            self.ask_model(turn, step);
+        }
+        for call in std::mem::take(&mut self.calls_wanted) {
+            self.run_call(call);
+        }
+        Ok(())
+    }
+
+    async fn bench_failed(&mut self, failure: Failure) -> Result<(), Lost> {
+        tracing::warn!(code = %failure.code, "{}", failure.message);
+        self.bench = Bench::Absent;
+        self.readiness.send_replace(Some(Err(failure.clone())));
+        for call in std::mem::take(&mut self.calls_wanted) {
+            let said = format!("{} The call was not run.", failure.message);
+            let result = ToolResult::failed(Code::SandboxUnavailable, said);
+            self.follow(Command::CallSettled { call: call.id, result }).await?;
+        }
+        if self.model_wanted.take().is_some() {
+            self.follow(Command::ModelFailed(failure)).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Starts a sandbox and hands it over. When nobody wants it any more, it is removed at once.
+async fn start(
+    starter: Arc<Starter>,
+    session: SessionId,
+    epoch: Epoch,
+    progress: ProgressSink,
+    hand_over: oneshot::Sender<Result<Workbench, Failure>>,
+) {
+    let outcome = starter.start(session, epoch, progress).await;
+    if let Err(Ok(unwanted)) = hand_over.send(outcome) {
+        unwanted.tools.close().await;
+        starter.remove(&unwanted.sandbox).await;
+    }
+}

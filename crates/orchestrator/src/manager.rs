@@ -1,0 +1,342 @@
+mod checks;
+mod registry;
+
+use crate::{
+    Accepted, AgentFactory, Attached, Config, HistoryPage, NewMessage, Snapshot,
+    actor::{Actor, ActorHandle, Reply, Request, Shared, Taken, store_failure},
+    sandbox::Starter,
+};
+use lockkeeper_domain::{
+    Answer, CallId, Code, Event, Failure, Policy, Scope, Seq, SessionId, SessionRecord, Timestamp, UserMessage,
+};
+use lockkeeper_ports::{Clock, EventStream, McpServer, Principal, SandboxRuntime, SessionStore, StoreError, ToolHost};
+use registry::Registry;
+use serde_json::Value;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::oneshot;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// What the use cases need from outside.
+#[derive(Clone)]
+pub struct Ports {
+    /// Sessions, histories, logs.
+    pub store: Arc<dyn SessionStore>,
+    /// Sandboxes.
+    pub sandboxes: Arc<dyn SandboxRuntime>,
+    /// MCP servers in them.
+    pub tools: Arc<dyn ToolHost>,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// Who answers.
+    pub agents: AgentFactory,
+    /// The MCP servers that each sandbox gets.
+    pub servers: Arc<[McpServer]>,
+    /// The rules of the gate.
+    pub policy: Policy,
+    /// The name of this process in leases; no two processes share one.
+    pub instance: String,
+}
+
+/// A client wants a session.
+#[derive(Clone, Debug)]
+pub struct OpenSession {
+    /// Which; none for a new one with a name of the server's choice.
+    pub id: Option<SessionId>,
+    /// Who wants it.
+    pub principal: Principal,
+    /// The model it wants instead of the configured one. Counts when the session's actor starts.
+    pub model: Option<String>,
+}
+
+/// How a drain went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained {
+    /// Sessions that came to a rest by themselves.
+    pub finished: usize,
+    /// Sessions that were cut off; their turns are taken up by the next process.
+    pub cut: usize,
+}
+
+/// The way into all sessions of this process.
+pub struct SessionManager {
+    shared: Arc<Shared>,
+    registry: Registry,
+}
+
+impl SessionManager {
+    /// A manager over these ports. `config` has no problems.
+    pub fn new(config: Config, ports: Ports) -> Arc<Self> {
+        let starter = Arc::new(Starter {
+            sandboxes: Arc::clone(&ports.sandboxes),
+            host: Arc::clone(&ports.tools),
+            servers: Arc::clone(&ports.servers),
+        });
+        let rules = config.rules();
+        let (tasks, soft, hard) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
+        let shared = Arc::new(Shared { config, rules, ports, starter, tasks, soft, hard });
+        Arc::new(Self { shared, registry: Registry::default() })
+    }
+
+    /// Attaches a view to a session, which is created where there is none by that name. Its sandbox starts if it has none;
+    /// [`Attached::ready`] waits for it. Messages are taken from now on.
+    pub async fn open(&self, request: OpenSession) -> Result<Attached, Failure> {
+        self.refuse_when_draining()?;
+        // Before anything is created for the client.
+        self.shared.ports.agents.agent(request.model.as_deref())?;
+        let now = self.shared.now();
+        let (id, resumed) = match request.id {
+            Some(id) => self.find_or_create(id, &request.principal, request.model, now).await?,
+            None => (self.create(checks::new_session_id()?, &request.principal, request.model, now).await?, false),
+        };
+        let handle = self.actor(&id, &request.principal).await?;
+        let attached = Attached {
+            session: id.clone(),
+            resumed,
+            live: handle.live.subscribe(),
+            readiness: handle.readiness.clone(),
+        };
+        handle.mailbox.send(Request::Attach).await.map_err(|_| gone())?;
+        if resumed {
+            self.shared.ports.store.touch(&id, now).await.map_err(|e| store_failure(&e))?;
+        }
+        Ok(attached)
+    }
+
+    /// Takes a user's message. When this returns `Ok`, the message is stored and its turn will end.
+    pub async fn submit(&self, id: &SessionId, by: &Principal, message: NewMessage) -> Result<Accepted, Failure> {
+        self.refuse_when_draining()?;
+        checks::check(&message, &self.shared.config)?;
+        let NewMessage { text, attachments, client_message_id } = message;
+        let message = UserMessage { text, attachments, client_message_id, by: by.id.clone() };
+        self.ask(id, by, |reply| Request::Submit(message, reply)).await
+    }
+
+    /// Takes a human's answer for a call: the first one holds. `args` are run instead of the model's.
+    #[expect(clippy::too_many_arguments, reason = "they are the fields of one event of the contract")]
+    pub async fn decide(
+        &self,
+        id: &SessionId,
+        by: &Principal,
+        call: CallId,
+        approved: bool,
+        scope: Scope,
+        reason: Option<String>,
+        args: Option<Value>,
+    ) -> Result<(), Failure> {
+        let answer = Answer { call, approved, scope, reason, args, by: by.id.clone() };
+        self.ask(id, by, |reply| Request::Decide(answer, reply)).await
+    }
+
+    /// Stops the turn that runs.
+    pub async fn cancel(&self, id: &SessionId, by: &Principal) -> Result<(), Failure> {
+        self.ask(id, by, Request::Cancel).await
+    }
+
+    /// Empties the history. Turns that run or wait are cancelled first.
+    pub async fn reset(&self, id: &SessionId, by: &Principal) -> Result<(), Failure> {
+        self.ask(id, by, Request::Reset).await
+    }
+
+    /// Ends the session: its sandbox goes now, its history stays.
+    pub async fn end(&self, id: &SessionId, by: &Principal) -> Result<(), Failure> {
+        self.ask(id, by, Request::End).await
+    }
+
+    /// The session as it stands.
+    pub async fn snapshot(&self, id: &SessionId, by: &Principal) -> Result<Snapshot, Failure> {
+        self.ask(id, by, Request::Snapshot).await
+    }
+
+    /// A part of the history: at most `limit` messages, those before the place `before` or the newest.
+    pub async fn history(
+        &self,
+        id: &SessionId,
+        by: &Principal,
+        before: Option<usize>,
+        limit: usize,
+    ) -> Result<HistoryPage, Failure> {
+        self.record_of(id, by).await?;
+        let all = self.shared.ports.store.history(id).await.map_err(|e| store_failure(&e))?;
+        let end = before.unwrap_or(all.len()).min(all.len());
+        let start = end.saturating_sub(limit.max(1));
+        let messages = all.into_iter().enumerate().take(end).skip(start).collect();
+        Ok(HistoryPage { messages, before: (start > 0).then_some(start) })
+    }
+
+    /// The session's events after `after`, and those to come.
+    pub async fn follow(&self, id: &SessionId, by: &Principal, after: Seq) -> Result<EventStream, Failure> {
+        self.record_of(id, by).await?;
+        self.shared.ports.store.follow(id, after).await.map_err(|e| store_failure(&e))
+    }
+
+    /// The principal's sessions, the last used first.
+    pub async fn list(&self, by: &Principal, limit: usize) -> Result<Vec<SessionRecord>, Failure> {
+        self.shared.ports.store.owned_by(&by.id, limit).await.map_err(|e| store_failure(&e))
+    }
+
+    /// Takes over sessions whose turns another process left open. Returns how many.
+    pub async fn resume_abandoned(&self) -> Result<usize, StoreError> {
+        const AT_ONCE: usize = 64;
+        let abandoned = self.shared.ports.store.abandoned(self.shared.now(), AT_ONCE).await?;
+        let mut resumed = 0;
+        for id in abandoned {
+            let Some(record) = self.shared.ports.store.get(&id).await? else { continue };
+            match self.actor(&id, &Principal { id: record.owner }).await {
+                Ok(_) => resumed += 1,
+                Err(failure) => {
+                    tracing::warn!(session.id = %id, code = %failure.code, "an open turn could not be taken over: {}", failure.message);
+                }
+            }
+        }
+        Ok(resumed)
+    }
+
+    /// Whether sessions can be served now.
+    pub async fn readiness(&self) -> Result<(), Failure> {
+        self.refuse_when_draining()?;
+        self.shared.ports.store.check().await.map_err(|e| store_failure(&e))
+    }
+
+    /// How many sessions have an actor in this process.
+    pub fn live_sessions(&self) -> usize {
+        self.registry.live()
+    }
+
+    /// Ends all actors: those that work get `within` to come to a rest. Nothing that was acknowledged is lost; what is open is
+    /// taken up by the next process.
+    pub async fn drain(&self, within: Duration) -> Drained {
+        let before = self.registry.live();
+        self.shared.soft.cancel();
+        self.shared.tasks.close();
+        let rested = tokio::time::timeout(within, self.shared.tasks.wait()).await.is_ok();
+        let cut = if rested { 0 } else { self.registry.live() };
+        self.shared.hard.cancel();
+        self.shared.tasks.wait().await;
+        Drained { finished: before.saturating_sub(cut), cut }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// The session's actor, if it has one in this process.
+    pub(crate) async fn live_actor(&self, id: &SessionId) -> Option<ActorHandle> {
+        self.registry.get(id).await
+    }
+
+    async fn find_or_create(
+        &self,
+        id: SessionId,
+        by: &Principal,
+        model: Option<String>,
+        now: Timestamp,
+    ) -> Result<(SessionId, bool), Failure> {
+        let found = self.shared.ports.store.get(&id).await.map_err(|e| store_failure(&e))?;
+        if let Some(record) = found {
+            checks::owns(&record, by)?;
+            return Ok((id, true));
+        }
+        Ok((self.create(id, by, model, now).await?, false))
+    }
+
+    async fn create(
+        &self,
+        id: SessionId,
+        by: &Principal,
+        model: Option<String>,
+        now: Timestamp,
+    ) -> Result<SessionId, Failure> {
+        let record = SessionRecord::opened(id.clone(), by.id.clone(), model, now);
+        match self.shared.ports.store.create(&record).await {
+            Ok(()) => Ok(id),
+            // Two tabs of one client may ask for the same new session at once.
+            Err(StoreError::AlreadyExists) => self.record_of(&id, by).await.map(|_| id),
+            Err(error) => Err(store_failure(&error)),
+        }
+    }
+
+    async fn record_of(&self, id: &SessionId, by: &Principal) -> Result<SessionRecord, Failure> {
+        let record = self.shared.ports.store.get(id).await.map_err(|e| store_failure(&e))?;
+        let record = record.ok_or_else(checks::not_yours)?;
+        checks::owns(&record, by).map(|()| record)
+    }
+
+    /// Asks the session's actor. An actor that ended in between has a successor, which is asked once more.
+    async fn ask<T>(
+        &self,
+        id: &SessionId,
+        by: &Principal,
+        request: impl FnOnce(Reply<T>) -> Request,
+    ) -> Result<T, Failure> {
+        let (reply, answer) = oneshot::channel();
+        let mut request = request(reply);
+        for _ in 0..2 {
+            let handle = self.actor(id, by).await?;
+            match handle.mailbox.try_send(request) {
+                Ok(()) => return answer.await.unwrap_or_else(|_| Err(gone())),
+                Err(tokio::sync::mpsc::error::TrySendError::Full(_)) => {
+                    return Err(Failure::new(Code::Busy, "Too much is waiting for this session already."));
+                }
+                Err(tokio::sync::mpsc::error::TrySendError::Closed(unsent)) => request = unsent,
+            }
+        }
+        Err(gone())
+    }
+
+    /// The session's actor; claims the session and starts one where none runs.
+    async fn actor(&self, id: &SessionId, by: &Principal) -> Result<ActorHandle, Failure> {
+        let slot = self.registry.slot(id);
+        let mut actor = slot.lock().await;
+        if let Some(handle) = actor.as_ref().filter(|handle| !handle.mailbox.is_closed()) {
+            return if handle.owner == by.id { Ok(handle.clone()) } else { Err(checks::not_yours()) };
+        }
+        self.refuse_when_draining()?;
+        let record = self.record_of(id, by).await?;
+        self.registry.room_for(&by.id, &self.shared.config)?;
+        let agent = self.shared.ports.agents.agent(record.model.as_deref())?;
+        let taken = self.take(id).await?;
+        let (driver, handle) = Actor::new(Arc::clone(&self.shared), agent, taken);
+        let place = self.registry.enter(id.clone(), handle.owner.clone());
+        self.shared.tasks.spawn(async move {
+            driver.run().await;
+            drop(place);
+        });
+        *actor = Some(handle.clone());
+        Ok(handle)
+    }
+
+    /// Claims the session and reads what its actor needs.
+    async fn take(&self, id: &SessionId) -> Result<Taken, Failure> {
+        const BATCH: usize = 512;
+        let ports = &self.shared.ports;
+        let lease = Duration::from_secs(self.shared.config.lease_secs);
+        let claim = ports.store.claim(id, &ports.instance, self.shared.now(), lease).await;
+        let claim = claim.map_err(|error| match error {
+            StoreError::Held { .. } => Failure::new(Code::OwnedElsewhere, "Another server drives this session.")
+                .with_hint("Connect again in a moment."),
+            error => store_failure(&error),
+        })?;
+        let history = ports.store.history(id).await.map_err(|e| store_failure(&e))?;
+        let mut events: Vec<Event> = Vec::new();
+        let mut after = claim.record.checkpoint;
+        while after < claim.last.seq {
+            let batch = ports.store.read(id, after, BATCH).await.map_err(|e| store_failure(&e))?;
+            let Some(last) = batch.last() else { break };
+            after = last.id.seq;
+            events.extend(batch);
+        }
+        Ok(Taken { claim, history, events })
+    }
+
+    fn refuse_when_draining(&self) -> Result<(), Failure> {
+        if !self.shared.soft.is_cancelled() {
+            return Ok(());
+        }
+        Err(Failure::new(Code::Draining, "The server is shutting down.").with_hint("Connect again in a moment."))
+    }
+}
+
+fn gone() -> Failure {
+    Failure::new(Code::StoreUnavailable, "The session was lost on its way to the store.")
+        .with_hint("Send it again; what was acknowledged is kept, and a message sent twice is taken once.")
+}

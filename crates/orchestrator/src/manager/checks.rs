@@ -1,0 +1,96 @@
+use crate::{Config, NewMessage};
+use lockkeeper_domain::{Code, Failure, SessionId, SessionRecord};
+use lockkeeper_ports::Principal;
+
+/// The media types that all providers take.
+const IMAGES: [&str; 4] = ["image/png", "image/jpeg", "image/gif", "image/webp"];
+
+/// A name for a session that nobody can guess.
+pub(super) fn new_session_id() -> Result<SessionId, Failure> {
+    let mut bits = [0; 16];
+    getrandom::fill(&mut bits)
+        .map_err(|error| Failure::new(Code::Internal, format!("The system gives no random numbers: {error}")))?;
+    Ok(SessionId::from_random_bits(u128::from_le_bytes(bits)))
+}
+
+/// The same words for a session of somebody else's and for none at all: who asks learns nothing.
+pub(super) fn not_yours() -> Failure {
+    Failure::new(Code::Forbidden, "This session is not available to you.")
+        .with_hint("Connect without a session id, or with another one, to open a session of your own.")
+}
+
+pub(super) fn owns(record: &SessionRecord, by: &Principal) -> Result<(), Failure> {
+    if record.owner == by.id { Ok(()) } else { Err(not_yours()) }
+}
+
+/// Whether a message is within the limits.
+pub(super) fn check(message: &NewMessage, config: &Config) -> Result<(), Failure> {
+    let too_large = |what: String, limit: String| {
+        Err(Failure::new(Code::TooLarge, format!("{what}; at most {limit}.")).with_hint("Send less at once."))
+    };
+    if message.text.trim().is_empty() && message.attachments.is_empty() {
+        return Err(Failure::new(Code::InvalidPayload, "The message is empty."));
+    }
+    if message.text.len() > config.max_message_bytes {
+        let limit = format!("{} are taken", config.max_message_bytes);
+        return too_large(format!("The message has {} bytes", message.text.len()), limit);
+    }
+    if message.attachments.len() > config.max_attachments {
+        let limit = format!("{} are taken", config.max_attachments);
+        return too_large(format!("The message has {} attachments", message.attachments.len()), limit);
+    }
+    for attachment in &message.attachments {
+        if !IMAGES.contains(&attachment.mime_type.as_str()) {
+            let message = format!("Attachments are images: {}.", IMAGES.join(", "));
+            return Err(Failure::new(Code::InvalidPayload, message));
+        }
+        if attachment.data.len() > config.max_attachment_bytes {
+            let limit = format!("{} are taken", config.max_attachment_bytes);
+            return too_large(format!("An attachment has {} bytes of base64", attachment.data.len()), limit);
+        }
+        let base64 = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=');
+        if attachment.data.is_empty() || !attachment.data.bytes().all(base64) {
+            return Err(Failure::new(Code::InvalidPayload, "An attachment's data is base64."));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lockkeeper_domain::Attachment;
+
+    fn checked(text: &str, attachments: &[(&str, &str)]) -> Option<Code> {
+        let attachment = |(mime_type, data): &(&str, &str)| Attachment {
+            name: None,
+            mime_type: (*mime_type).to_owned(),
+            data: (*data).to_owned(),
+        };
+        let message = NewMessage {
+            text: text.to_owned(),
+            attachments: attachments.iter().map(attachment).collect(),
+            client_message_id: None,
+        };
+        check(&message, &Config::default()).err().map(|failure| failure.code)
+    }
+
+    #[test]
+    fn a_message_is_held_to_its_limits() {
+        assert_eq!(checked("hi", &[]), None);
+        assert_eq!(checked("", &[("image/png", "AAAA")]), None);
+        assert_eq!(checked(" \n", &[]), Some(Code::InvalidPayload));
+        assert_eq!(checked(&"x".repeat(65_537), &[]), Some(Code::TooLarge));
+        assert_eq!(checked("a", &[("text/html", "AAAA")]), Some(Code::InvalidPayload));
+        assert_eq!(checked("a", &[("image/png", "<svg>")]), Some(Code::InvalidPayload));
+        assert_eq!(checked("a", &[("image/png", &"A".repeat(200_000))]), Some(Code::TooLarge));
+        assert_eq!(checked("a", &[("image/png", "AAAA"); 9]), Some(Code::TooLarge));
+    }
+
+    #[test]
+    fn session_ids_of_the_server_are_long_and_never_the_same() {
+        let (one, other) = (new_session_id().expect("random"), new_session_id().expect("random"));
+        assert_ne!(one, other);
+        assert_eq!(one.as_str().len(), 32);
+    }
+}

@@ -1,0 +1,88 @@
+use crate::tools::Catalog;
+use lockkeeper_domain::{Code, Epoch, Failure, SessionId};
+use lockkeeper_ports::{
+    McpServer, ProgressSink, SandboxError, SandboxId, SandboxRuntime, SandboxSpec, StartProgress, ToolHost,
+    ToolHostError, ToolSession,
+};
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+/// A session's sandbox with its connected tools.
+pub(crate) struct Workbench {
+    pub(crate) sandbox: SandboxId,
+    pub(crate) tools: Arc<dyn ToolSession>,
+    pub(crate) catalog: Arc<Catalog>,
+}
+
+/// Starts sandboxes and connects their tools.
+pub(crate) struct Starter {
+    pub(crate) sandboxes: Arc<dyn SandboxRuntime>,
+    pub(crate) host: Arc<dyn ToolHost>,
+    pub(crate) servers: Arc<[McpServer]>,
+}
+
+impl Starter {
+    /// Starts a sandbox for the session under this epoch and connects its tools. When that fails nothing of it is left.
+    #[tracing::instrument(name = "session.sandbox.start", skip_all, fields(session.id = %session, epoch = %epoch))]
+    pub(crate) async fn start(
+        &self,
+        session: SessionId,
+        epoch: Epoch,
+        progress: ProgressSink,
+    ) -> Result<Workbench, Failure> {
+        let started = Instant::now();
+        report(&progress, started, "starting", "running", "Starting the sandbox");
+        let spec = SandboxSpec { session, epoch };
+        let sandbox = self.sandboxes.start(&spec, Arc::clone(&progress)).await.map_err(|e| unavailable(&e))?;
+        report(&progress, started, "connecting", "running", "Connecting the MCP servers");
+        match self.host.connect(&sandbox, &self.servers, Arc::clone(&progress)).await {
+            Ok(tools) => {
+                report(&progress, started, "connecting", "done", "The tools are there");
+                let catalog = Arc::new(Catalog::new(tools.tools()));
+                Ok(Workbench { sandbox, tools, catalog })
+            }
+            Err(error) => {
+                self.remove(&sandbox).await;
+                Err(lost(&error))
+            }
+        }
+    }
+
+    /// Removes a sandbox. What cannot be removed now the janitor finds later.
+    pub(crate) async fn remove(&self, sandbox: &SandboxId) {
+        if let Err(error) = self.sandboxes.stop(sandbox).await {
+            tracing::warn!(sandbox.id = %sandbox, %error, "a sandbox could not be removed; the janitor will try again");
+        }
+    }
+}
+
+fn report(sink: &ProgressSink, started: Instant, stage: &str, status: &str, message: &str) {
+    sink(StartProgress {
+        stage: stage.to_owned(),
+        status: status.to_owned(),
+        message: message.to_owned(),
+        current: None,
+        total: None,
+        unit: None,
+        elapsed_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+    });
+}
+
+fn unavailable(error: &SandboxError) -> Failure {
+    let hint = match error {
+        SandboxError::StartTimeout(_) => "Try again; if it stays so, ask the operator to look at the server's log.",
+        SandboxError::CannotExec { .. } => "Ask the operator to check the configuration of the MCP servers.",
+        SandboxError::Gone | SandboxError::Unavailable(_) => "Try again later.",
+    };
+    Failure::new(Code::SandboxUnavailable, format!("The sandbox cannot be started: {error}")).with_hint(hint)
+}
+
+fn lost(error: &ToolHostError) -> Failure {
+    Failure::new(Code::SandboxUnavailable, format!("The tools cannot be connected: {error}"))
+        .with_hint("Try again later.")
+}
+
+/// How long to wait before the `attempt`-th new try, from 0: 50 ms, doubling, at most 2 s.
+pub(crate) fn backoff(attempt: u32) -> Duration {
+    Duration::from_millis(50_u64.saturating_mul(1 << attempt.min(6))).min(Duration::from_secs(2))
+}

@@ -1,0 +1,152 @@
+use jsonschema::Validator;
+use lockkeeper_domain::{Code, JudgedCall, Judgement, Policy, Session, ToolDefinition, ToolName, Verdict};
+use lockkeeper_ports::ProposedCall;
+use serde_json::Value;
+use std::{collections::HashMap, sync::Arc};
+
+/// A session's tools, with their schemas ready to check arguments.
+pub(crate) struct Catalog {
+    tools: Arc<[ToolDefinition]>,
+    validators: HashMap<ToolName, Result<Validator, String>>,
+}
+
+impl Catalog {
+    pub(crate) fn new(tools: Arc<[ToolDefinition]>) -> Self {
+        let compile = |tool: &ToolDefinition| {
+            let validator = jsonschema::validator_for(&tool.input_schema).map_err(|e| e.to_string());
+            (tool.name.clone(), validator)
+        };
+        let validators = tools.iter().map(compile).collect();
+        Self { tools, validators }
+    }
+
+    pub(crate) fn tools(&self) -> &Arc<[ToolDefinition]> {
+        &self.tools
+    }
+
+    /// What the gate says of a call that the model proposes.
+    pub(crate) fn judge(&self, call: ProposedCall, session: &Session, policy: &Policy) -> JudgedCall {
+        let name = ToolName::as_written(call.name);
+        let Some(tool) = self.tools.iter().find(|t| t.name == name) else {
+            let known: Vec<_> = self.tools.iter().map(|t| t.name.as_str()).collect();
+            let message = format!("No tool is called {name}. The tools are: {}.", known.join(", "));
+            return JudgedCall {
+                provider_id: call.provider_id,
+                tool: name.as_str().to_owned(),
+                name,
+                server: None,
+                args: call.args,
+                judgement: Judgement::Refuse { code: Code::UnknownTool, message },
+                annotations: lockkeeper_domain::Annotations::default(),
+                fingerprint: String::new(),
+            };
+        };
+        let args = if call.args.is_null() { Value::Object(serde_json::Map::new()) } else { call.args };
+        let judgement = match self.check(&tool.name, &args) {
+            Err(message) => Judgement::Refuse { code: Code::InvalidArguments, message },
+            Ok(()) => consider(tool, session, policy),
+        };
+        JudgedCall {
+            provider_id: call.provider_id,
+            name,
+            server: Some(tool.server.clone()),
+            tool: tool.tool.clone(),
+            args,
+            judgement,
+            annotations: tool.annotations.clone(),
+            fingerprint: tool.fingerprint.clone(),
+        }
+    }
+
+    /// Whether the arguments fit the tool's schema; if not, what is wrong with them.
+    pub(crate) fn check(&self, tool: &ToolName, args: &Value) -> Result<(), String> {
+        const SHOWN: usize = 5;
+        if !args.is_object() {
+            return Err("The arguments must be a JSON object.".to_owned());
+        }
+        match self.validators.get(tool) {
+            None => Err(format!("No tool is called {tool}.")),
+            Some(Err(why)) => Err(format!("The tool's schema cannot be used: {why}")),
+            Some(Ok(validator)) => {
+                let wrong: Vec<_> = validator
+                    .iter_errors(args)
+                    .take(SHOWN)
+                    .map(|error| {
+                        let at = error.instance_path().to_string();
+                        if at.is_empty() { error.to_string() } else { format!("{at}: {error}") }
+                    })
+                    .collect();
+                if wrong.is_empty() {
+                    return Ok(());
+                }
+                Err(format!("The arguments do not fit the tool's schema: {}", wrong.join("; ")))
+            }
+        }
+    }
+}
+
+fn consider(tool: &ToolDefinition, session: &Session, policy: &Policy) -> Judgement {
+    match policy.judge(tool) {
+        Verdict::Deny { why } => Judgement::Refuse {
+            code: Code::Denied,
+            message: format!("The operator's {why} does not let this tool run."),
+        },
+        Verdict::Allow { why } => Judgement::Run { why },
+        Verdict::Ask { why } => match session.grant_for(&tool.server, &tool.tool, &tool.fingerprint) {
+            Some(grant) => Judgement::Run { why: format!("allowed for this session by {}", grant.by) },
+            None => Judgement::Ask { why },
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lockkeeper_domain::{DecisionRule, Rule, ServerName, SessionState};
+    use serde_json::json;
+
+    fn catalog() -> Catalog {
+        let server = ServerName::new("fs");
+        let schema = json!({"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]});
+        let tool = |name: &str, schema: Value| ToolDefinition {
+            name: ToolName::namespaced(&server, name),
+            server: server.clone(),
+            tool: name.to_owned(),
+            title: None,
+            description: String::new(),
+            input_schema: schema,
+            annotations: lockkeeper_domain::Annotations::default(),
+            fingerprint: "f".to_owned(),
+        };
+        Catalog::new(
+            [tool("read", schema), tool("odd", json!({"type": 7})), tool("now", json!({"type": "object"}))].into(),
+        )
+    }
+
+    fn check(name: &str, args: Value, policy: &Policy) -> Judgement {
+        let session = Session::fold(SessionState::default(), Vec::new(), []);
+        let call = ProposedCall { provider_id: None, name: name.to_owned(), args };
+        catalog().judge(call, &session, policy).judgement
+    }
+
+    #[test]
+    fn a_call_is_judged_by_its_name_then_its_arguments_then_the_policy() {
+        let asks = Policy::default();
+        let rule = |decision| Rule { server: "*".to_owned(), tool: "*".to_owned(), decision };
+        let allows = Policy::new(vec![rule(DecisionRule::Allow)]);
+        let denies = Policy::new(vec![rule(DecisionRule::Deny)]);
+        let refused = |judgement| match judgement {
+            Judgement::Refuse { code, .. } => Some(code),
+            _ => None,
+        };
+        assert_eq!(refused(check("fs__none", json!({}), &allows)), Some(Code::UnknownTool));
+        for bad in [json!({}), json!({"path": 1}), json!([]), json!("{\"path\":"), json!(null)] {
+            assert_eq!(refused(check("fs__read", bad, &allows)), Some(Code::InvalidArguments));
+        }
+        assert_eq!(refused(check("fs__odd", json!({}), &allows)), Some(Code::InvalidArguments));
+        assert!(matches!(check("fs__now", json!(null), &asks), Judgement::Ask { .. }));
+        assert!(matches!(check("fs__read", json!({"path": "a"}), &asks), Judgement::Ask { .. }));
+        assert!(matches!(check("fs__read", json!({"path": "a"}), &allows), Judgement::Run { .. }));
+        assert_eq!(refused(check("fs__read", json!({"path": "a"}), &denies)), Some(Code::Denied));
+    }
+}
