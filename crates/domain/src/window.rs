@@ -148,9 +148,8 @@ mod tests {
             prop_assert_eq!(shown.is_empty(), all.is_empty());
             if let Some(first) = shown.first() {
                 prop_assert!(!matches!(first, Message::Tool { .. }), "cut between calls and results");
-                if !matches!(first, Message::User { .. }) {
-                    prop_assert!(!shown.iter().any(|m| matches!(m, Message::User { .. })));
-                }
+                let is_question = |message: &Message| matches!(message, Message::User { .. });
+                prop_assert!(is_question(first) || !shown.iter().any(is_question));
             }
             let tokens: usize = shown.iter().map(Message::estimated_tokens).sum();
             let newest = if shown.len() >= 2 && shown[shown.len() - 2].awaits_results() { 2 } else { 1 };

@@ -1,0 +1,211 @@
+//! What must hold after every command, and random commands to hold it against.
+
+use super::super::*;
+use super::world::{World, ask, refuse, run, text, tools};
+use crate::{CallStatus, Decision};
+use proptest::prelude::*;
+use std::collections::{HashMap, HashSet};
+
+/// Checks the log, the history and the session against each other.
+pub(super) fn check(world: &World) {
+    fold_gives_the_same_session(world);
+    assert_eq!(world.stored, world.session.history(), "the store's history is the session's");
+    assert!(world.stored.len() <= world.rules.history.max_messages);
+    history_is_whole(&world.stored);
+    calls_and_turns_end_once(&world.log);
+}
+
+fn fold_gives_the_same_session(world: &World) {
+    let mut live = world.session.clone();
+    let mut folded = world.folded();
+    live.asked = None;
+    // A live session begins a turn before the turn's first event; a fold begins it with the event.
+    if folded.turn.is_none() {
+        folded.open_next();
+    }
+    if live.turn.is_none() {
+        live.open_next();
+    }
+    assert_eq!(folded, live, "the log tells the session");
+}
+
+fn history_is_whole(history: &[Message]) {
+    for (at, message) in history.iter().enumerate() {
+        let results = match history.get(at + 1) {
+            Some(Message::Tool { results, .. }) => results.iter().map(|r| &r.call).collect(),
+            _ => Vec::new(),
+        };
+        let calls: Vec<_> = match message {
+            Message::Assistant { message, .. } => message.calls.iter().map(|c| &c.id).collect(),
+            _ => Vec::new(),
+        };
+        assert_eq!(calls, results, "calls and results stand together");
+    }
+    assert!(!matches!(history.first(), Some(Message::Tool { .. })), "no result without its call");
+}
+
+#[derive(Default)]
+struct Seen {
+    allowed: HashSet<CallId>,
+    started: HashSet<CallId>,
+    settled: HashSet<CallId>,
+    calls: HashMap<TurnId, Vec<CallId>>,
+    asked: Option<CallId>,
+    ended: HashSet<TurnId>,
+    open: Option<TurnId>,
+}
+
+fn calls_and_turns_end_once(log: &[Event]) {
+    let mut seen = Seen::default();
+    for event in log {
+        if let (Some(turn), false) = (event.turn, matches!(event.body, EventBody::UserMessage { .. })) {
+            assert!(!seen.ended.contains(&turn), "nothing follows a turn's end");
+            assert_eq!(*seen.open.get_or_insert(turn), turn, "one turn at a time");
+        }
+        seen.take(event);
+    }
+}
+
+impl Seen {
+    fn take(&mut self, event: &Event) {
+        match &event.body {
+            EventBody::ToolCalls(calls) => {
+                for (call, gate) in calls.message.calls.iter().zip(&calls.gates) {
+                    if gate.status == CallStatus::Allowed {
+                        self.allowed.insert(call.id.clone());
+                    }
+                    self.calls.entry(event.turn.expect("a turn")).or_default().push(call.id.clone());
+                }
+            }
+            EventBody::ApprovalRequired(asked) => {
+                assert_eq!(self.asked, None, "one question at a time");
+                self.asked = Some(asked.call.clone());
+            }
+            EventBody::ApprovalResolved(resolved) => {
+                self.asked.take_if(|asked| *asked == resolved.call);
+                if resolved.decision == Decision::Approved {
+                    self.allowed.insert(resolved.call.clone());
+                }
+            }
+            EventBody::ToolStarted { call, .. } => {
+                assert!(self.allowed.contains(call), "{call} runs only when it was let through");
+                assert!(!self.settled.contains(call), "{call} does not run after its result");
+                assert!(self.started.insert(call.clone()), "{call} runs once");
+            }
+            EventBody::ToolSettled(settled) => {
+                assert!(self.settled.insert(settled.call.clone()), "{} has one result", settled.call);
+            }
+            EventBody::TurnCompleted(_) => {
+                let turn = event.turn.expect("a turn");
+                assert!(self.ended.insert(turn), "turn {turn} ends once");
+                for call in self.calls.get(&turn).into_iter().flatten() {
+                    assert!(self.settled.contains(call), "{call} has a result when its turn ends");
+                }
+                self.open = None;
+            }
+            _ => {}
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Submit(u8),
+    Said(u8),
+    Done(Vec<u8>),
+    Failed,
+    Answer { pick: usize, approved: bool, scope: u8 },
+    Settle(usize),
+    Cancel,
+    Reset,
+    End,
+    Expire,
+    Wait(u16),
+    Crash,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        4 => any::<u8>().prop_map(Op::Submit),
+        3 => any::<u8>().prop_map(Op::Said),
+        6 => prop::collection::vec(any::<u8>(), 0..6).prop_map(Op::Done),
+        1 => Just(Op::Failed),
+        8 => (any::<usize>(), any::<bool>(), 0_u8..3)
+            .prop_map(|(pick, approved, scope)| Op::Answer { pick, approved, scope }),
+        8 => any::<usize>().prop_map(Op::Settle),
+        1 => Just(Op::Cancel),
+        1 => Just(Op::Reset),
+        1 => Just(Op::End),
+        1 => Just(Op::Expire),
+        2 => any::<u16>().prop_map(Op::Wait),
+        2 => Just(Op::Crash),
+    ]
+}
+
+fn perform(world: &mut World, op: Op) {
+    let known: Vec<String> = world.session.open_calls().iter().map(|open| open.call.id.as_str().to_owned()).collect();
+    let picked = |pick: usize| known.get(pick % (known.len() + 1)).map_or("call_1_0_0", String::as_str);
+    // A refusal is a fine answer; `follow` has checked that it changed nothing.
+    let _ = match op {
+        Op::Submit(name) => world.submit_as(&format!("m{}", name % 32), "text"),
+        Op::Said(n) => {
+            let piece =
+                |n: u8| if n.is_multiple_of(3) { Said::Reasoning("r".to_owned()) } else { Said::Text("t".to_owned()) };
+            world.follow(Command::ModelSaid((0..n % 4).map(piece).collect()))
+        }
+        Op::Done(kinds) => {
+            let judged = |kind: u8| match kind % 4 {
+                0 => refuse("x"),
+                1 => run("a"),
+                _ => ask("b"),
+            };
+            let outcome = if kinds.is_empty() { text("answer") } else { tools(kinds.into_iter().map(judged)) };
+            world.follow(Command::ModelDone(outcome))
+        }
+        Op::Failed => world.follow(Command::ModelFailed(Failure::new(Code::ProviderNetwork, "gone"))),
+        Op::Answer { pick, approved, scope } => {
+            let scope = [Scope::Once, Scope::Session, Scope::Always][usize::from(scope)];
+            world.answer(picked(pick), approved, scope, Some("because"), None)
+        }
+        Op::Settle(pick) => {
+            let call = picked(pick).to_owned();
+            world.settles(&call, "out");
+            Ok(Reply::Done)
+        }
+        Op::Cancel => world.follow(Command::Cancel),
+        Op::Reset => world.follow(Command::Reset),
+        Op::End => world.follow(Command::End),
+        Op::Expire => world.follow(Command::Expire { reason: "idle".to_owned() }),
+        Op::Wait(secs) => {
+            world.now = world.now.after(Duration::from_secs(u64::from(secs) % 400));
+            world.follow(Command::Tick)
+        }
+        Op::Crash => {
+            world.crash();
+            Ok(Reply::Done)
+        }
+    };
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+    #[test]
+    fn in_any_order_of_inputs_every_call_has_one_result_and_every_turn_one_end(
+        ops in prop::collection::vec(op(), 1..80),
+        max_steps in 1_u32..5,
+        max_messages in 4_usize..20,
+    ) {
+        let mut world = World::new();
+        world.rules.max_steps = max_steps;
+        world.rules.history.max_messages = max_messages;
+        for op in ops {
+            perform(&mut world, op);
+        }
+        while world.session.is_busy() {
+            world.does(Command::Cancel);
+        }
+        let asked = world.log.iter().filter(|e| matches!(e.body, EventBody::UserMessage { .. })).count();
+        prop_assert_eq!(world.ends().len(), asked, "every turn ended");
+    }
+}
