@@ -44,12 +44,22 @@ impl Shared {
     }
 }
 
-pub(crate) type Reply<T> = oneshot::Sender<Result<T, Failure>>;
+/// Where an answer goes. [`Unhandled`] means that the actor ended first: its successor may be asked the same.
+pub(crate) type Reply<T> = oneshot::Sender<Result<Result<T, Failure>, Unhandled>>;
+
+/// The actor ended before it looked at the request.
+#[derive(Debug)]
+pub(crate) struct Unhandled;
+
+/// Sends an answer. Whoever asked may be gone; that changes nothing.
+fn send<T>(reply: Reply<T>, answer: Result<T, Failure>) {
+    drop(reply.send(Ok(answer)));
+}
 
 /// What an actor can be asked.
 pub(crate) enum Request {
-    /// Somebody attached: a sandbox is wanted.
-    Attach,
+    /// Somebody attached: a sandbox is wanted. The answer tells how far it is.
+    Attach(Reply<watch::Receiver<Readiness>>),
     Submit(UserMessage, Reply<Accepted>),
     Decide(Answer, Reply<()>),
     Cancel(Reply<()>),
@@ -65,8 +75,6 @@ pub(crate) enum Request {
 pub(crate) struct ActorHandle {
     pub(crate) owner: PrincipalId,
     pub(crate) mailbox: mpsc::Sender<Request>,
-    pub(crate) live: LiveSender,
-    pub(crate) readiness: watch::Receiver<Readiness>,
 }
 
 /// Drives one session: the only task that changes it while it holds the lease.
@@ -132,18 +140,16 @@ enum Flow {
 
 impl Actor {
     /// The actor of a session that was claimed, and the way to it.
-    pub(crate) fn new(shared: Arc<Shared>, agent: Agent, taken: Taken) -> (Self, ActorHandle) {
+    pub(crate) fn new(shared: Arc<Shared>, agent: Agent, taken: Taken, live: LiveSender) -> (Self, ActorHandle) {
         let Taken { claim, history, events } = taken;
         let (sender, mailbox) = mpsc::channel(shared.config.mailbox);
-        let (readiness, ready) = watch::channel(None);
         let (calls, progress) = RunningCalls::new();
-        let live = LiveSender::new();
         let record = claim.record;
         let mut question = None;
         for event in &events {
             persist::remember_question(&mut question, event);
         }
-        let handle = ActorHandle { owner: record.owner, mailbox: sender, live: live.clone(), readiness: ready };
+        let handle = ActorHandle { owner: record.owner, mailbox: sender };
         let actor = Self {
             id: record.id,
             agent,
@@ -156,7 +162,7 @@ impl Actor {
             trimmed: Seq::default(),
             question,
             live,
-            readiness,
+            readiness: watch::Sender::new(None),
             mailbox,
             bench: Bench::Absent,
             had_sandbox: claim.last.seq != Seq::default(),
@@ -291,16 +297,14 @@ impl Actor {
 impl Request {
     /// The actor ends: whoever asked may ask its successor.
     fn refuse(self) {
-        let failure =
-            || Failure::new(Code::Draining, "The session was closed before this could be done; send it again.");
         match self {
-            Self::Attach => {}
-            Self::Submit(_, reply) => drop(reply.send(Err(failure()))),
+            Self::Attach(reply) => drop(reply.send(Err(Unhandled))),
+            Self::Submit(_, reply) => drop(reply.send(Err(Unhandled))),
             Self::Decide(_, reply) | Self::Cancel(reply) | Self::Reset(reply) | Self::End(reply) => {
-                drop(reply.send(Err(failure())));
+                drop(reply.send(Err(Unhandled)));
             }
-            Self::Snapshot(reply) => drop(reply.send(Err(failure()))),
-            Self::ExpireIfIdle(_, reply) => drop(reply.send(Err(failure()))),
+            Self::Snapshot(reply) => drop(reply.send(Err(Unhandled))),
+            Self::ExpireIfIdle(_, reply) => drop(reply.send(Err(Unhandled))),
         }
     }
 }

@@ -105,6 +105,13 @@ impl Config {
         least("mailbox", self.mailbox as u64, 1);
         least("model_idle_secs", self.model_idle_secs, 1);
         least("max_log_events", self.max_log_events, 100);
+        // A step is two messages, and the question must stay in the window for as long as its turn goes on.
+        let fits = u32::try_from(self.max_history_messages.saturating_sub(2) / 2).unwrap_or(u32::MAX);
+        if self.max_steps > fits.max(1) {
+            let (found, kept) = (self.max_steps, self.max_history_messages);
+            problems
+                .push(("max_steps", format!("is {found} and may be at most {fits} with {kept} messages of history")));
+        }
         let most = HistoryLimits::MAX_MESSAGES;
         if self.max_history_messages > most {
             let found = self.max_history_messages;
@@ -140,5 +147,7 @@ mod tests {
         let bad = Config { max_steps: 0, max_history_messages: 51, ..Config::default() };
         let keys: Vec<_> = bad.problems().into_iter().map(|(key, _)| key).collect();
         assert_eq!(keys, ["max_steps", "max_history_messages"]);
+        let too_long = Config { max_steps: 25, ..Config::default() };
+        assert_eq!(too_long.problems().len(), 1, "a turn's question would leave the window");
     }
 }

@@ -75,7 +75,7 @@ impl Janitor {
                 Some(actor) => {
                     let (reply, answer) = oneshot::channel();
                     let asked = actor.mailbox.try_send(Request::ExpireIfIdle(before, reply)).is_ok();
-                    asked && matches!(answer.await, Ok(Ok(true)))
+                    asked && matches!(answer.await, Ok(Ok(Ok(true))))
                 }
                 None => self.expire_left_behind(&id, before).await?,
             };

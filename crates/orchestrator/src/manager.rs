@@ -3,7 +3,7 @@ mod registry;
 
 use crate::{
     Accepted, AgentFactory, Attached, Config, HistoryPage, NewMessage, Snapshot,
-    actor::{Actor, ActorHandle, Reply, Request, Shared, Taken, store_failure},
+    actor::{Actor, ActorHandle, Reply, Request, Shared, Taken, Unhandled, store_failure},
     sandbox::Starter,
 };
 use lockkeeper_domain::{
@@ -11,9 +11,10 @@ use lockkeeper_domain::{
 };
 use lockkeeper_ports::{Clock, EventStream, McpServer, Principal, SandboxRuntime, SessionStore, StoreError, ToolHost};
 use registry::Registry;
+pub(crate) use registry::Visit;
 use serde_json::Value;
 use std::{sync::Arc, time::Duration};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc::error::TrySendError, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// What the use cases need from outside.
@@ -88,18 +89,14 @@ impl SessionManager {
             Some(id) => self.find_or_create(id, &request.principal, request.model, now).await?,
             None => (self.create(checks::new_session_id()?, &request.principal, request.model, now).await?, false),
         };
-        let handle = self.actor(&id, &request.principal).await?;
-        let attached = Attached {
-            session: id.clone(),
-            resumed,
-            live: handle.live.subscribe(),
-            readiness: handle.readiness.clone(),
-        };
-        handle.mailbox.send(Request::Attach).await.map_err(|_| gone())?;
+        // Subscribed before the actor is asked, so that no progress is missed.
+        let slot = self.registry.slot(&id);
+        let live = slot.live.subscribe();
+        let readiness = self.ask(&id, &request.principal, Request::Attach).await?;
         if resumed {
             self.shared.ports.store.touch(&id, now).await.map_err(|e| store_failure(&e))?;
         }
-        Ok(attached)
+        Ok(Attached { session: id, resumed, live, readiness, _slot: slot })
     }
 
     /// Takes a user's message. When this returns `Ok`, the message is stored and its turn will end.
@@ -108,7 +105,7 @@ impl SessionManager {
         checks::check(&message, &self.shared.config)?;
         let NewMessage { text, attachments, client_message_id } = message;
         let message = UserMessage { text, attachments, client_message_id, by: by.id.clone() };
-        self.ask(id, by, |reply| Request::Submit(message, reply)).await
+        self.ask(id, by, |reply| Request::Submit(message.clone(), reply)).await
     }
 
     /// Takes a human's answer for a call: the first one holds. `args` are run instead of the model's.
@@ -124,7 +121,7 @@ impl SessionManager {
         args: Option<Value>,
     ) -> Result<(), Failure> {
         let answer = Answer { call, approved, scope, reason, args, by: by.id.clone() };
-        self.ask(id, by, |reply| Request::Decide(answer, reply)).await
+        self.ask(id, by, |reply| Request::Decide(answer.clone(), reply)).await
     }
 
     /// Stops the turn that runs.
@@ -261,23 +258,27 @@ impl SessionManager {
         checks::owns(&record, by).map(|()| record)
     }
 
-    /// Asks the session's actor. An actor that ended in between has a successor, which is asked once more.
+    /// Asks the session's actor. An actor that ended before it looked has a successor, which is asked instead.
     async fn ask<T>(
         &self,
         id: &SessionId,
         by: &Principal,
-        request: impl FnOnce(Reply<T>) -> Request,
+        request: impl Fn(Reply<T>) -> Request,
     ) -> Result<T, Failure> {
-        let (reply, answer) = oneshot::channel();
-        let mut request = request(reply);
-        for _ in 0..2 {
+        const ACTORS: usize = 3;
+        for _ in 0..ACTORS {
             let handle = self.actor(id, by).await?;
-            match handle.mailbox.try_send(request) {
-                Ok(()) => return answer.await.unwrap_or_else(|_| Err(gone())),
-                Err(tokio::sync::mpsc::error::TrySendError::Full(_)) => {
+            let (reply, answer) = oneshot::channel();
+            match handle.mailbox.try_send(request(reply)) {
+                Ok(()) => match answer.await {
+                    Ok(Ok(answer)) => return answer,
+                    Ok(Err(Unhandled)) => {}
+                    Err(_) => return Err(gone()),
+                },
+                Err(TrySendError::Full(_)) => {
                     return Err(Failure::new(Code::Busy, "Too much is waiting for this session already."));
                 }
-                Err(tokio::sync::mpsc::error::TrySendError::Closed(unsent)) => request = unsent,
+                Err(TrySendError::Closed(_)) => {}
             }
         }
         Err(gone())
@@ -286,7 +287,7 @@ impl SessionManager {
     /// The session's actor; claims the session and starts one where none runs.
     async fn actor(&self, id: &SessionId, by: &Principal) -> Result<ActorHandle, Failure> {
         let slot = self.registry.slot(id);
-        let mut actor = slot.lock().await;
+        let mut actor = slot.actor.lock().await;
         if let Some(handle) = actor.as_ref().filter(|handle| !handle.mailbox.is_closed()) {
             return if handle.owner == by.id { Ok(handle.clone()) } else { Err(checks::not_yours()) };
         }
@@ -295,8 +296,8 @@ impl SessionManager {
         self.registry.room_for(&by.id, &self.shared.config)?;
         let agent = self.shared.ports.agents.agent(record.model.as_deref())?;
         let taken = self.take(id).await?;
-        let (driver, handle) = Actor::new(Arc::clone(&self.shared), agent, taken);
-        let place = self.registry.enter(id.clone(), handle.owner.clone());
+        let (driver, handle) = Actor::new(Arc::clone(&self.shared), agent, taken, slot.live.clone());
+        let place = self.registry.enter(id, handle.owner.clone());
         self.shared.tasks.spawn(async move {
             driver.run().await;
             drop(place);

@@ -1,4 +1,4 @@
-use crate::Live;
+use crate::{Live, manager::Visit};
 use lockkeeper_domain::{
     ApprovalRequired, Attachment, CallId, ClientMessageId, EventId, Failure, Message, SessionId, ToolCall,
     ToolDefinition, TurnId,
@@ -49,6 +49,8 @@ pub struct Attached {
     pub(crate) resumed: bool,
     pub(crate) live: broadcast::Receiver<Live>,
     pub(crate) readiness: watch::Receiver<Readiness>,
+    /// Keeps the session's live news together while actors come and go.
+    pub(crate) _slot: Visit,
 }
 
 impl Attached {

@@ -1,4 +1,4 @@
-use super::{Actor, Bench, Flow, Reply, Request, persist::Lost};
+use super::{Actor, Bench, Flow, Reply, Request, persist::Lost, send};
 use crate::opened::{Accepted, OpenCall, Snapshot};
 use lockkeeper_domain::{
     Answer, Code, Command, Failure, HistoryLimits, Refusal, Reply as Followed, Timestamp, Turn, UserMessage,
@@ -9,13 +9,16 @@ impl Actor {
     pub(super) async fn answer(&mut self, request: Request) -> Result<Flow, Lost> {
         self.refuse_overdue().await?;
         match request {
-            Request::Attach => self.want_bench(),
+            Request::Attach(reply) => {
+                self.want_bench();
+                send(reply, Ok(self.readiness.subscribe()));
+            }
             Request::Submit(message, reply) => self.submit(message, reply).await?,
             Request::Decide(answer, reply) => self.decide(answer, reply).await?,
             Request::Cancel(reply) => self.obey(Command::Cancel, reply).await?,
             Request::Reset(reply) => self.obey(Command::Reset, reply).await?,
             Request::End(reply) => return self.end(reply).await,
-            Request::Snapshot(reply) => drop(reply.send(Ok(self.snapshot()))),
+            Request::Snapshot(reply) => send(reply, Ok(self.snapshot())),
             Request::ExpireIfIdle(before, reply) => return self.expire(before, reply).await,
         }
         Ok(Flow::Continue)
@@ -34,13 +37,13 @@ impl Actor {
         if self.shared.soft.is_cancelled() {
             let failure = Failure::new(Code::Draining, "The server is shutting down.")
                 .with_hint("Connect again in a moment and send the message again.");
-            drop(reply.send(Err(failure)));
+            send(reply, Err(failure));
             return Ok(());
         }
         let reaction = match self.session.handle(Command::Submit(message), self.shared.now(), &self.shared.rules) {
             Ok(reaction) => reaction,
             Err(refusal) => {
-                drop(reply.send(Err(refused(refusal))));
+                send(reply, Err(refused(refusal)));
                 return Ok(());
             }
         };
@@ -55,7 +58,7 @@ impl Actor {
         if let Some(problem) = self.edited_args_problem(&answer) {
             let failure =
                 Failure::new(Code::InvalidArguments, problem).with_hint("Mend the arguments, or deny the call.");
-            drop(reply.send(Err(failure)));
+            send(reply, Err(failure));
             return Ok(());
         }
         self.obey(Command::Decide(answer), reply).await
@@ -76,7 +79,7 @@ impl Actor {
         match self.session.handle(command, self.shared.now(), &self.shared.rules) {
             Ok(reaction) => self.acknowledge(reaction, Ok(()), reply).await,
             Err(refusal) => {
-                drop(reply.send(Err(refused(refusal))));
+                send(reply, Err(refused(refusal)));
                 Ok(())
             }
         }
@@ -91,7 +94,7 @@ impl Actor {
     ) -> Result<(), Lost> {
         match self.carry_out(reaction, RecordChange::default()).await {
             Ok(()) => {
-                drop(reply.send(answer));
+                send(reply, answer);
                 Ok(())
             }
             Err(lost) => {
@@ -99,7 +102,7 @@ impl Actor {
                     Lost::Store(failure) => failure.clone(),
                     Lost::Fenced => Failure::new(Code::OwnedElsewhere, "Another process drives this session now."),
                 };
-                drop(reply.send(Err(failure)));
+                send(reply, Err(failure));
                 Err(lost)
             }
         }
@@ -110,11 +113,13 @@ impl Actor {
             Ok(reaction) => {
                 let record = RecordChange { sandbox: Some(None), ..RecordChange::default() };
                 self.carry_out(reaction, record).await?;
-                drop(reply.send(Ok(())));
+                // Whoever comes from now on gets a successor.
+                self.mailbox.close();
+                send(reply, Ok(()));
                 Ok(Flow::Exit)
             }
             Err(refusal) => {
-                drop(reply.send(Err(refused(refusal))));
+                send(reply, Err(refused(refusal)));
                 Ok(Flow::Continue)
             }
         }
@@ -124,7 +129,7 @@ impl Actor {
         let in_use =
             self.session.is_busy() || self.last_active_at >= before || matches!(self.bench, Bench::Starting(_));
         if in_use {
-            drop(reply.send(Ok(false)));
+            send(reply, Ok(false));
             return Ok(Flow::Continue);
         }
         let reason = "The session was idle for too long; its sandbox was removed. Its history is kept.".to_owned();
@@ -132,7 +137,8 @@ impl Actor {
             let record = RecordChange { sandbox: Some(None), ..RecordChange::default() };
             self.carry_out(reaction, record).await?;
         }
-        drop(reply.send(Ok(true)));
+        self.mailbox.close();
+        send(reply, Ok(true));
         Ok(Flow::Exit)
     }
 

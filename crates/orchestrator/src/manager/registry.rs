@@ -1,12 +1,48 @@
-use crate::{Config, actor::ActorHandle};
+use crate::{Config, actor::ActorHandle, live::LiveSender};
 use lockkeeper_domain::{Code, Failure, PrincipalId, SessionId};
 use std::{
     collections::HashMap,
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// Where a session's actor is kept. Locked while one is being started, so that two clients start one actor.
-pub(super) type Slot = Arc<tokio::sync::Mutex<Option<ActorHandle>>>;
+/// A session's place: its actor while it has one, and its live news, which views keep while actors come and go.
+pub(crate) struct Slot {
+    pub(super) live: LiveSender,
+    /// Locked while an actor is being started, so that two clients start one actor.
+    pub(super) actor: tokio::sync::Mutex<Option<ActorHandle>>,
+}
+
+/// A hold on a slot. The slot goes when nobody holds it any more.
+pub(crate) struct Visit {
+    inner: Arc<Mutex<Inner>>,
+    id: SessionId,
+    slot: Arc<Slot>,
+}
+
+impl std::ops::Deref for Visit {
+    type Target = Slot;
+
+    fn deref(&self) -> &Slot {
+        &self.slot
+    }
+}
+
+impl fmt::Debug for Visit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Visit").field(&self.id).finish()
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        let mut inner = lock(&self.inner);
+        // The map holds one and this visit the other.
+        if inner.slots.get(&self.id).is_some_and(|slot| Arc::strong_count(slot) <= 2) {
+            inner.slots.remove(&self.id);
+        }
+    }
+}
 
 /// The sessions that have, or are about to have, an actor in this process.
 #[derive(Default)]
@@ -16,7 +52,7 @@ pub(super) struct Registry {
 
 #[derive(Default)]
 struct Inner {
-    slots: HashMap<SessionId, Slot>,
+    slots: HashMap<SessionId, Arc<Slot>>,
     /// Actors that run, by owner.
     running: HashMap<PrincipalId, usize>,
 }
@@ -32,13 +68,15 @@ impl Registry {
         lock(&self.inner)
     }
 
-    pub(super) fn slot(&self, id: &SessionId) -> Slot {
-        Arc::clone(self.inner().slots.entry(id.clone()).or_default())
+    pub(super) fn slot(&self, id: &SessionId) -> Visit {
+        let empty = || Arc::new(Slot { live: LiveSender::new(), actor: tokio::sync::Mutex::default() });
+        let slot = Arc::clone(self.inner().slots.entry(id.clone()).or_insert_with(empty));
+        Visit { inner: Arc::clone(&self.inner), id: id.clone(), slot }
     }
 
     pub(super) async fn get(&self, id: &SessionId) -> Option<ActorHandle> {
         let slot = self.inner().slots.get(id).cloned()?;
-        let handle = slot.lock().await.clone();
+        let handle = slot.actor.lock().await.clone();
         handle.filter(|handle| !handle.mailbox.is_closed())
     }
 
@@ -63,32 +101,28 @@ impl Registry {
         Ok(())
     }
 
-    /// Counts an actor until the place is dropped.
-    pub(super) fn enter(&self, id: SessionId, owner: PrincipalId) -> Place {
+    /// Counts an actor, and keeps its slot, until the place is dropped.
+    pub(super) fn enter(&self, id: &SessionId, owner: PrincipalId) -> Place {
+        let slot = self.slot(id);
         *self.inner().running.entry(owner.clone()).or_default() += 1;
-        Place { inner: Arc::clone(&self.inner), id, owner }
+        Place { slot, owner }
     }
 }
 
 /// A running actor's place in the registry.
 pub(super) struct Place {
-    inner: Arc<Mutex<Inner>>,
-    id: SessionId,
+    slot: Visit,
     owner: PrincipalId,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut inner = lock(&self.inner);
+        let mut inner = lock(&self.slot.inner);
         if let Some(count) = inner.running.get_mut(&self.owner) {
             *count -= 1;
             if *count == 0 {
                 inner.running.remove(&self.owner);
             }
-        }
-        // A slot that somebody holds is about to get the next actor.
-        if inner.slots.get(&self.id).is_some_and(|slot| Arc::strong_count(slot) == 1) {
-            inner.slots.remove(&self.id);
         }
     }
 }
