@@ -1,0 +1,8 @@
+//! The real binary, spoken to as its peers do.
+
+mod client;
+mod commands;
+mod files;
+mod process;
+mod protocol;
+mod supervisor;
