@@ -177,6 +177,10 @@ impl SessionManager {
         let abandoned = self.shared.ports.store.abandoned(self.shared.now(), AT_ONCE).await?;
         let mut resumed = 0;
         for id in abandoned {
+            // An actor that is late with its renewal is not a dead one.
+            if self.live_actor(&id).await.is_some() {
+                continue;
+            }
             let Some(record) = self.shared.ports.store.get(&id).await? else { continue };
             match self.actor(&id, &Principal { id: record.owner }).await {
                 Ok(_) => resumed += 1,

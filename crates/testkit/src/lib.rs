@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod llm;
+pub mod memory_store;
 pub mod sandbox;
 pub mod store;
 pub mod tools;

@@ -1,0 +1,124 @@
+use crate::desk::{Desk, User};
+use lockkeeper_domain::{CallId, Code, EventBody, Outcome, Scope, StopReason};
+use lockkeeper_testkit::llm::Step;
+use serde_json::json;
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+fn echo(text: &str) -> Step {
+    Step::calls([("box__echo", json!({"text": text}))])
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_denial_is_a_result_with_the_reason() {
+    let desk = Desk::new([echo("a"), Step::text("as you wish")]);
+    let mut ann = User::ready(&desk.manager()).await;
+    ann.says("go").await.expect("accepted");
+    let call = ann.is_asked().await;
+    let reason = Some("not today".to_owned());
+    ann.manager.decide(&ann.session, &ann.me, call, false, Scope::Once, reason, None).await.expect("denied");
+    let settled = ann.sees_result().await;
+    assert_eq!(settled.result.outcome, Outcome::Failed(Code::Denied));
+    assert!(settled.result.text().contains("not today"));
+    assert_eq!(ann.sees_answer().await, "as you wish");
+    assert_eq!(desk.host.calls().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_on_a_human_and_silence_is_a_refusal() {
+    let desk = Desk::new([echo("a"), Step::text("nobody there")]);
+    let mut ann = User::ready(&desk.manager()).await;
+    ann.says("go").await.expect("accepted");
+    let call = ann.is_asked().await;
+    assert_eq!(ann.sees_result().await.result.outcome, Outcome::Failed(Code::ApprovalExpired));
+    assert_eq!(ann.sees_end().await, StopReason::EndTurn);
+    let late = ann.answers(&call, true).await.expect_err("too late");
+    assert_eq!(late.code, Code::AlreadyResolved);
+    assert_eq!(desk.host.calls().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_many_answers_at_once_one_holds_and_the_call_runs_at_most_once() {
+    for round in 0..50 {
+        let desk = Desk::new([echo("a"), Step::text("done")]);
+        let mut ann = User::ready(&desk.manager()).await;
+        ann.says("go").await.expect("accepted");
+        let call = ann.is_asked().await;
+        let mut answers = JoinSet::new();
+        for n in 0..20 {
+            let (manager, session, me, call) = (ann.manager.clone(), ann.session.clone(), ann.me.clone(), call.clone());
+            let approved = (n + round) % 2 == 0;
+            answers.spawn(async move {
+                manager.decide(&session, &me, call, approved, Scope::Once, None, None).await.map(|()| approved)
+            });
+        }
+        let answers = answers.join_all().await;
+        let held: Vec<_> = answers.iter().filter_map(|answer| answer.as_ref().ok()).collect();
+        assert_eq!(held.len(), 1, "one answer holds");
+        assert!(answers.iter().filter_map(|a| a.as_ref().err()).all(|f| f.code == Code::AlreadyResolved));
+        ann.sees_end().await;
+        assert_eq!(desk.host.calls().len(), usize::from(*held[0]));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn edited_arguments_are_checked_and_run_instead_of_the_models() {
+    let mut desk = Desk::new([echo("a"), Step::text("done")]);
+    let schema = json!({"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]});
+    desk.host.set_tools([lockkeeper_testkit::tools::FakeTool::echo("box", "echo").schema(schema)]);
+    desk.rules = Vec::new();
+    let mut ann = User::ready(&desk.manager()).await;
+    ann.says("go").await.expect("accepted");
+    let call = ann.is_asked().await;
+    let edit =
+        async |args| ann.manager.decide(&ann.session, &ann.me, call.clone(), true, Scope::Once, None, Some(args)).await;
+    assert_eq!(edit(json!({"text": 7})).await.expect_err("refused").code, Code::InvalidArguments);
+    edit(json!({"text": "b"})).await.expect("approved");
+    ann.sees_end().await;
+    assert_eq!(desk.host.calls()[0].args, json!({"text": "b"}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_for_the_session_asks_no_more_for_that_tool() {
+    let desk = Desk::new([echo("a"), echo("b"), Step::calls([("box__fail", json!({}))]), Step::text("done")]);
+    let mut ann = User::ready(&desk.manager()).await;
+    ann.says("go").await.expect("accepted");
+    let call = ann.is_asked().await;
+    ann.manager.decide(&ann.session, &ann.me, call, true, Scope::Session, None, None).await.expect("granted");
+    let next = ann.is_asked().await;
+    assert_eq!(next.as_str(), "call_1_2_0", "the second echo ran by the grant, and another tool asks");
+    assert_eq!(desk.host.calls().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn invalid_answers_change_nothing() {
+    let desk = Desk::new([echo("a"), Step::text("done")]);
+    let mut ann = User::ready(&desk.manager()).await;
+    ann.says("go").await.expect("accepted");
+    let call = ann.is_asked().await;
+    let unknown = CallId::parse("call_7_0_0").expect("an id");
+    assert_eq!(ann.answers(&unknown, true).await.expect_err("unknown").code, Code::UnknownCall);
+    let always = ann.manager.decide(&ann.session, &ann.me, call.clone(), true, Scope::Always, None, None).await;
+    assert_eq!(always.expect_err("not offered").code, Code::ScopeUnavailable);
+    ann.answers(&call, true).await.expect("still open");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_approval_waits_while_nobody_is_connected() {
+    let desk = Desk::new([echo("a"), Step::text("done")]);
+    let manager = desk.manager();
+    let mut ann = User::ready(&manager).await;
+    ann.says("go").await.expect("accepted");
+    ann.is_asked().await;
+    drop(ann);
+    tokio::time::advance(Duration::from_secs(60)).await;
+    let mut back = User::opens(&manager, lockkeeper_domain::Seq::default()).await;
+    let snapshot = manager.snapshot(&back.session, &back.me).await.expect("a snapshot");
+    let (_, question) = &snapshot.pending[0];
+    assert!(snapshot.calls[0].waiting);
+    back.answers(&question.call, true).await.expect("approved");
+    assert_eq!(back.sees_answer().await, "done");
+    let asked =
+        desk.store.log(&back.session).iter().filter(|e| matches!(e.body, EventBody::ApprovalRequired(_))).count();
+    assert_eq!(asked, 1);
+}

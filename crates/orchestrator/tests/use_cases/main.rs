@@ -1,0 +1,8 @@
+//! The use cases with mocks and small fakes, under paused time.
+
+mod approvals;
+mod desk;
+mod expiry;
+mod recovery;
+mod sandboxes;
+mod turns;
