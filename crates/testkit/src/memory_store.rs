@@ -3,9 +3,7 @@
 
 use async_trait::async_trait;
 use futures::stream;
-use lockkeeper_domain::{
-    Epoch, Event, EventId, Lease, Message, PrincipalId, Seq, SessionId, SessionRecord, Timestamp,
-};
+use lockkeeper_domain::{Epoch, Event, EventId, Lease, Message, PrincipalId, Seq, SessionId, SessionRecord, Timestamp};
 use lockkeeper_ports::{
     Claim, Commit, Committed, ConversationRepository, EventLog, EventStream, HistoryChange, SessionRepository,
     SessionStore, StoreError,
@@ -164,11 +162,11 @@ impl SessionRepository for MemoryStore {
 
     async fn owned_by(&self, owner: &PrincipalId, limit: usize) -> Result<Vec<SessionRecord>, StoreError> {
         let inner = self.lock();
-        let mut owned: Vec<_> =
+        let mut found: Vec<_> =
             inner.sessions.values().map(|s| s.record.clone()).filter(|r| r.owner == *owner).collect();
-        owned.sort_by_key(|record| std::cmp::Reverse(record.last_active_at));
-        owned.truncate(limit);
-        Ok(owned)
+        found.sort_by_key(|record| std::cmp::Reverse(record.last_active_at));
+        found.truncate(limit);
+        Ok(found)
     }
 
     async fn touch(&self, id: &SessionId, at: Timestamp) -> Result<(), StoreError> {
@@ -178,13 +176,7 @@ impl SessionRepository for MemoryStore {
         })
     }
 
-    async fn claim(
-        &self,
-        id: &SessionId,
-        holder: &str,
-        now: Timestamp,
-        ttl: Duration,
-    ) -> Result<Claim, StoreError> {
+    async fn claim(&self, id: &SessionId, holder: &str, now: Timestamp, ttl: Duration) -> Result<Claim, StoreError> {
         self.with(id, |stored| {
             if let Some(lease) = stored.lease.as_ref().filter(|l| l.expires_at > now && l.holder != holder) {
                 return Err(StoreError::Held { holder: lease.holder.clone(), until: lease.expires_at });

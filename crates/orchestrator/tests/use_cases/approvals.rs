@@ -111,7 +111,7 @@ async fn an_approval_waits_while_nobody_is_connected() {
     ann.says("go").await.expect("accepted");
     ann.is_asked().await;
     drop(ann);
-    tokio::time::advance(Duration::from_secs(60)).await;
+    tokio::time::advance(Duration::from_mins(1)).await;
     let mut back = User::opens(&manager, lockkeeper_domain::Seq::default()).await;
     let snapshot = manager.snapshot(&back.session, &back.me).await.expect("a snapshot");
     let (_, question) = &snapshot.pending[0];

@@ -131,7 +131,7 @@ async fn a_silent_provider_is_given_up_after_its_time() {
 #[tokio::test(start_paused = true)]
 async fn a_conversation_that_is_too_long_is_shown_in_part_and_kept_whole() {
     let long = LlmError::ContextTooLong("8192 tokens".to_owned());
-    let desk = Desk::new([Step::text(&"x".repeat(4_000)), Step::error(long), Step::text("short")]);
+    let desk = Desk::new([Step::text("x".repeat(4_000)), Step::error(long), Step::text("short")]);
     let mut ann = User::ready(&desk.manager()).await;
     ann.says("one").await.expect("accepted");
     ann.sees_end().await;
