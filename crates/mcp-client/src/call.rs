@@ -1,0 +1,113 @@
+//! One call on one connection: sent once, and ended by whichever comes first of its answer, its time and its server.
+
+use crate::{
+    connection::Connection,
+    link::{Call, CallTag, Link},
+    outcome,
+};
+use lockkeeper_domain::{Code, ToolResult};
+use lockkeeper_ports::CallContext;
+use rmcp::{
+    model::{
+        CallToolRequest, CallToolRequestParams, ClientRequest, CustomResult, GetExtensions, NumberOrString, RequestId,
+        ServerResult,
+    },
+    service::{PeerRequestOptions, ServiceError},
+};
+use serde_json::{Map, Value};
+use std::sync::Arc;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::task::TaskTracker;
+
+type Answer = Result<Result<ServerResult, ServiceError>, tokio::sync::oneshot::error::RecvError>;
+
+/// A request that is given up when this is dropped, and when nothing has answered it by then.
+pub(crate) struct InFlight {
+    link: Arc<Link>,
+    id: Option<i64>,
+    reason: &'static str,
+}
+
+impl InFlight {
+    pub(crate) fn new(link: Arc<Link>, id: &RequestId) -> Self {
+        let id = match id {
+            NumberOrString::Number(id) => Some(*id),
+            NumberOrString::String(_) => None,
+        };
+        Self { link, id, reason: "cancelled" }
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            self.link.abandon(id, self.reason);
+        }
+    }
+}
+
+/// Sends the call and waits for what becomes of it.
+pub(crate) async fn run(
+    connection: &Arc<Connection>,
+    tool: &str,
+    args: Map<String, Value>,
+    context: CallContext,
+    tasks: &TaskTracker,
+) -> ToolResult {
+    let link = &connection.link;
+    let call = Arc::new(Call::new(context.call, context.progress));
+    let mut request = CallToolRequest::new(CallToolRequestParams::new(tool.to_owned()).with_arguments(args));
+    request.extensions_mut().insert(CallTag(call.clone()));
+    let started = Instant::now();
+    let request = ClientRequest::CallToolRequest(request);
+    let Ok(mut handle) = connection.peer.send_request_with_option(request, PeerRequestOptions::no_options()).await
+    else {
+        return outcome::not_sent(Code::ToolCrashed, "its MCP server has just ended");
+    };
+    let mut in_flight = InFlight::new(link.clone(), &handle.id);
+    tokio::select! {
+        biased;
+        answer = &mut handle.rx => ended(link, &call, answer).await,
+        () = context.cancel.cancelled() => {
+            tasks.spawn(connection.clone().probe());
+            outcome::cancelled(&link.server)
+        }
+        down = link.wait_down() => outcome::cut_off(&link.server, &down),
+        limit = expiry(link, &call, started) => {
+            in_flight.reason = "timed out";
+            tasks.spawn(connection.clone().probe());
+            outcome::timed_out(&link.server, &limit)
+        }
+    }
+}
+
+async fn ended(link: &Link, call: &Call, answer: Answer) -> ToolResult {
+    match answer {
+        Ok(Ok(ServerResult::CustomResult(CustomResult(answer)))) => outcome::answered(&link.server, answer),
+        Ok(Err(ServiceError::McpError(_))) if call.is_too_large() => {
+            outcome::too_large(&link.server, link.config.max_line_bytes)
+        }
+        Ok(Err(ServiceError::McpError(error))) => outcome::refused(&error.message, error.code.0),
+        Ok(Err(ServiceError::TransportSend(_))) => {
+            outcome::not_sent(Code::ToolTimeout, "its MCP server does not read its standard input")
+        }
+        // rmcp stops when the connection is over, and the connection says why.
+        _ => outcome::cut_off(&link.server, &link.wait_down().await.as_ref().clone()),
+    }
+}
+
+/// Waits until the call has been silent, or in flight, for too long. Progress extends the one and never the other.
+async fn expiry(link: &Link, call: &Call, started: Instant) -> String {
+    let end = started + link.config.call_total();
+    loop {
+        let silent = call.alive() + link.config.call_idle();
+        let now = Instant::now();
+        if now >= end {
+            return format!("{} s in all", link.config.call_total_secs);
+        }
+        if now >= silent {
+            return format!("{} s", link.config.call_idle_secs);
+        }
+        sleep_until(silent.min(end)).await;
+    }
+}

@@ -1,0 +1,206 @@
+//! The tools that a server lists, checked, bounded and fingerprinted.
+
+use crate::{Config, text::clean};
+use lockkeeper_domain::{Annotations, ServerName, ToolDefinition, ToolName};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+
+const MAX_NAME: usize = 256;
+const MAX_TITLE: usize = 128;
+
+/// The tools of one server, by the names that the server gives them.
+#[derive(Debug)]
+pub(crate) struct Catalog {
+    pub(crate) tools: BTreeMap<String, ToolDefinition>,
+    server: ServerName,
+    greeting: Value,
+    room: usize,
+    max_tools: usize,
+    max_description: usize,
+}
+
+impl Catalog {
+    /// No tools yet. `greeting` is the server's answer to `initialize`.
+    pub(crate) fn new(server: &ServerName, config: &Config, greeting: &Value) -> Self {
+        let member = |name| greeting.get(name).cloned().unwrap_or_default();
+        Self {
+            tools: BTreeMap::new(),
+            server: server.clone(),
+            greeting: json!({"serverInfo": member("serverInfo"), "instructions": member("instructions")}),
+            room: config.max_catalog_bytes,
+            max_tools: config.max_tools,
+            max_description: config.max_description_bytes,
+        }
+    }
+
+    /// Adds a page as the server sent it. False when there is no room for more; what cannot be offered is left out.
+    pub(crate) fn add(&mut self, page: &[Value]) -> bool {
+        for tool in page {
+            let Some(definition) = self.define(tool) else {
+                tracing::warn!(mcp.server = %self.server, "left out a tool without a usable name and schema");
+                continue;
+            };
+            let size = tool.to_string().len();
+            if self.tools.len() == self.max_tools || size > self.room {
+                tracing::warn!(mcp.server = %self.server, "left out the rest of a server's tools: there are too many");
+                return false;
+            }
+            if self.tools.contains_key(&definition.tool) {
+                tracing::warn!(mcp.server = %self.server, "left out a tool whose name was listed before");
+                continue;
+            }
+            self.room -= size;
+            self.tools.insert(definition.tool.clone(), definition);
+        }
+        true
+    }
+
+    fn define(&self, raw: &Value) -> Option<ToolDefinition> {
+        let tool = raw.get("name")?.as_str()?;
+        if tool.is_empty() || tool.len() > MAX_NAME || clean(tool, MAX_NAME) != tool {
+            return None;
+        }
+        let input_schema = raw.get("inputSchema").filter(|schema| schema.is_object())?.clone();
+        let text = |value: Option<&Value>, max| value.and_then(Value::as_str).map(|text| clean(text, max));
+        let annotations = raw.get("annotations");
+        let title = text(raw.get("title"), MAX_TITLE)
+            .or_else(|| text(annotations.and_then(|annotations| annotations.get("title")), MAX_TITLE));
+        Some(ToolDefinition {
+            name: ToolName::namespaced(&self.server, tool),
+            server: self.server.clone(),
+            tool: tool.to_owned(),
+            title: title.filter(|title| !title.is_empty()),
+            description: text(raw.get("description"), self.max_description).unwrap_or_default(),
+            input_schema,
+            annotations: annotations.map(hints).unwrap_or_default(),
+            fingerprint: self.fingerprint(raw),
+        })
+    }
+
+    /// SHA-256, in hexadecimal, over the tool as its server sent it and what the server said of itself.
+    fn fingerprint(&self, tool: &Value) -> String {
+        let mut whole = String::new();
+        write_canonical(&json!({"server": self.greeting, "tool": tool}), &mut whole);
+        let digits = Sha256::digest(whole).into_iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
+    }
+}
+
+/// A hint that is no truth value is none.
+fn hints(annotations: &Value) -> Annotations {
+    let hint = |name| annotations.get(name).and_then(Value::as_bool);
+    Annotations {
+        read_only_hint: hint("readOnlyHint"),
+        destructive_hint: hint("destructiveHint"),
+        idempotent_hint: hint("idempotentHint"),
+        open_world_hint: hint("openWorldHint"),
+    }
+}
+
+/// JSON with the members of each object in the order of their names, and no space: one text for one value.
+fn write_canonical(value: &Value, out: &mut String) {
+    match value {
+        Value::Object(object) => write_object(object, out),
+        Value::Array(items) => {
+            out.push('[');
+            for (at, item) in items.iter().enumerate() {
+                if at > 0 {
+                    out.push(',');
+                }
+                write_canonical(item, out);
+            }
+            out.push(']');
+        }
+        scalar => out.push_str(&scalar.to_string()),
+    }
+}
+
+fn write_object(object: &Map<String, Value>, out: &mut String) {
+    let sorted: BTreeMap<_, _> = object.iter().collect();
+    out.push('{');
+    for (at, (name, member)) in sorted.into_iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        out.push_str(&Value::from(name.as_str()).to_string());
+        out.push(':');
+        write_canonical(member, out);
+    }
+    out.push('}');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn catalog(greeting: &Value, tools: &[Value]) -> Catalog {
+        let mut catalog = Catalog::new(&ServerName::new("fs"), &Config::default(), greeting);
+        catalog.add(tools);
+        catalog
+    }
+
+    fn fingerprint(greeting: &Value, tool: Value) -> String {
+        let catalog = catalog(greeting, &[tool]);
+        catalog.tools.into_values().next().expect("a tool").fingerprint
+    }
+
+    #[test]
+    fn a_fingerprint_changes_with_anything_that_the_server_says() {
+        let greeting = json!({"serverInfo": {"name": "a", "version": "1"}, "instructions": "be nice"});
+        let tool = json!({"name": "t", "inputSchema": {"type": "object", "x": 1}, "_meta": {"a": 1}});
+        let same = json!({"_meta": {"a": 1}, "inputSchema": {"x": 1, "type": "object"}, "name": "t"});
+        let pinned = fingerprint(&greeting, tool.clone());
+        assert_eq!(pinned.len(), 64);
+        assert_eq!(fingerprint(&greeting, same), pinned, "the order of members means nothing");
+        for (name, value) in [("description", json!("d")), ("_meta", json!({"a": 2})), ("annotations", json!({}))] {
+            let mut changed = tool.clone();
+            changed[name] = value;
+            assert_ne!(fingerprint(&greeting, changed), pinned, "{name}");
+        }
+        let other = json!({"serverInfo": {"name": "a", "version": "1"}, "instructions": "be nasty"});
+        assert_ne!(fingerprint(&other, tool), pinned);
+    }
+
+    #[test]
+    fn tools_that_cannot_be_offered_are_left_out() {
+        let schema = json!({"type": "object"});
+        let tools = [
+            json!({"name": "", "inputSchema": schema}),
+            json!({"name": "a\u{202e}b", "inputSchema": schema}),
+            json!({"name": "none"}),
+            json!({"name": "text", "inputSchema": "object"}),
+            json!({"inputSchema": schema}),
+            json!(42),
+            json!({"name": "good", "inputSchema": schema, "description": 5, "annotations": {"readOnlyHint": "yes"}}),
+            json!({"name": "good", "inputSchema": schema, "description": "shadow"}),
+        ];
+        let catalog = catalog(&json!({}), &tools);
+        let names: Vec<_> =
+            catalog.tools.values().map(|tool| (tool.tool.as_str(), tool.description.as_str())).collect();
+        assert_eq!(names, [("good", "")]);
+        assert_eq!(catalog.tools["good"].annotations, Annotations::default());
+    }
+
+    #[test]
+    fn tools_over_the_limits_are_left_out() {
+        let page: Vec<_> =
+            (0..200).map(|i| json!({"name": format!("t{i:03}"), "inputSchema": {"type": "object"}})).collect();
+        let mut catalog = Catalog::new(&ServerName::new("fs"), &Config::default(), &json!({}));
+        assert!(!catalog.add(&page));
+        assert_eq!(catalog.tools.len(), 128);
+        let mut catalog = Catalog::new(&ServerName::new("fs"), &Config::default(), &json!({}));
+        let huge = json!({"name": "huge", "inputSchema": {"type": "object", "x": "A".repeat(2 << 20)}});
+        assert!(!catalog.add(&[huge]));
+        assert!(catalog.tools.is_empty());
+    }
+
+    #[test]
+    fn a_description_is_cleaned_and_cut() {
+        let description = format!("Reads\u{e0049}\u{1b}[8m. {}", "x".repeat(2000));
+        let tool = json!({"name": "t", "title": "T\u{202e}", "inputSchema": {}, "description": description});
+        let tool = &catalog(&json!({}), &[tool]).tools["t"];
+        assert!(tool.description.len() <= 1024 && tool.description.starts_with("Reads[8m. xxx"));
+        assert_eq!(tool.title.as_deref(), Some("T"));
+    }
+}

@@ -1,0 +1,226 @@
+//! One server of a session over all of its connections.
+
+use crate::{
+    call,
+    catalog::Catalog,
+    connection::{Connection, OpenError, Scope},
+    link::Down,
+    outcome::not_sent,
+    restarts::Restarts,
+};
+use lockkeeper_domain::{Code, ToolDefinition, ToolResult};
+use lockkeeper_ports::{CallContext, McpServer, ToolHostError, ToolSessionStatus};
+use serde_json::{Map, Value};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep_until, timeout},
+};
+
+/// How often a server that keeps announcing changes is asked again for one call.
+const MAX_RELISTS: usize = 3;
+
+/// Why a call is not made.
+enum Refusal {
+    SandboxGone,
+    With(ToolResult),
+}
+
+impl From<Down> for Refusal {
+    fn from(down: Down) -> Self {
+        Self::With(not_sent(down.code, &down.reason))
+    }
+}
+
+pub(crate) struct Server {
+    spec: McpServer,
+    scope: Scope,
+    /// The definitions that the session offers: those of the first connection.
+    pinned: BTreeMap<String, ToolDefinition>,
+    /// How the last connection did; kept apart from the lock below, which is held while a server starts.
+    latest: Mutex<Latest>,
+    gate: tokio::sync::Mutex<Gate>,
+    permits: Semaphore,
+}
+
+enum Latest {
+    Connected(Arc<Connection>),
+    Failed(Down),
+}
+
+/// What only one call at a time may decide on.
+struct Gate {
+    restarts: Restarts,
+    /// Tools whose definition was seen to change: they are refused from then on.
+    quarantined: HashSet<String>,
+}
+
+impl Server {
+    /// Starts the server for the first time. One that fails is kept, to be told of.
+    pub(crate) async fn connect(scope: Scope, spec: McpServer) -> Result<Self, ToolHostError> {
+        let mut pinned = BTreeMap::new();
+        let latest = match open(&scope, &spec).await {
+            Ok((connection, catalog)) => {
+                pinned = catalog.tools;
+                Latest::Connected(connection)
+            }
+            Err(OpenError::SandboxGone) => return Err(ToolHostError::SandboxGone),
+            Err(OpenError::Failed(down)) => Latest::Failed(down),
+        };
+        let gate = Gate { restarts: Restarts::new(&scope.config), quarantined: HashSet::new() };
+        Ok(Self {
+            permits: Semaphore::new(scope.config.max_concurrent_calls),
+            latest: Mutex::new(latest),
+            gate: tokio::sync::Mutex::new(gate),
+            spec,
+            scope,
+            pinned,
+        })
+    }
+
+    pub(crate) fn tools(&self) -> impl Iterator<Item = &ToolDefinition> {
+        self.pinned.values()
+    }
+
+    pub(crate) fn status(&self) -> ToolSessionStatus {
+        let down = match &*self.latest() {
+            Latest::Connected(connection) => connection
+                .link
+                .down()
+                .map(|down| Down { reason: connection.link.problem(&down.reason), ..down.as_ref().clone() }),
+            Latest::Failed(down) => Some(down.clone()),
+        };
+        ToolSessionStatus {
+            server: self.spec.name.clone(),
+            tools: down.is_none().then_some(self.pinned.len()),
+            code: down.as_ref().map(|down| down.code),
+            problem: down.map(|down| format!("MCP server {} {}", self.spec.name, down.reason)),
+        }
+    }
+
+    /// Calls a tool, once. A server that ended is started again before, never after.
+    pub(crate) async fn call(
+        &self,
+        tool: &str,
+        args: Map<String, Value>,
+        context: CallContext,
+    ) -> Result<ToolResult, ToolHostError> {
+        let cancel = context.cancel.clone();
+        let prepare = timeout(self.scope.config.call_total(), async {
+            let permit = self.permits.acquire().await;
+            (permit, self.ready(tool).await)
+        });
+        let (_permit, ready) = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Ok(not_sent(Code::Cancelled, "it was cancelled")),
+            () = self.scope.ends.soft.cancelled() => return Err(ToolHostError::SandboxGone),
+            prepared = prepare => match prepared {
+                Ok(prepared) => prepared,
+                Err(_) => return Ok(not_sent(Code::ToolTimeout, "its MCP server was busy with other calls")),
+            },
+        };
+        match ready {
+            Ok(connection) => Ok(call::run(&connection, tool, args, context, &self.scope.tasks).await),
+            Err(Refusal::SandboxGone) => Err(ToolHostError::SandboxGone),
+            Err(Refusal::With(result)) => Ok(result),
+        }
+    }
+
+    /// A connection on which `tool` is what the session offers.
+    async fn ready(&self, tool: &str) -> Result<Arc<Connection>, Refusal> {
+        let mut gate = self.gate.lock().await;
+        let connection = match self.connected() {
+            Ok(connection) => connection,
+            Err(down) => self.restart(&mut gate, &down).await?,
+        };
+        self.relist(&mut gate, &connection).await?;
+        if gate.quarantined.contains(tool) {
+            let why =
+                "its MCP server changed the tool's definition after it was offered; the tool is not used any more";
+            return Err(Refusal::With(not_sent(Code::ToolProtocol, why)));
+        }
+        Ok(connection)
+    }
+
+    async fn restart(&self, gate: &mut Gate, down: &Down) -> Result<Arc<Connection>, Refusal> {
+        let Some(not_before) = gate.restarts.not_before(down.at, Instant::now()) else {
+            let why = format!(
+                "its MCP server {} and was started {} times within {} s",
+                down.reason, self.scope.config.max_restarts, self.scope.config.restart_window_secs
+            );
+            return Err(Refusal::With(not_sent(Code::ToolCrashed, &why)));
+        };
+        sleep_until(not_before).await;
+        gate.restarts.count(Instant::now());
+        tracing::info!(mcp.server = %self.spec.name, "starting an MCP server again");
+        match open(&self.scope, &self.spec).await {
+            Ok((connection, catalog)) => {
+                self.compare(gate, &catalog);
+                *self.latest() = Latest::Connected(connection.clone());
+                Ok(connection)
+            }
+            Err(OpenError::SandboxGone) => Err(Refusal::SandboxGone),
+            Err(OpenError::Failed(down)) => {
+                *self.latest() = Latest::Failed(down.clone());
+                Err(down.into())
+            }
+        }
+    }
+
+    /// Lists the tools again if the server said that they changed.
+    async fn relist(&self, gate: &mut Gate, connection: &Connection) -> Result<(), Refusal> {
+        for _ in 0..MAX_RELISTS {
+            if !connection.link.list_changed.swap(false, Ordering::AcqRel) {
+                return Ok(());
+            }
+            let listed = connection.list().await;
+            if listed.is_err() {
+                connection.link.list_changed.store(true, Ordering::Release);
+            }
+            self.compare(gate, &listed?);
+        }
+        if connection.link.list_changed.load(Ordering::Acquire) {
+            let why = "its MCP server keeps changing its tools";
+            return Err(Refusal::With(not_sent(Code::ToolProtocol, why)));
+        }
+        Ok(())
+    }
+
+    fn compare(&self, gate: &mut Gate, now: &Catalog) {
+        for (tool, pinned) in &self.pinned {
+            let same = now.tools.get(tool).is_some_and(|found| found.fingerprint == pinned.fingerprint);
+            if !same && gate.quarantined.insert(tool.clone()) {
+                tracing::warn!(mcp.server = %self.spec.name, "an MCP server changed a tool; the tool is quarantined");
+            }
+        }
+    }
+
+    fn connected(&self) -> Result<Arc<Connection>, Down> {
+        match &*self.latest() {
+            Latest::Connected(connection) => match connection.link.down() {
+                None => Ok(connection.clone()),
+                Some(down) => Err(down.as_ref().clone()),
+            },
+            Latest::Failed(down) => Err(down.clone()),
+        }
+    }
+
+    fn latest(&self) -> std::sync::MutexGuard<'_, Latest> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn open(scope: &Scope, spec: &McpServer) -> Result<(Arc<Connection>, Catalog), OpenError> {
+    let connection = Connection::open(scope, spec).await?;
+    match connection.list().await {
+        Ok(catalog) => Ok((Arc::new(connection), catalog)),
+        Err(down) => {
+            let reason = connection.link.problem(&down.reason);
+            connection.link.fail(down.clone());
+            Err(OpenError::Failed(Down { reason, ..down }))
+        }
+    }
+}

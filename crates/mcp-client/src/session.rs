@@ -1,0 +1,106 @@
+use crate::{connection::Scope, outcome::not_sent, server::Server};
+use async_trait::async_trait;
+use lockkeeper_domain::{Code, ToolDefinition, ToolName, ToolResult};
+use lockkeeper_ports::{CallContext, ToolHostError, ToolSession, ToolSessionStatus};
+use serde_json::{Map, Value};
+use std::{collections::HashMap, io, sync::Arc, time::Duration};
+use tokio::time::timeout;
+use tokio_util::sync::DropGuard;
+use tracing::instrument;
+
+/// How long the last tasks of a closed session may take after its servers were killed.
+const LAST_TASKS: Duration = Duration::from_secs(3);
+
+/// The connected servers of one sandbox. Dropping it kills them.
+pub(crate) struct McpToolSession {
+    scope: Scope,
+    servers: Vec<Server>,
+    tools: Arc<[ToolDefinition]>,
+    /// Which server has a tool, and what the server calls it.
+    routes: HashMap<ToolName, (usize, String)>,
+    _kill: DropGuard,
+}
+
+impl McpToolSession {
+    /// Merges the tools of `servers`. Where two would share a name, the first server's stays.
+    pub(crate) fn new(scope: Scope, servers: Vec<Server>, kill: DropGuard) -> Self {
+        let mut routes = HashMap::new();
+        let mut tools = Vec::new();
+        for (at, server) in servers.iter().enumerate() {
+            for tool in server.tools() {
+                if routes.contains_key(&tool.name) {
+                    tracing::warn!(mcp.server = %tool.server, "left out a tool whose name another server has");
+                    continue;
+                }
+                routes.insert(tool.name.clone(), (at, tool.tool.clone()));
+                tools.push(tool.clone());
+            }
+        }
+        tools.sort_by(|a, b| a.name.cmp(&b.name));
+        Self { scope, servers, tools: tools.into(), routes, _kill: kill }
+    }
+
+    fn arguments(&self, args: Value) -> Result<Map<String, Value>, ToolResult> {
+        let args = match args {
+            Value::Object(args) => args,
+            Value::Null => Map::new(),
+            _ => return Err(not_sent(Code::InvalidArguments, "the arguments are no object")),
+        };
+        let max = self.scope.config.max_request_bytes;
+        let mut size = Size { left: max };
+        match serde_json::to_writer(&mut size, &args) {
+            Ok(()) => Ok(args),
+            Err(_) => Err(not_sent(Code::TooLarge, &format!("the arguments are over {max} bytes"))),
+        }
+    }
+}
+
+#[async_trait]
+impl ToolSession for McpToolSession {
+    fn tools(&self) -> Arc<[ToolDefinition]> {
+        self.tools.clone()
+    }
+
+    fn status(&self) -> Vec<ToolSessionStatus> {
+        self.servers.iter().map(Server::status).collect()
+    }
+
+    #[instrument(name = "mcp.call", skip_all, fields(tool.name = %tool, call.id = %context.call))]
+    async fn call(&self, tool: &ToolName, args: Value, context: CallContext) -> Result<ToolResult, ToolHostError> {
+        let (server, exact) = self.routes.get(tool).ok_or_else(|| ToolHostError::UnknownTool(tool.clone()))?;
+        if self.scope.ends.soft.is_cancelled() {
+            return Err(ToolHostError::SandboxGone);
+        }
+        match self.arguments(args) {
+            Ok(args) => self.servers[*server].call(exact, args, context).await,
+            Err(refusal) => Ok(refusal),
+        }
+    }
+
+    #[instrument(name = "mcp.close", skip_all, fields(sandbox.id = %self.scope.sandbox))]
+    async fn close(&self) {
+        self.scope.ends.soft.cancel();
+        self.scope.tasks.close();
+        // The tasks kill what does not end by itself; this only keeps a defect of theirs from holding the caller.
+        if timeout(2 * self.scope.config.close_grace() + LAST_TASKS, self.scope.tasks.wait()).await.is_err() {
+            tracing::error!(sandbox.id = %self.scope.sandbox, "tasks of a closed session still run");
+        }
+        self.scope.ends.hard.cancel();
+    }
+}
+
+/// Counts bytes and refuses those over the limit.
+struct Size {
+    left: usize,
+}
+
+impl io::Write for Size {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.left = self.left.checked_sub(bytes.len()).ok_or(io::ErrorKind::FileTooLarge)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
