@@ -1,17 +1,21 @@
 mod apply;
 mod command;
 mod decide;
+mod model;
+mod reaction;
 #[cfg(test)]
 mod tests;
 
 use crate::{
-    Annotations, CallId, CallView, ClientMessageId, Code, Event, EventBody, Failure, HistoryLimits, Message,
-    NoticeKind, PrincipalId, Scope, ServerName, StopReason, Timestamp, ToolCall, ToolName, ToolResult, Turn, TurnId,
-    Usage, UserMessage, Window,
+    CallId, CallView, ClientMessageId, Event, Failure, HistoryLimits, Message, NoticeKind, PrincipalId, Scope,
+    ServerName, Timestamp, ToolResult, Turn, TurnId, UserMessage, Window,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{collections::VecDeque, time::Duration};
+
+pub use model::{JudgedCall, Judgement, ModelOutcome, Said};
+pub use reaction::{Changes, Effect, Reaction, Refusal, Reply};
 
 /// A session: its queue of messages, its open turn, and its history.
 ///
@@ -149,141 +153,6 @@ pub struct Answer {
     pub args: Option<Value>,
     /// Who answers.
     pub by: PrincipalId,
-}
-
-/// A piece of what a model says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Said {
-    /// Of the answer.
-    Text(String),
-    /// Of the reasoning's summary.
-    Reasoning(String),
-}
-
-/// A model's complete answer, its calls judged.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ModelOutcome {
-    /// The whole text.
-    pub text: String,
-    /// The whole summary of the reasoning.
-    pub reasoning: Option<String>,
-    /// The calls, in the model's order.
-    pub calls: Vec<JudgedCall>,
-    /// Why it stopped.
-    pub stop: StopReason,
-    /// What it cost.
-    pub usage: Usage,
-    /// What the provider wants back.
-    pub replay: Option<crate::Replay>,
-}
-
-/// A call that a model asks for, and what the gate says of it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct JudgedCall {
-    /// The provider's name for the call.
-    pub provider_id: Option<String>,
-    /// The tool, as the model wrote it.
-    pub name: ToolName,
-    /// The tool's server, where there is such a tool.
-    pub server: Option<ServerName>,
-    /// What its server calls it.
-    pub tool: String,
-    /// The arguments.
-    pub args: Value,
-    /// What the gate says.
-    pub judgement: Judgement,
-    /// The tool's hints.
-    pub annotations: Annotations,
-    /// The hash of the tool's definition.
-    pub fingerprint: String,
-}
-
-/// What the gate says of a call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Judgement {
-    /// A human's rule or grant lets it run.
-    Run {
-        /// Which, for people.
-        why: String,
-    },
-    /// A human is asked.
-    Ask {
-        /// Why, for people.
-        why: String,
-    },
-    /// It does not run.
-    Refuse {
-        /// Why, for programs.
-        code: Code,
-        /// Why, for people and the model.
-        message: String,
-    },
-}
-
-/// What follows from a command.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Reaction {
-    /// What to write, all at once.
-    pub changes: Changes,
-    /// What to do once it is written, in this order.
-    pub effects: Vec<Effect>,
-    /// What to answer.
-    pub reply: Reply,
-}
-
-/// What to write.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Changes {
-    /// The events, each with its turn.
-    pub events: Vec<(Option<TurnId>, EventBody)>,
-    /// Messages that come to the end of the history.
-    pub append: Vec<Message>,
-    /// How many messages go from the front of the history, counted after the append.
-    pub drop_front: usize,
-    /// All messages go instead.
-    pub clear: bool,
-}
-
-/// What to do in the outside world.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Effect {
-    /// Ask the model for the next step of the turn.
-    CallModel {
-        /// Which turn.
-        turn: TurnId,
-        /// Which step.
-        step: u32,
-    },
-    /// The model's answer is not wanted any more.
-    StopModel,
-    /// Run the call.
-    RunCall(ToolCall),
-    /// The call's result is not wanted any more.
-    StopCall(CallId),
-}
-
-/// What to answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reply {
-    /// Done.
-    Done,
-    /// The message is this turn's.
-    Accepted {
-        /// Which turn.
-        turn: TurnId,
-        /// Whether the message had been accepted before.
-        duplicate: bool,
-    },
-}
-
-/// Why a command was not followed. Nothing has changed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct Refusal {
-    /// For programs.
-    pub code: Code,
-    /// For people.
-    pub message: String,
 }
 
 impl Session {

@@ -2,6 +2,7 @@ mod calls;
 mod command;
 mod model;
 mod persist;
+mod request;
 mod workbench;
 
 use crate::{
@@ -9,18 +10,20 @@ use crate::{
     agent::Agent,
     live::LiveSender,
     manager::Ports,
-    opened::{Accepted, Readiness, Snapshot},
+    opened::Readiness,
     sandbox::{Starter, Workbench},
 };
 use calls::RunningCalls;
 use lockkeeper_domain::{
-    Answer, ApprovalRequired, Changes, Code, Command, Effect, Epoch, Event, EventId, Failure, Message, PrincipalId,
-    Reaction, Rules, Seq, Session, SessionId, Timestamp, ToolCall, TurnId, UserMessage,
+    ApprovalRequired, Changes, Code, Command, Effect, Epoch, Event, EventId, Failure, Message, PrincipalId, Reaction,
+    Rules, Seq, Session, SessionId, Timestamp, ToolCall, TurnId,
 };
 use lockkeeper_ports::{CallProgress, Claim, RecordChange};
 use model::{ModelCall, ModelItem};
 use persist::Lost;
 pub(crate) use persist::store_failure;
+use request::send;
+pub(crate) use request::{Reply, Request, Unhandled};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -42,32 +45,6 @@ impl Shared {
     pub(crate) fn now(&self) -> Timestamp {
         self.ports.clock.now()
     }
-}
-
-/// Where an answer goes. [`Unhandled`] means that the actor ended first: its successor may be asked the same.
-pub(crate) type Reply<T> = oneshot::Sender<Result<Result<T, Failure>, Unhandled>>;
-
-/// The actor ended before it looked at the request.
-#[derive(Debug)]
-pub(crate) struct Unhandled;
-
-/// Sends an answer. Whoever asked may be gone; that changes nothing.
-fn send<T>(reply: Reply<T>, answer: Result<T, Failure>) {
-    drop(reply.send(Ok(answer)));
-}
-
-/// What an actor can be asked.
-pub(crate) enum Request {
-    /// Somebody attached: a sandbox is wanted. The answer tells how far it is.
-    Attach(Reply<watch::Receiver<Readiness>>),
-    Submit(UserMessage, Reply<Accepted>),
-    Decide(Answer, Reply<()>),
-    Cancel(Reply<()>),
-    Reset(Reply<()>),
-    End(Reply<()>),
-    Snapshot(Reply<Snapshot>),
-    /// The session is over if nobody used it since then.
-    ExpireIfIdle(Timestamp, Reply<bool>),
 }
 
 /// The way to an actor.
@@ -290,21 +267,6 @@ impl Actor {
         }
         while let Ok(request) = self.mailbox.try_recv() {
             request.refuse();
-        }
-    }
-}
-
-impl Request {
-    /// The actor ends: whoever asked may ask its successor.
-    fn refuse(self) {
-        match self {
-            Self::Attach(reply) => drop(reply.send(Err(Unhandled))),
-            Self::Submit(_, reply) => drop(reply.send(Err(Unhandled))),
-            Self::Decide(_, reply) | Self::Cancel(reply) | Self::Reset(reply) | Self::End(reply) => {
-                drop(reply.send(Err(Unhandled)));
-            }
-            Self::Snapshot(reply) => drop(reply.send(Err(Unhandled))),
-            Self::ExpireIfIdle(_, reply) => drop(reply.send(Err(Unhandled))),
         }
     }
 }

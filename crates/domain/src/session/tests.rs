@@ -3,8 +3,7 @@
 mod invariants;
 mod world;
 
-use super::*;
-use crate::{CallStatus, Decision, Outcome};
+use crate::*;
 use serde_json::json;
 use world::{World, ask, refuse, run, text, tools};
 

@@ -1,10 +1,12 @@
 //! What must hold after every command, and random commands to hold it against.
 
-use super::super::*;
 use super::world::{World, ask, refuse, run, text, tools};
-use crate::{CallStatus, Decision};
+use crate::*;
 use proptest::prelude::*;
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 /// Checks the log, the history and the session against each other.
 pub(super) fn check(world: &World) {

@@ -1,9 +1,9 @@
 //! A session with a log and a stored history beside it, as a server would have them.
 
-use super::super::*;
 use super::invariants;
-use crate::{ApprovalRequired, ApprovalResolved, CallId, Content, Epoch, EventId, PrincipalId, Seq, ToolResult};
-use serde_json::json;
+use crate::*;
+use serde_json::{Value, json};
+use std::time::Duration;
 
 pub(super) struct World {
     pub(super) session: Session,

@@ -1,0 +1,119 @@
+//! What each event makes of a turn.
+
+use super::{Call, Status, Turn};
+use crate::{
+    ApprovalResolved, AssistantMessage, CallGate, CallId, CallResult, CallStatus, Decision, EventBody, Message,
+    NoticeKind, Timestamp, ToolCall, ToolCalls,
+};
+
+impl Turn {
+    /// Accounts for an event of this turn. What it returns has become whole and belongs to the history.
+    pub(crate) fn apply(&mut self, at: Timestamp, body: &EventBody) -> Vec<Message> {
+        match body {
+            EventBody::Delta { step, attempt, text } => {
+                (self.step, self.attempt) = (*step, *attempt);
+                self.partial.push_str(text);
+            }
+            EventBody::Notice { kind: NoticeKind::TurnResumed, .. } => self.begin_again(),
+            EventBody::ToolCalls(calls) => self.act(calls),
+            EventBody::ApprovalRequired(asked) => {
+                self.set(&asked.call, Status::Waiting { asked: Some(asked.expires_at) });
+            }
+            EventBody::ApprovalResolved(resolved) => self.resolve(resolved),
+            EventBody::ToolStarted { call, .. } => self.set(call, Status::Running),
+            EventBody::ToolSettled(settled) => {
+                let decision = match self.find(&settled.call).map(|c| &c.status) {
+                    Some(Status::Refused(decision)) => Some(*decision),
+                    _ => None,
+                };
+                self.set(&settled.call, Status::Settled(Box::new(settled.result.clone()), decision));
+                return self.settle_step(at);
+            }
+            EventBody::Response { message, usage } => {
+                self.usage += *usage;
+                self.partial.clear();
+                self.unsaved.push(Message::Assistant { turn: self.id, at, message: message.clone() });
+            }
+            EventBody::TurnCompleted(_) => return self.close(at),
+            _ => {}
+        }
+        Vec::new()
+    }
+
+    fn begin_again(&mut self) {
+        self.resumes += 1;
+        if !self.partial.is_empty() {
+            self.attempt += 1;
+            self.partial.clear();
+        }
+    }
+
+    fn act(&mut self, calls: &ToolCalls) {
+        self.usage += calls.usage;
+        self.tool_calls += u32::try_from(calls.message.calls.len()).unwrap_or(u32::MAX);
+        self.partial.clear();
+        self.said = Some(calls.message.clone());
+        let open = |(call, gate): (&ToolCall, &CallGate)| Call {
+            asked_for: call.clone(),
+            gate: gate.clone(),
+            args: call.args.clone(),
+            status: match gate.status {
+                CallStatus::Allowed => Status::Ready,
+                CallStatus::Waiting | CallStatus::Refused => Status::Waiting { asked: None },
+            },
+        };
+        self.calls = calls.message.calls.iter().zip(&calls.gates).map(open).collect();
+    }
+
+    fn resolve(&mut self, resolved: &ApprovalResolved) {
+        let Some(call) = self.calls.iter_mut().find(|c| c.asked_for.id == resolved.call) else { return };
+        call.status = match resolved.decision {
+            Decision::Approved => Status::Ready,
+            refused => Status::Refused(refused),
+        };
+        if let Some(args) = &resolved.edited_args {
+            call.args = args.clone();
+        }
+    }
+
+    fn set(&mut self, id: &CallId, status: Status) {
+        if let Some(call) = self.calls.iter_mut().find(|c| c.asked_for.id == *id) {
+            call.status = status;
+        }
+    }
+
+    /// Once all calls have results, the step is whole: its messages leave, and the turn thinks again.
+    fn settle_step(&mut self, at: Timestamp) -> Vec<Message> {
+        let result = |c: &Call| match &c.status {
+            Status::Settled(result, _) => Some(CallResult {
+                call: c.asked_for.id.clone(),
+                name: c.asked_for.name.clone(),
+                result: (**result).clone(),
+            }),
+            _ => None,
+        };
+        let Some(results) = self.calls.iter().map(result).collect::<Option<Vec<_>>>() else {
+            return Vec::new();
+        };
+        let mut whole = std::mem::take(&mut self.unsaved);
+        if let Some(message) = self.said.take() {
+            whole.push(Message::Assistant { turn: self.id, at, message });
+            whole.push(Message::Tool { turn: self.id, at, results });
+        }
+        self.calls.clear();
+        self.step += 1;
+        self.attempt = 0;
+        whole
+    }
+
+    /// What was said and shown stays in the history, also when the turn was cut short.
+    fn close(&mut self, at: Timestamp) -> Vec<Message> {
+        let mut whole = std::mem::take(&mut self.unsaved);
+        if !self.partial.is_empty() {
+            let text = std::mem::take(&mut self.partial);
+            let message = AssistantMessage { text, ..AssistantMessage::default() };
+            whole.push(Message::Assistant { turn: self.id, at, message });
+        }
+        whole
+    }
+}

@@ -1,0 +1,44 @@
+use crate::opened::{Accepted, Readiness, Snapshot};
+use lockkeeper_domain::{Answer, Failure, Timestamp, UserMessage};
+use tokio::sync::{oneshot, watch};
+
+/// Where an answer goes. [`Unhandled`] means that the actor ended first: its successor may be asked the same.
+pub(crate) type Reply<T> = oneshot::Sender<Result<Result<T, Failure>, Unhandled>>;
+
+/// The actor ended before it looked at the request.
+#[derive(Debug)]
+pub(crate) struct Unhandled;
+
+/// Sends an answer. Whoever asked may be gone; that changes nothing.
+pub(super) fn send<T>(reply: Reply<T>, answer: Result<T, Failure>) {
+    drop(reply.send(Ok(answer)));
+}
+
+/// What an actor can be asked.
+pub(crate) enum Request {
+    /// Somebody attached: a sandbox is wanted. The answer tells how far it is.
+    Attach(Reply<watch::Receiver<Readiness>>),
+    Submit(UserMessage, Reply<Accepted>),
+    Decide(Answer, Reply<()>),
+    Cancel(Reply<()>),
+    Reset(Reply<()>),
+    End(Reply<()>),
+    Snapshot(Reply<Snapshot>),
+    /// The session is over if nobody used it since then.
+    ExpireIfIdle(Timestamp, Reply<bool>),
+}
+
+impl Request {
+    /// The actor ends: whoever asked may ask its successor.
+    pub(super) fn refuse(self) {
+        match self {
+            Self::Attach(reply) => drop(reply.send(Err(Unhandled))),
+            Self::Submit(_, reply) => drop(reply.send(Err(Unhandled))),
+            Self::Decide(_, reply) | Self::Cancel(reply) | Self::Reset(reply) | Self::End(reply) => {
+                drop(reply.send(Err(Unhandled)));
+            }
+            Self::Snapshot(reply) => drop(reply.send(Err(Unhandled))),
+            Self::ExpireIfIdle(_, reply) => drop(reply.send(Err(Unhandled))),
+        }
+    }
+}
