@@ -1,0 +1,29 @@
+# The commands of every day. All of them also work without just: they call cargo or the scripts.
+
+# List the recipes.
+default:
+    @just --list
+
+# Build what is missing and start a server to try out.
+dev *args:
+    ./scripts/dev {{ args }}
+
+# Install what the suites need, and run everything.
+test *args:
+    ./scripts/test {{ args }}
+
+# The tests that need nothing but Rust, with mocks and fakes in place of the world.
+unit:
+    ./scripts/test --unit
+
+# Formatting, clippy, cargo-deny, the scripts.
+lint:
+    ./scripts/test --lint
+
+# The documentation of all crates, without warnings.
+docs:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+# The workspace binary that runs in any image.
+workspace-static:
+    ./scripts/workspace-static
