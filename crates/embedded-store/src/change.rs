@@ -1,0 +1,184 @@
+//! What writes do to the tables. A change looks first and writes then: once it has written something it is no more
+//! refused, so that a refusal leaves nothing behind in the transaction that it shares with others.
+
+mod commit;
+mod lease;
+mod session;
+
+pub(crate) use commit::step_of;
+
+use crate::{
+    failure::Halt,
+    schema::{self, Log},
+};
+use lockkeeper_domain::{SessionId, SessionRecord};
+use redb::{ReadableTable, Table, WriteTransaction};
+use std::collections::HashSet;
+
+/// The tables within a write transaction.
+pub(crate) struct Tables<'t> {
+    meta: Table<'t, &'static str, u64>,
+    records: Table<'t, &'static str, &'static [u8]>,
+    leases: Table<'t, &'static str, (u64, i64, &'static str)>,
+    logs: Table<'t, &'static str, (u64, u64, u64, u64)>,
+    events: Table<'t, (&'static str, u64), &'static [u8]>,
+    history: Table<'t, (&'static str, u64), &'static [u8]>,
+    owned: Table<'t, (&'static str, i64, &'static str), ()>,
+    idle: Table<'t, (i64, &'static str), ()>,
+    busy: Table<'t, (i64, &'static str), ()>,
+    touched: Touched,
+}
+
+/// What the changes of a transaction came to.
+#[derive(Default)]
+pub(crate) struct Touched {
+    /// Whether there is anything to commit.
+    pub(crate) anything: bool,
+    /// The sessions whose logs are not what they were.
+    pub(crate) logs: HashSet<SessionId>,
+}
+
+/// A lease as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct StoredLease {
+    epoch: u64,
+    until: i64,
+    holder: String,
+}
+
+/// A session but for its log and its history.
+#[derive(Clone, Debug, PartialEq)]
+struct Entry {
+    record: SessionRecord,
+    lease: Option<StoredLease>,
+}
+
+/// Where the indexes have a session.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Places<'e> {
+    owned: (&'e str, i64),
+    idle: Option<i64>,
+    busy: Option<i64>,
+}
+
+impl Entry {
+    fn places(&self) -> Places<'_> {
+        let Self { record, lease } = self;
+        let last_active = record.last_active_at.as_millis();
+        Places {
+            owned: (record.owner.as_str(), last_active),
+            idle: (record.sandbox.is_some() && !record.busy).then_some(last_active),
+            busy: record.busy.then(|| lease.as_ref().map_or(schema::NO_LEASE, |lease| lease.until)),
+        }
+    }
+
+    fn is_held_under(&self, epoch: u64) -> bool {
+        self.lease.as_ref().is_some_and(|lease| lease.epoch == epoch)
+    }
+}
+
+impl<'t> Tables<'t> {
+    pub(crate) fn open(txn: &'t WriteTransaction) -> Result<Self, Halt> {
+        Ok(Self {
+            meta: txn.open_table(schema::META)?,
+            records: txn.open_table(schema::RECORDS)?,
+            leases: txn.open_table(schema::LEASES)?,
+            logs: txn.open_table(schema::LOGS)?,
+            events: txn.open_table(schema::EVENTS)?,
+            history: txn.open_table(schema::HISTORY)?,
+            owned: txn.open_table(schema::OWNED)?,
+            idle: txn.open_table(schema::IDLE)?,
+            busy: txn.open_table(schema::BUSY)?,
+            touched: Touched::default(),
+        })
+    }
+
+    /// Closes the tables.
+    pub(crate) fn finish(self) -> Touched {
+        self.touched
+    }
+
+    /// Writes something that means nothing, to see whether the file can be written to.
+    pub(crate) fn probe(&mut self) -> Result<u64, Halt> {
+        self.add_to(schema::PROBE_KEY)
+    }
+
+    /// A number that was never drawn before.
+    fn draw(&mut self) -> Result<u64, Halt> {
+        self.add_to(schema::COUNTER_KEY)
+    }
+
+    fn add_to(&mut self, key: &'static str) -> Result<u64, Halt> {
+        let number = self.meta.get(key)?.map_or(0, |n| n.value()) + 1;
+        self.touched.anything = true;
+        self.meta.insert(key, number)?;
+        Ok(number)
+    }
+
+    fn entry(&self, id: &SessionId) -> Result<Option<Entry>, Halt> {
+        let Some(record) = self.records.get(id.as_str())? else { return Ok(None) };
+        let record = schema::decode_record(record.value())?;
+        let lease = self.leases.get(id.as_str())?.map(|row| {
+            let (epoch, until, holder) = row.value();
+            StoredLease { epoch, until, holder: holder.to_owned() }
+        });
+        Ok(Some(Entry { record, lease }))
+    }
+
+    fn log(&self, id: &SessionId) -> Result<Option<Log>, Halt> {
+        Ok(self.logs.get(id.as_str())?.map(|row| Log::from_row(row.value())))
+    }
+
+    fn put_log(&mut self, id: &SessionId, log: &Log) -> Result<(), Halt> {
+        self.touched.anything = true;
+        self.touched.logs.insert(id.clone());
+        self.logs.insert(id.as_str(), log.row())?;
+        Ok(())
+    }
+
+    /// Makes the session's entry what it shall be, the indexes included. `None`: there is none.
+    fn replace(&mut self, id: &SessionId, before: Option<&Entry>, after: Option<&Entry>) -> Result<(), Halt> {
+        if before == after {
+            return Ok(());
+        }
+        let record = |entry: Option<&Entry>| entry.map(|e| e.record.clone());
+        let encoded = match after {
+            Some(entry) if record(before).as_ref() != Some(&entry.record) => {
+                Some(schema::encode("session record", &entry.record)?)
+            }
+            _ => None,
+        };
+        self.touched.anything = true;
+        let key = id.as_str();
+        match (encoded, after) {
+            (Some(bytes), _) => drop(self.records.insert(key, bytes.as_slice())?),
+            (None, None) => drop(self.records.remove(key)?),
+            (None, Some(_)) => {}
+        }
+        let lease = |entry: Option<&Entry>| entry.and_then(|e| e.lease.clone());
+        if lease(before) != lease(after) {
+            match lease(after) {
+                Some(l) => drop(self.leases.insert(key, (l.epoch, l.until, l.holder.as_str()))?),
+                None => drop(self.leases.remove(key)?),
+            }
+        }
+        self.reindex(key, before.map(Entry::places), after.map(Entry::places))
+    }
+
+    fn reindex(&mut self, key: &str, before: Option<Places<'_>>, after: Option<Places<'_>>) -> Result<(), Halt> {
+        if before == after {
+            return Ok(());
+        }
+        if let Some(Places { owned: (owner, at), idle, busy }) = before {
+            self.owned.remove((owner, at, key))?;
+            idle.map(|at| self.idle.remove((at, key)).map(drop)).transpose()?;
+            busy.map(|at| self.busy.remove((at, key)).map(drop)).transpose()?;
+        }
+        if let Some(Places { owned: (owner, at), idle, busy }) = after {
+            self.owned.insert((owner, at, key), ())?;
+            idle.map(|at| self.idle.insert((at, key), ()).map(drop)).transpose()?;
+            busy.map(|at| self.busy.insert((at, key), ()).map(drop)).transpose()?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,273 @@
+//! Followers: a cursor each, which reads a batch, hands it out, and looks again when the writer says so.
+//!
+//! A follower takes note of the writer's word before it looks, so a commit between the look and the wait is not missed.
+//! What it holds is one batch, however slow its consumer is. After an error a stream ends, and may be followed anew from
+//! the last event that it gave.
+//!
+//! The stream of a session that is deleted ends, without what it had not yet read. It does so too if a session
+//! by the same id is made at once: its log is another one.
+
+use crate::{
+    database::Shared,
+    failure::{Failure, Halt},
+    query,
+};
+use futures::{StreamExt, stream};
+use lockkeeper_domain::{Event, Seq, SessionId};
+use lockkeeper_ports::{EventStream, StoreError};
+use redb::ReadTransaction;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    vec,
+};
+use tokio::sync::watch;
+
+/// The sessions that are followed.
+#[derive(Default)]
+pub(crate) struct Followers(Mutex<Watches>);
+
+#[derive(Default)]
+struct Watches {
+    sessions: HashMap<SessionId, watch::Sender<()>>,
+    closed: bool,
+}
+
+/// How far a follower reads ahead.
+#[derive(Clone, Copy)]
+pub(crate) struct ReadAhead {
+    pub(crate) events: usize,
+    pub(crate) bytes: usize,
+}
+
+impl Followers {
+    /// Tells the followers of these sessions to look again.
+    pub(crate) fn wake(&self, sessions: &HashSet<SessionId>) {
+        if sessions.is_empty() {
+            return;
+        }
+        let watches = self.lock();
+        for id in sessions {
+            if let Some(watch) = watches.sessions.get(id) {
+                watch.send_replace(());
+            }
+        }
+    }
+
+    /// Ends all waiting, now and later.
+    pub(crate) fn close(&self) {
+        let mut watches = self.lock();
+        watches.closed = true;
+        watches.sessions.clear();
+    }
+
+    fn subscribe(self: &Arc<Self>, id: &SessionId) -> Subscription {
+        let mut watches = self.lock();
+        let changed = if watches.closed {
+            watch::channel(()).1
+        } else {
+            watches.sessions.entry(id.clone()).or_insert_with(|| watch::channel(()).0).subscribe()
+        };
+        Subscription { followers: Arc::clone(self), id: id.clone(), changed }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Watches> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn followed_sessions(&self) -> usize {
+        self.lock().sessions.len()
+    }
+}
+
+/// A place among the followers of a session. The last one that goes takes the session's entry with it.
+struct Subscription {
+    followers: Arc<Followers>,
+    id: SessionId,
+    changed: watch::Receiver<()>,
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let mut watches = self.followers.lock();
+        // This one's receiver still counts, and no other can come while the lock is held.
+        if watches.sessions.get(&self.id).is_some_and(|watch| watch.receiver_count() <= 1) {
+            watches.sessions.remove(&self.id);
+        }
+    }
+}
+
+struct Cursor {
+    shared: Arc<Shared>,
+    subscription: Subscription,
+    read_ahead: ReadAhead,
+    after: Seq,
+    /// Which log is followed, once there was one.
+    born: Option<u64>,
+    ready: vec::IntoIter<Event>,
+    ended: bool,
+}
+
+/// What a look at the log finds.
+enum Found {
+    /// No session by this id yet.
+    Nothing,
+    /// The log that is followed is gone.
+    Gone,
+    /// Events, perhaps none, of the log that was born then.
+    Events { born: u64, events: Vec<Event> },
+}
+
+pub(crate) fn follow(shared: &Arc<Shared>, id: &SessionId, after: Seq, read_ahead: ReadAhead) -> EventStream {
+    let cursor = Cursor {
+        shared: Arc::clone(shared),
+        subscription: shared.followers.subscribe(id),
+        read_ahead,
+        after,
+        born: None,
+        ready: Vec::new().into_iter(),
+        ended: false,
+    };
+    stream::unfold(cursor, |mut cursor| async move { Some((cursor.next().await?, cursor)) }).fuse().boxed()
+}
+
+impl Cursor {
+    async fn next(&mut self) -> Option<Result<Event, StoreError>> {
+        loop {
+            if self.ended {
+                return None;
+            }
+            if let Some(event) = self.ready.next() {
+                self.after = event.id.seq;
+                return Some(Ok(event));
+            }
+            self.subscription.changed.mark_unchanged();
+            match self.look().await {
+                Ok(Found::Events { born, events }) => {
+                    self.born = Some(born);
+                    self.ready = events.into_iter();
+                }
+                Ok(Found::Nothing) => {}
+                Ok(Found::Gone) => self.ended = true,
+                Err(error) => return Some(self.end_with(error)),
+            }
+            if self.ready.len() == 0 && !self.ended && self.subscription.changed.changed().await.is_err() {
+                return Some(self.end_with(Failure::told("the store is closed").into()));
+            }
+        }
+    }
+
+    fn end_with(&mut self, error: StoreError) -> Result<Event, StoreError> {
+        self.ended = true;
+        Err(error)
+    }
+
+    async fn look(&self) -> Result<Found, StoreError> {
+        let (id, after, born, ahead) = (self.subscription.id.clone(), self.after, self.born, self.read_ahead);
+        self.shared.read_much(move |txn| look(txn, &id, after, born, ahead)).await
+    }
+}
+
+fn look(
+    txn: &ReadTransaction,
+    id: &SessionId,
+    after: Seq,
+    known: Option<u64>,
+    ahead: ReadAhead,
+) -> Result<Found, Halt> {
+    match (query::log(txn, id)?, known) {
+        (None, None) => Ok(Found::Nothing),
+        (None, Some(_)) => Ok(Found::Gone),
+        (Some(log), Some(known)) if log.born != known => Ok(Found::Gone),
+        (Some(log), _) => {
+            let events = query::events(txn, id, after, ahead.events, ahead.bytes)?;
+            Ok(Found::Events { born: log.born, events })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::EmbeddedStore;
+    use futures::{FutureExt, StreamExt};
+    use lockkeeper_domain::{
+        Event, EventBody, EventId, NoticeKind, PrincipalId, Seq, SessionId, SessionRecord, Timestamp,
+    };
+    use lockkeeper_ports::{Commit, EventLog, EventStream, RecordChange, SessionRepository, SessionStore};
+    use std::time::Duration;
+
+    fn record() -> SessionRecord {
+        let (id, owner) = (SessionId::parse("a").unwrap(), PrincipalId::parse("ada").unwrap());
+        SessionRecord::opened(id, owner, None, Timestamp::default())
+    }
+
+    /// A session with so many events, which nobody holds.
+    async fn written(store: &EmbeddedStore, count: u64) {
+        let record = record();
+        store.create(&record).await.unwrap();
+        let claim = store.claim(&record.id, "h", Timestamp::default(), Duration::from_secs(1)).await.unwrap();
+        let epoch = claim.lease.epoch;
+        let event = |seq| Event {
+            id: EventId { epoch, seq: Seq::new(seq) },
+            turn: None,
+            at: Timestamp::default(),
+            body: EventBody::Notice { kind: NoticeKind::TurnResumed, text: "t".to_owned() },
+        };
+        let (after, events) = (Seq::new(0), (1..=count).map(event).collect());
+        let commit = Commit { epoch, after, events, history: None, record: RecordChange::default() };
+        store.commit(&record.id, &commit).await.unwrap();
+        store.release(&record.id, epoch).await.unwrap();
+    }
+
+    async fn follow(store: &EmbeddedStore, after: u64) -> EventStream {
+        store.follow(&record().id, Seq::new(after)).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn nothing_is_kept_of_followers_that_went() {
+        let store = EmbeddedStore::in_memory();
+        let followers = &store.shared.followers;
+        let (a, b) = (follow(&store, 0).await, follow(&store, 0).await);
+        assert_eq!(followers.followed_sessions(), 1);
+        drop(a);
+        assert_eq!(followers.followed_sessions(), 1);
+        drop(b);
+        assert_eq!(followers.followed_sessions(), 0);
+    }
+
+    #[tokio::test]
+    async fn the_stream_of_a_deleted_session_ends() {
+        let store = EmbeddedStore::in_memory();
+        written(&store, 2).await;
+        let mut stream = follow(&store, 0).await;
+        assert!(stream.next().await.unwrap().is_ok() && stream.next().await.unwrap().is_ok());
+        assert!(stream.next().now_or_never().is_none());
+        store.delete(&record().id, Timestamp::default()).await.unwrap();
+        assert!(stream.next().await.is_none());
+        assert!(stream.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_follower_of_a_deleted_session_gets_nothing_of_the_next_one() {
+        let store = EmbeddedStore::in_memory();
+        written(&store, 2).await;
+        let mut stream = follow(&store, 0).await;
+        assert!(stream.next().await.unwrap().is_ok() && stream.next().await.unwrap().is_ok());
+        store.delete(&record().id, Timestamp::default()).await.unwrap();
+        written(&store, 5).await;
+        assert!(stream.next().await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn in_memory_no_wait_moves_a_paused_clock() {
+        let store = EmbeddedStore::in_memory();
+        let started = tokio::time::Instant::now();
+        let work = async {
+            written(&store, 300).await;
+            follow(&store, 0).await.take(300).count().await
+        };
+        assert_eq!(tokio::time::timeout(Duration::from_millis(1), work).await, Ok(300));
+        assert_eq!(started.elapsed(), Duration::ZERO);
+    }
+}

@@ -1,0 +1,99 @@
+//! What reads look up, each within one transaction and so in one state of the file.
+
+use crate::{
+    failure::Halt,
+    schema::{self, AFTER_IDS, Log},
+};
+use lockkeeper_domain::{Event, EventId, Message, PrincipalId, Seq, SessionId, SessionRecord, Timestamp};
+use lockkeeper_ports::StoreError;
+use redb::{ReadTransaction, ReadableTable};
+use std::ops::Bound;
+
+pub(crate) fn record(txn: &ReadTransaction, id: &SessionId) -> Result<Option<SessionRecord>, Halt> {
+    let records = txn.open_table(schema::RECORDS)?;
+    records.get(id.as_str())?.map(|bytes| schema::decode_record(bytes.value())).transpose()
+}
+
+pub(crate) fn owned_by(txn: &ReadTransaction, owner: &PrincipalId, limit: usize) -> Result<Vec<SessionRecord>, Halt> {
+    let owner = owner.as_str();
+    let records = txn.open_table(schema::RECORDS)?;
+    let mut found = Vec::new();
+    let all = (owner, i64::MIN, "")..=(owner, i64::MAX, AFTER_IDS);
+    for entry in txn.open_table(schema::OWNED)?.range(all)?.rev().take(limit) {
+        let (key, ()) = entry.map(|(key, _)| (key, ()))?;
+        let (_, _, id) = key.value();
+        if let Some(bytes) = records.get(id)? {
+            found.push(schema::decode_record(bytes.value())?);
+        }
+    }
+    Ok(found)
+}
+
+pub(crate) fn expired(txn: &ReadTransaction, before: Timestamp, limit: usize) -> Result<Vec<SessionId>, Halt> {
+    let idle = txn.open_table(schema::IDLE)?;
+    ids(&idle, Bound::Excluded((before.as_millis(), "")), limit)
+}
+
+pub(crate) fn abandoned(txn: &ReadTransaction, now: Timestamp, limit: usize) -> Result<Vec<SessionId>, Halt> {
+    let busy = txn.open_table(schema::BUSY)?;
+    ids(&busy, Bound::Included((now.as_millis(), AFTER_IDS)), limit)
+}
+
+fn ids(
+    index: &impl ReadableTable<(i64, &'static str), ()>,
+    end: Bound<(i64, &str)>,
+    limit: usize,
+) -> Result<Vec<SessionId>, Halt> {
+    let id = |text: &str| {
+        SessionId::parse(text)
+            .map_err(|error| Halt::from(StoreError::Corrupt { what: "session id", source: Box::new(error) }))
+    };
+    let range = index.range::<(i64, &str)>((Bound::Unbounded, end))?;
+    range.take(limit).map(|entry| id(entry?.0.value().1)).collect()
+}
+
+pub(crate) fn history(txn: &ReadTransaction, id: &SessionId) -> Result<Vec<Message>, Halt> {
+    let history = txn.open_table(schema::HISTORY)?;
+    let all = (id.as_str(), 0)..=(id.as_str(), u64::MAX);
+    history.range(all)?.map(|entry| schema::decode_message(entry?.1.value())).collect()
+}
+
+pub(crate) fn last(txn: &ReadTransaction, id: &SessionId) -> Result<EventId, Halt> {
+    Ok(log(txn, id)?.map(|log| log.last).unwrap_or_default())
+}
+
+pub(crate) fn log(txn: &ReadTransaction, id: &SessionId) -> Result<Option<Log>, Halt> {
+    let logs = txn.open_table(schema::LOGS)?;
+    Ok(logs.get(id.as_str())?.map(|row| Log::from_row(row.value())))
+}
+
+/// The events after `after`: at most `max_events`, and no more once they have `max_bytes`.
+pub(crate) fn events(
+    txn: &ReadTransaction,
+    id: &SessionId,
+    after: Seq,
+    max_events: usize,
+    max_bytes: usize,
+) -> Result<Vec<Event>, Halt> {
+    let Some(log) = log(txn, id)? else { return Ok(Vec::new()) };
+    if after < log.trimmed {
+        return Err(StoreError::Trimmed(log.trimmed).into());
+    }
+    if after >= log.last.seq {
+        return Ok(Vec::new());
+    }
+    let events = txn.open_table(schema::EVENTS)?;
+    let key = id.as_str();
+    let range = (Bound::Excluded((key, after.get())), Bound::Included((key, u64::MAX)));
+    let mut found = Vec::new();
+    let mut bytes = 0;
+    for entry in events.range::<(&str, u64)>(range)?.take(max_events) {
+        let (_, event) = entry?;
+        bytes += event.value().len();
+        found.push(schema::decode_event(event.value())?);
+        if bytes >= max_bytes {
+            break;
+        }
+    }
+    Ok(found)
+}

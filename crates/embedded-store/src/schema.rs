@@ -1,0 +1,127 @@
+//! The tables of the file, and how their values are written.
+//!
+//! Session ids hold no structure, so they go into keys as they are. Values are JSON where the domain defines them, and
+//! tuples where this crate does.
+
+use crate::failure::Halt;
+use lockkeeper_domain::{Epoch, Event, EventId, Message, Seq, SessionRecord};
+use lockkeeper_ports::StoreError;
+use redb::TableDefinition;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+/// The version of the tables. A file with a higher one is refused.
+pub(crate) const FORMAT: u64 = 1;
+
+/// Numbers of the whole file: [`FORMAT_KEY`], [`COUNTER_KEY`] and [`PROBE_KEY`].
+pub(crate) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
+/// Where [`META`] holds the format.
+pub(crate) const FORMAT_KEY: &str = "format";
+/// Where [`META`] holds the last number drawn for an epoch or a log.
+pub(crate) const COUNTER_KEY: &str = "counter";
+/// Where [`META`] holds how often somebody asked whether the file can be written to.
+pub(crate) const PROBE_KEY: &str = "probe";
+
+/// Session to [`SessionRecord`].
+pub(crate) const RECORDS: TableDefinition<&str, &[u8]> = TableDefinition::new("records");
+/// Session to the epoch, the end in milliseconds, and the holder of its lease. No entry: nobody has one.
+pub(crate) const LEASES: TableDefinition<&str, (u64, i64, &str)> = TableDefinition::new("leases");
+/// Session to its [`Log`].
+pub(crate) const LOGS: TableDefinition<&str, (u64, u64, u64, u64)> = TableDefinition::new("logs");
+/// Session and number to [`Event`].
+pub(crate) const EVENTS: TableDefinition<(&str, u64), &[u8]> = TableDefinition::new("events");
+/// Session and position to [`Message`].
+pub(crate) const HISTORY: TableDefinition<(&str, u64), &[u8]> = TableDefinition::new("history");
+/// Index: owner, last use, session.
+pub(crate) const OWNED: TableDefinition<(&str, i64, &str), ()> = TableDefinition::new("owned");
+/// Index: last use and session, of sessions that have a sandbox and are not busy.
+pub(crate) const IDLE: TableDefinition<(i64, &str), ()> = TableDefinition::new("idle");
+/// Index: the lease's end ([`NO_LEASE`] without one) and session, of sessions that are busy.
+pub(crate) const BUSY: TableDefinition<(i64, &str), ()> = TableDefinition::new("busy");
+
+/// Stands for the end of a lease that is not there.
+pub(crate) const NO_LEASE: i64 = i64::MIN;
+/// Sorts behind every session id.
+pub(crate) const AFTER_IDS: &str = "\u{7f}";
+
+/// What is known of a log without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Log {
+    /// Tells the log from that of an earlier session by the same id.
+    pub(crate) born: u64,
+    /// Where it ends.
+    pub(crate) last: EventId,
+    /// The last event that is not kept any more.
+    pub(crate) trimmed: Seq,
+}
+
+impl Log {
+    pub(crate) fn from_row((born, epoch, seq, trimmed): (u64, u64, u64, u64)) -> Self {
+        let last = EventId { epoch: Epoch::new(epoch), seq: Seq::new(seq) };
+        Self { born, last, trimmed: Seq::new(trimmed) }
+    }
+
+    pub(crate) fn row(&self) -> (u64, u64, u64, u64) {
+        (self.born, self.last.epoch.get(), self.last.seq.get(), self.trimmed.get())
+    }
+}
+
+/// A value as it is stored. `what` names it in the error.
+pub(crate) fn encode<T: Serialize>(what: &'static str, value: &T) -> Result<Vec<u8>, StoreError> {
+    serde_json::to_vec(value).map_err(|error| StoreError::Corrupt { what, source: Box::new(error) })
+}
+
+pub(crate) fn decode_event(bytes: &[u8]) -> Result<Event, Halt> {
+    decode("event", bytes)
+}
+
+pub(crate) fn decode_message(bytes: &[u8]) -> Result<Message, Halt> {
+    decode("message", bytes)
+}
+
+pub(crate) fn decode_record(bytes: &[u8]) -> Result<SessionRecord, Halt> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    #[derive(Debug, thiserror::Error)]
+    #[error("its version is {0}, and this program knows versions up to {known}", known = SessionRecord::VERSION)]
+    struct TooNew(u32);
+
+    const WHAT: &str = "session record";
+    // The version is looked at first: a later form may not parse, or worse, parse and mean something else.
+    let Versioned { version } = decode(WHAT, bytes)?;
+    if version > SessionRecord::VERSION {
+        return Err(StoreError::Corrupt { what: WHAT, source: Box::new(TooNew(version)) }.into());
+    }
+    decode(WHAT, bytes)
+}
+
+fn decode<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, Halt> {
+    serde_json::from_slice(bytes).map_err(|error| StoreError::Corrupt { what, source: Box::new(error) }.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lockkeeper_domain::{PrincipalId, SessionId, Timestamp};
+    use std::error::Error as _;
+
+    #[test]
+    fn a_record_of_a_later_version_is_named_as_such() {
+        let id = SessionId::parse("a").unwrap();
+        let mut record = SessionRecord::opened(id, PrincipalId::parse("ada").unwrap(), None, Timestamp::default());
+        assert_eq!(decode_record(&encode("record", &record).unwrap()).unwrap(), record);
+
+        record.version += 1;
+        let error = StoreError::from(decode_record(&encode("record", &record).unwrap()).unwrap_err());
+        assert!(matches!(error, StoreError::Corrupt { what: "session record", .. }), "{error}");
+        assert!(error.source().unwrap().to_string().contains("version is 2"), "{error:?}");
+    }
+
+    #[test]
+    fn what_is_not_json_is_corrupt() {
+        for error in [decode_event(b"{").unwrap_err(), decode_message(b"\xff").unwrap_err()] {
+            assert!(matches!(StoreError::from(error), StoreError::Corrupt { .. }));
+        }
+    }
+}
