@@ -1,8 +1,8 @@
 //! One contract suite per port, run by every adapter, and working fakes for the use cases' own tests.
 
 pub mod clock;
+pub mod faulty_store;
 pub mod llm;
-pub mod memory_store;
 pub mod sandbox;
 pub mod store;
 pub mod tools;

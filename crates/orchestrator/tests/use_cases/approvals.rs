@@ -119,6 +119,6 @@ async fn an_approval_waits_while_nobody_is_connected() {
     back.answers(&question.call, true).await.expect("approved");
     assert_eq!(back.sees_answer().await, "done");
     let asked =
-        desk.store.log(&back.session).iter().filter(|e| matches!(e.body, EventBody::ApprovalRequired(_))).count();
+        desk.store.log(&back.session).await.iter().filter(|e| matches!(e.body, EventBody::ApprovalRequired(_))).count();
     assert_eq!(asked, 1);
 }

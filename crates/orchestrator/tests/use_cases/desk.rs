@@ -5,6 +5,7 @@ use lockkeeper_domain::{
     CallId, ClientMessageId, Event, EventBody, Failure, Policy, PrincipalId, Rule, Scope, Seq, ServerName, SessionId,
     StopReason, ToolSettled,
 };
+use lockkeeper_embedded_store::EmbeddedStore;
 use lockkeeper_orchestrator::{
     Accepted, AgentFactory, Attached, Config, NewMessage, OpenSession, Ports, Provider, SessionManager,
 };
@@ -13,8 +14,8 @@ use lockkeeper_ports::{
 };
 use lockkeeper_testkit::{
     clock::TokioClock,
+    faulty_store::FaultyStore,
     llm::{ScriptedProvider, Step},
-    memory_store::MemoryStore,
     tools::{FakeTool, FakeToolHost},
 };
 use std::{
@@ -25,7 +26,7 @@ use std::{
 /// What is around a manager. It outlives managers, as the world outlives a server.
 #[derive(Clone)]
 pub(crate) struct Desk {
-    pub(crate) store: MemoryStore,
+    pub(crate) store: FaultyStore,
     pub(crate) host: FakeToolHost,
     pub(crate) provider: ScriptedProvider,
     pub(crate) clock: TokioClock,
@@ -44,7 +45,7 @@ impl Desk {
             FakeTool::fails("box", "fail", lockkeeper_domain::Code::ToolFailed, "no such file"),
         ];
         Self {
-            store: MemoryStore::default(),
+            store: FaultyStore::over(Arc::new(EmbeddedStore::in_memory())),
             host: FakeToolHost::new(tools),
             provider: ScriptedProvider::new(steps),
             clock: TokioClock::start(),
@@ -121,6 +122,11 @@ impl User {
         let user = Self::opens(manager, Seq::default()).await;
         user.attached.ready().await.expect("ready");
         user
+    }
+
+    /// The session's sandbox.
+    pub(crate) async fn sandbox(&self) -> String {
+        self.attached.ready().await.expect("ready").sandbox
     }
 
     pub(crate) async fn opens(manager: &Arc<SessionManager>, after: Seq) -> Self {

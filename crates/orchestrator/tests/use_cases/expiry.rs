@@ -12,6 +12,7 @@ const IDLE: Duration = Duration::from_secs(901);
 async fn an_idle_session_loses_its_sandbox_and_keeps_its_history() {
     let desk = Desk::new([Step::text("one"), Step::text("two")]);
     let mut ann = User::ready(&desk.manager()).await;
+    let first = ann.sandbox().await;
     let janitor = Janitor::new(Arc::clone(&ann.manager));
     ann.says("hi").await.expect("accepted");
     ann.sees_end().await;
@@ -25,7 +26,7 @@ async fn an_idle_session_loses_its_sandbox_and_keeps_its_history() {
     assert_eq!(ann.sees_notice().await, NoticeKind::SandboxReplaced);
     assert_eq!(ann.sees_answer().await, "two");
     assert_eq!(desk.provider.requests()[1].messages.len(), 3, "the history stayed");
-    assert_eq!(desk.stopped(), ["s.1"]);
+    assert_eq!(desk.stopped(), [first]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -44,16 +45,17 @@ async fn the_sandbox_that_a_dead_server_left_is_removed_when_its_session_is_idle
     let desk = Desk::new([]);
     let dead = desk.manager();
     let ann = User::ready(&dead).await;
+    let left = ann.sandbox().await;
     // A server that dies lets nothing go: its successor finds the record as it was.
     let record = desk.store.get(&ann.session).await.expect("read").expect("a record");
     assert!(record.sandbox.is_some());
-    desk.store.steal(&ann.session);
+    let thief = desk.store.steal(&ann.session, desk.clock.now()).await;
     tokio::time::advance(IDLE).await;
     let held = Janitor::new(desk.manager()).sweep().await;
     assert_eq!(held, Swept::default(), "somebody holds it");
-    desk.store.release(&ann.session, Epoch::new(2)).await.expect("released");
+    desk.store.release(&ann.session, thief.lease.epoch).await.expect("released");
     assert_eq!(Janitor::new(desk.manager()).sweep().await.expired, 1);
-    assert!(desk.stopped().contains(&"s.1".to_owned()));
+    assert!(desk.stopped().contains(&left));
     let record = desk.store.get(&ann.session).await.expect("read").expect("a record");
     assert_eq!(record.sandbox, None);
 }
@@ -68,7 +70,9 @@ async fn a_sandbox_without_a_session_is_removed_once_it_is_old_enough() {
         epoch: Epoch::new(1),
         created_at: desk.clock.now(),
     };
-    desk.listed.lock().expect("no panic").extend([sandbox("s.1", "s"), sandbox("s.0", "s"), sandbox("x.1", "nobodys")]);
+    let live = ann.sandbox().await;
+    let sandboxes = [sandbox(&live, "s"), sandbox("s.0", "s"), sandbox("x.1", "nobodys")];
+    desk.listed.lock().expect("no panic").extend(sandboxes);
     let janitor = Janitor::new(Arc::clone(&ann.manager));
     assert_eq!(janitor.sweep().await.orphans, 0, "they may be about to be told of");
     tokio::time::advance(Duration::from_secs(61)).await;

@@ -1,5 +1,6 @@
 use crate::desk::{Desk, User};
 use lockkeeper_domain::{Code, EventBody, NoticeKind, Outcome, Rule, Seq, StopReason};
+use lockkeeper_ports::Clock;
 use lockkeeper_testkit::llm::{Gate, Step};
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
@@ -38,7 +39,7 @@ async fn the_next_server_takes_up_an_answer_where_the_log_ends() {
         .await;
     assert_eq!((answer.as_str(), attempts), ("Once upon a time", vec![0, 1]));
     assert_eq!(back.sees_end().await, StopReason::EndTurn);
-    dense(&desk.store.log(&back.session));
+    dense(&desk.store.log(&back.session).await);
 }
 
 #[tokio::test(start_paused = true)]
@@ -101,7 +102,7 @@ async fn a_store_that_fails_for_a_moment_delays_a_step_and_loses_nothing() {
     desk.store.fail_commits(5);
     ann.says("hi").await.expect("accepted in the end");
     assert_eq!(ann.sees_answer().await, "one");
-    dense(&desk.store.log(&ann.session));
+    dense(&desk.store.log(&ann.session).await);
 }
 
 #[tokio::test(start_paused = true)]
@@ -123,8 +124,8 @@ async fn an_owner_that_lost_its_lease_writes_nothing_more() {
     let ann = User::ready(&desk.manager()).await;
     ann.says("go").await.expect("accepted");
     desk.provider.request(0).await;
-    let written = desk.store.log(&ann.session).len();
-    desk.store.steal(&ann.session);
+    let written = desk.store.log(&ann.session).await.len();
+    desk.store.steal(&ann.session, desk.clock.now()).await;
     gate.open();
     let refused = ann.manager.submit(
         &ann.session,
@@ -136,7 +137,7 @@ async fn an_owner_that_lost_its_lease_writes_nothing_more() {
         },
     );
     assert_eq!(refused.await.expect_err("lost").code, Code::OwnedElsewhere);
-    assert_eq!(desk.store.log(&ann.session).len(), written);
+    assert_eq!(desk.store.log(&ann.session).await.len(), written);
 }
 
 #[tokio::test(start_paused = true)]

@@ -44,12 +44,13 @@ async fn a_call_whose_sandbox_is_gone_runs_once_in_a_fresh_one_and_people_are_to
     let mut desk = Desk::new([Step::calls([("box__echo", json!({"text": "a"}))]), Step::text("done")]);
     desk.rules = allow_all();
     let mut ann = User::ready(&desk.manager()).await;
-    desk.host.lose_sandbox(&SandboxId::new("s.1"));
+    let lost = ann.sandbox().await;
+    desk.host.lose_sandbox(&SandboxId::new(lost.as_str()));
     ann.says("go").await.expect("accepted");
     assert_eq!(ann.sees_notice().await, NoticeKind::SandboxReplaced);
     assert_eq!(ann.sees_result().await.result.outcome, Outcome::Succeeded);
     assert_eq!(desk.host.calls().len(), 1);
-    assert!(desk.stopped().contains(&"s.1".to_owned()));
+    assert!(desk.stopped().contains(&lost));
 }
 
 #[tokio::test(start_paused = true)]
@@ -66,9 +67,10 @@ async fn a_server_that_is_down_is_told_and_the_others_work() {
 async fn the_end_of_a_session_removes_its_sandbox_and_a_later_message_starts_another() {
     let desk = Desk::new([Step::text("again")]);
     let ann = User::ready(&desk.manager()).await;
+    let first = ann.sandbox().await;
     ann.manager.end(&ann.session, &ann.me).await.expect("ended");
     let mut back = User::ready(&ann.manager).await;
-    assert_eq!(desk.stopped(), ["s.1"]);
+    assert_eq!(desk.stopped(), [first]);
     assert_eq!(back.sees_notice().await, NoticeKind::SessionEnded);
     assert_eq!(back.sees_notice().await, NoticeKind::SandboxReplaced);
     back.says("hi").await.expect("accepted");

@@ -39,7 +39,8 @@ async fn what_arrives_while_a_step_is_written_is_one_event() {
     let mut ann = User::ready(&desk.manager()).await;
     ann.says("count").await.expect("accepted");
     ann.sees_end().await;
-    let deltas = desk.store.log(&ann.session).iter().filter(|e| matches!(e.body, EventBody::Delta { .. })).count();
+    let deltas =
+        desk.store.log(&ann.session).await.iter().filter(|e| matches!(e.body, EventBody::Delta { .. })).count();
     assert!(deltas <= 1_000 / 16, "{deltas} deltas");
 }
 
@@ -124,7 +125,7 @@ async fn a_silent_provider_is_given_up_after_its_time() {
     ann.says("go").await.expect("accepted");
     assert_eq!(ann.sees_end().await, StopReason::Error);
     let idle = std::time::Duration::from_secs(desk.config.model_idle_secs);
-    let log = desk.store.log(&ann.session);
+    let log = desk.store.log(&ann.session).await;
     assert!(log[log.len() - 1].at.since(log[0].at) >= idle);
 }
 

@@ -1,0 +1,137 @@
+//! A store that fails when a test says so.
+
+use async_trait::async_trait;
+use lockkeeper_domain::{Epoch, Event, EventId, Message, PrincipalId, Seq, SessionId, SessionRecord, Timestamp};
+use lockkeeper_ports::{
+    Claim, Commit, Committed, ConversationRepository, EventLog, EventStream, SessionRepository, SessionStore,
+    StoreError,
+};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+/// Passes everything on to another store, except what is to fail.
+#[derive(Clone)]
+pub struct FaultyStore {
+    inner: Arc<dyn SessionStore>,
+    failures: Arc<AtomicUsize>,
+}
+
+impl FaultyStore {
+    /// A store over `inner` that does not fail yet.
+    pub fn over(inner: Arc<dyn SessionStore>) -> Self {
+        Self { inner, failures: Arc::default() }
+    }
+
+    /// The next `count` commits fail as unavailable, before anything is written.
+    pub fn fail_commits(&self, count: usize) {
+        self.failures.store(count, Ordering::SeqCst);
+    }
+
+    /// The whole log of a session.
+    ///
+    /// # Panics
+    ///
+    /// If the log cannot be read.
+    pub async fn log(&self, id: &SessionId) -> Vec<Event> {
+        self.inner.read(id, Seq::default(), usize::MAX).await.expect("the log can be read")
+    }
+
+    /// Another process takes the session over for good, as if the lease had run out; its claim is returned.
+    ///
+    /// # Panics
+    ///
+    /// If the session cannot be claimed.
+    pub async fn steal(&self, id: &SessionId, now: Timestamp) -> Claim {
+        const LATER: Duration = Duration::from_hours(24);
+        self.inner.claim(id, "thief", now.after(LATER), LATER).await.expect("the session can be claimed")
+    }
+}
+
+#[async_trait]
+impl SessionRepository for FaultyStore {
+    async fn create(&self, record: &SessionRecord) -> Result<(), StoreError> {
+        self.inner.create(record).await
+    }
+
+    async fn get(&self, id: &SessionId) -> Result<Option<SessionRecord>, StoreError> {
+        self.inner.get(id).await
+    }
+
+    async fn owned_by(&self, owner: &PrincipalId, limit: usize) -> Result<Vec<SessionRecord>, StoreError> {
+        self.inner.owned_by(owner, limit).await
+    }
+
+    async fn touch(&self, id: &SessionId, at: Timestamp) -> Result<(), StoreError> {
+        self.inner.touch(id, at).await
+    }
+
+    async fn claim(&self, id: &SessionId, holder: &str, now: Timestamp, ttl: Duration) -> Result<Claim, StoreError> {
+        self.inner.claim(id, holder, now, ttl).await
+    }
+
+    async fn renew(&self, id: &SessionId, epoch: Epoch, now: Timestamp, ttl: Duration) -> Result<(), StoreError> {
+        self.inner.renew(id, epoch, now, ttl).await
+    }
+
+    async fn release(&self, id: &SessionId, epoch: Epoch) -> Result<(), StoreError> {
+        self.inner.release(id, epoch).await
+    }
+
+    async fn expired(&self, before: Timestamp, limit: usize) -> Result<Vec<SessionId>, StoreError> {
+        self.inner.expired(before, limit).await
+    }
+
+    async fn abandoned(&self, now: Timestamp, limit: usize) -> Result<Vec<SessionId>, StoreError> {
+        self.inner.abandoned(now, limit).await
+    }
+
+    async fn delete(&self, id: &SessionId, now: Timestamp) -> Result<(), StoreError> {
+        self.inner.delete(id, now).await
+    }
+}
+
+#[async_trait]
+impl ConversationRepository for FaultyStore {
+    async fn history(&self, id: &SessionId) -> Result<Vec<Message>, StoreError> {
+        self.inner.history(id).await
+    }
+}
+
+#[async_trait]
+impl EventLog for FaultyStore {
+    async fn read(&self, id: &SessionId, after: Seq, limit: usize) -> Result<Vec<Event>, StoreError> {
+        self.inner.read(id, after, limit).await
+    }
+
+    async fn follow(&self, id: &SessionId, after: Seq) -> Result<EventStream, StoreError> {
+        self.inner.follow(id, after).await
+    }
+
+    async fn last(&self, id: &SessionId) -> Result<EventId, StoreError> {
+        self.inner.last(id).await
+    }
+
+    async fn trim(&self, id: &SessionId, epoch: Epoch, through: Seq) -> Result<(), StoreError> {
+        self.inner.trim(id, epoch, through).await
+    }
+}
+
+#[async_trait]
+impl SessionStore for FaultyStore {
+    async fn commit(&self, id: &SessionId, commit: &Commit) -> Result<Committed, StoreError> {
+        let one_less = |left: usize| left.checked_sub(1);
+        if self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok() {
+            return Err(StoreError::Unavailable("a test says so".into()));
+        }
+        self.inner.commit(id, commit).await
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.inner.check().await
+    }
+}
