@@ -1,3 +1,50 @@
 //! Lockkeeper: the server and its command line.
 
-fn main() {}
+mod banner;
+mod bootstrap;
+mod chat;
+mod cli;
+mod clock;
+mod commands;
+mod config;
+mod exit;
+mod lifecycle;
+mod logging;
+mod random;
+
+use clap::Parser as _;
+use cli::{Cli, Command};
+use exit::Stop;
+use lockkeeper_local_runtime::{LAUNCHER_ARGUMENT, launcher_main};
+use std::{process::ExitCode, time::Duration};
+
+/// How long threads may still be busy when everything else has ended.
+const LAST_GRACE: Duration = Duration::from_secs(2);
+
+fn main() -> ExitCode {
+    // Before any thread is started: the sandbox's launcher is this same program.
+    let mut args = std::env::args_os().skip(1);
+    if args.next().is_some_and(|argument| argument == LAUNCHER_ARGUMENT) {
+        return launcher_main(args);
+    }
+    let cli = Cli::parse();
+    match run(&cli) {
+        Ok(code) => code,
+        Err(stop) => stop.report(),
+    }
+}
+
+fn run(cli: &Cli) -> Result<ExitCode, Stop> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let code = runtime.block_on(async {
+        match &cli.command {
+            Command::Dev(args) => commands::dev(cli, args).await,
+            Command::Serve(args) => commands::serve(cli, args).await,
+            Command::Chat(args) => commands::chat(cli, args).await,
+            Command::Config { command } => commands::config(cli, command),
+        }
+    });
+    // The store closes its file when the last task that holds it is gone. Whatever blocks a thread must not hold up the end.
+    runtime.shutdown_timeout(LAST_GRACE);
+    code
+}

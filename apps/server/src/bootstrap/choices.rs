@@ -1,0 +1,94 @@
+//! What was chosen, in words, for the banner and the log.
+
+use crate::{
+    banner::Choice,
+    config::{Config, ProviderName, StoreKind},
+};
+use lockkeeper_ports::Isolation;
+
+pub(super) fn model(config: &Config) -> Choice {
+    let llm = &config.llm;
+    let key = |name: ProviderName| llm.vendor(name).is_some_and(|vendor| vendor.api_key.is_some());
+    let keyed = ProviderName::VENDORS.into_iter().find(|name| key(*name)).and_then(ProviderName::key_variable);
+    let hint = match (llm.provider, keyed) {
+        (Some(ProviderName::Demo), _) => String::new(),
+        (Some(name), _) => format!("{} was asked for, and this version does not have it", name.as_str()),
+        (None, Some(variable)) => format!("{variable} is set, and this version has no provider that uses it"),
+        (None, None) => "this version has no other provider".to_owned(),
+    };
+    Choice { is_stand_in: true, name: "demo".to_owned(), what: "scripted replies, no network".to_owned(), hint }
+}
+
+pub(super) fn sandbox(isolation: &Isolation) -> Choice {
+    let Isolation { runtime, holds, gaps, none } = isolation.clone();
+    let hint = match (none, gaps.is_empty()) {
+        (true, _) => format!("NOTHING ISOLATES: {gaps}"),
+        (false, true) => String::new(),
+        (false, false) => format!("not held: {gaps}"),
+    };
+    Choice { is_stand_in: none || !gaps.is_empty(), name: runtime, what: holds, hint }
+}
+
+pub(super) fn store(config: &Config) -> Choice {
+    if config.store.kind == Some(StoreKind::Memory) {
+        let what = "nothing outlives this process".to_owned();
+        return Choice { is_stand_in: true, name: "memory".to_owned(), what, hint: String::new() };
+    }
+    let path = config.store.embedded().path.unwrap_or_default();
+    let hint = match config.store.url {
+        Some(_) => "REDIS_URL is set, and this version has no Redis store",
+        None => "one file, one process",
+    };
+    Choice {
+        is_stand_in: config.store.url.is_some(),
+        name: "embedded".to_owned(),
+        what: path.display().to_string(),
+        hint: hint.to_owned(),
+    }
+}
+
+pub(super) fn approval(config: &Config) -> Choice {
+    let rules = &config.policy.rules;
+    if rules.is_empty() {
+        let what = "every tool call asks you".to_owned();
+        return Choice { is_stand_in: false, name: "ask".to_owned(), what, hint: String::new() };
+    }
+    let what = format!("{} rules decide; what none covers asks you", rules.len());
+    Choice { is_stand_in: false, name: "rules".to_owned(), what, hint: String::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vendor_that_is_not_there_is_said_plainly() {
+        let mut config = Config::default();
+        assert_eq!(model(&config).hint, "this version has no other provider");
+        config.llm.claude.api_key = Some("k".into());
+        assert_eq!(model(&config).hint, "ANTHROPIC_API_KEY is set, and this version has no provider that uses it");
+        config.llm.provider = Some(ProviderName::Gemini);
+        assert_eq!(model(&config).hint, "gemini was asked for, and this version does not have it");
+        config.llm.provider = Some(ProviderName::Demo);
+        assert_eq!(model(&config).hint, "");
+    }
+
+    #[test]
+    fn a_sandbox_with_gaps_is_marked() {
+        let isolation = |gaps: &str, none| {
+            let (runtime, holds, gaps) = ("local".to_owned(), "namespaces".to_owned(), gaps.to_owned());
+            sandbox(&Isolation { runtime, holds, gaps, none })
+        };
+        assert!(!isolation("", false).is_stand_in);
+        assert_eq!(isolation("memory", false).hint, "not held: memory");
+        assert!(isolation("all", true).hint.starts_with("NOTHING ISOLATES"));
+    }
+
+    #[test]
+    fn a_store_says_where_it_is() {
+        let mut config = Config::default();
+        assert_eq!(store(&config).what, ".lockkeeper/store.redb");
+        config.store.kind = Some(StoreKind::Memory);
+        assert!(store(&config).is_stand_in);
+    }
+}

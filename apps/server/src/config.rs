@@ -1,0 +1,225 @@
+//! The configuration: the crates' own settings, nested, and where each value comes from.
+
+mod check;
+mod dotenv;
+mod expand;
+mod layer;
+mod llm;
+mod load;
+pub(crate) mod mcp_servers;
+mod problem;
+mod show;
+mod suggest;
+mod toml_file;
+mod variables;
+mod wrong_value;
+
+pub(crate) use check::{Mode, check};
+pub(crate) use llm::{Llm, ProviderName};
+pub(crate) use load::{Inputs, Loaded, Setting, load};
+#[cfg(test)]
+use problem::Origin;
+pub(crate) use problem::{Kind, Problem, Report};
+pub(crate) use show::show;
+
+use lockkeeper_domain::Policy;
+use secrecy::SecretString;
+use serde::Deserialize;
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
+
+/// All settings.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    pub(crate) server: Server,
+    pub(crate) auth: Auth,
+    pub(crate) store: Store,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) mcp: Mcp,
+    /// MCP servers by name, besides those of `mcp.config_file` and the built-in `workspace`.
+    pub(crate) mcp_servers: BTreeMap<String, McpServerEntry>,
+    pub(crate) session: lockkeeper_orchestrator::Config,
+    pub(crate) policy: PolicySection,
+    pub(crate) llm: Llm,
+    pub(crate) http: lockkeeper_http_api::Config,
+    pub(crate) gateway: lockkeeper_socket_gateway::Config,
+    pub(crate) log: Log,
+}
+
+/// Where the server listens, and how it ends.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Server {
+    /// The address: `127.0.0.1`. `dev` takes loopback addresses only.
+    pub(crate) host: IpAddr,
+    /// The port: 3000. 0 takes a free one.
+    pub(crate) port: u16,
+    /// How long running turns may go on once the server is asked to end, in seconds: 20.
+    pub(crate) drain_secs: u64,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self { host: IpAddr::from([127, 0, 0, 1]), port: 3000, drain_secs: 20 }
+    }
+}
+
+/// Who may connect.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Auth {
+    /// How clients are known: `none` (loopback only) or `static`. By default `static` where there are tokens, else `none`.
+    pub(crate) mode: Option<AuthMode>,
+    /// Tokens by the name of whom they stand for: `[auth.tokens]`, `alice = ".."`.
+    pub(crate) tokens: BTreeMap<String, SecretString>,
+}
+
+/// How clients are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum AuthMode {
+    /// Everyone is the same one, which only loopback allows.
+    None,
+    /// By a token of the configuration.
+    Static,
+}
+
+impl Auth {
+    /// The mode that holds.
+    pub(crate) fn mode(&self) -> AuthMode {
+        self.mode.unwrap_or(if self.tokens.is_empty() { AuthMode::None } else { AuthMode::Static })
+    }
+}
+
+/// Where sessions are kept.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Store {
+    /// Which store. `dev` takes the embedded one by default; `serve` wants it named.
+    pub(crate) kind: Option<StoreKind>,
+    /// The address of a Redis.
+    pub(crate) url: Option<SecretString>,
+    /// The embedded store. Its `path` is `.lockkeeper/store.redb` by default.
+    pub(crate) embedded: lockkeeper_embedded_store::Config,
+}
+
+/// The stores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum StoreKind {
+    /// One local file.
+    Embedded,
+    /// Nothing outlives the process.
+    Memory,
+    /// Redis.
+    Redis,
+}
+
+impl Store {
+    /// The embedded store's settings, with the path that holds.
+    pub(crate) fn embedded(&self) -> lockkeeper_embedded_store::Config {
+        let mut config = self.embedded.clone();
+        config.path.get_or_insert_with(|| PathBuf::from(".lockkeeper/store.redb"));
+        config
+    }
+}
+
+/// What runs the sandboxes.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Sandbox {
+    /// Which runtime. `dev` takes the local one by default; `serve` wants it named.
+    pub(crate) runtime: Option<RuntimeKind>,
+    /// The local runtime.
+    pub(crate) local: lockkeeper_local_runtime::Config,
+}
+
+/// The runtimes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RuntimeKind {
+    /// Isolated local processes.
+    Local,
+    /// Docker containers.
+    Docker,
+}
+
+/// MCP servers in general.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Mcp {
+    /// Whether sessions have the built-in server `workspace`: true.
+    pub(crate) workspace: bool,
+    /// Its program: `lockkeeper-workspace` beside the server's own.
+    pub(crate) workspace_program: Option<PathBuf>,
+    /// A JSON file with further servers under `mcpServers` or `servers`, as desktop clients use it.
+    pub(crate) config_file: Option<PathBuf>,
+    /// Limits.
+    pub(crate) limits: lockkeeper_mcp_client::Config,
+}
+
+impl Default for Mcp {
+    fn default() -> Self {
+        Self {
+            workspace: true,
+            workspace_program: None,
+            config_file: None,
+            limits: lockkeeper_mcp_client::Config::default(),
+        }
+    }
+}
+
+/// One MCP server, which runs in each session's sandbox. `${VAR}` and `${VAR:-default}` in its settings stand for
+/// variables.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct McpServerEntry {
+    /// The program, as seen from inside the sandbox.
+    pub(crate) command: String,
+    /// Its arguments.
+    #[serde(default)]
+    pub(crate) args: Vec<String>,
+    /// Its environment.
+    #[serde(default)]
+    pub(crate) env: BTreeMap<String, SecretString>,
+}
+
+/// The gate's rules.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct PolicySection {
+    /// Deny comes before ask, ask before allow; what no rule covers is asked.
+    pub(crate) rules: Policy,
+}
+
+/// What is logged to standard error.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Log {
+    /// Levels, as in `info` or `warn,lockkeeper_mcp_client=debug`: `info`, and `warn` for `dev` and `chat`.
+    pub(crate) level: String,
+    /// The form: text on a terminal and JSON elsewhere.
+    pub(crate) format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: LogFormat::Auto }
+    }
+}
+
+/// The form of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    #[default]
+    Auto,
+    /// Lines for people.
+    Text,
+    /// One JSON object in each line.
+    Json,
+}
+
+#[cfg(test)]
+mod tests;

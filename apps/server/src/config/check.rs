@@ -1,0 +1,169 @@
+//! What a well-formed configuration may still lack: checked all at once, before anything is started.
+
+use super::{
+    AuthMode, Config, Loaded, ProviderName, RuntimeKind, StoreKind,
+    problem::{Kind, Problem},
+};
+use lockkeeper_domain::PrincipalId;
+use secrecy::ExposeSecret as _;
+
+/// How strictly the configuration is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// What is missing is stood in for; loopback only.
+    Dev,
+    /// What is named must be there, and what is needed must be named.
+    Serve,
+}
+
+/// The shortest token that is worth its name, in bytes.
+const MIN_TOKEN_BYTES: usize = 16;
+
+/// Everything that is wrong with the configuration in this mode, but for what [`Loaded::problems`] says.
+pub(crate) fn check(loaded: &Loaded, mode: Mode) -> Vec<Problem> {
+    let mut checker = Checker { loaded, mode, problems: Vec::new() };
+    checker.server();
+    checker.auth();
+    checker.store();
+    checker.sandbox();
+    checker.llm();
+    checker.limits();
+    checker.problems
+}
+
+struct Checker<'a> {
+    loaded: &'a Loaded,
+    mode: Mode,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Checker<'a> {
+    fn config(&self) -> &'a Config {
+        &self.loaded.config
+    }
+
+    fn problem(&mut self, kind: Kind, key: &str, what: impl Into<String>, fix: impl Into<String>) {
+        if !self.loaded.is_bad(key) {
+            let origin = self.loaded.origin(key);
+            self.problems.push(Problem { kind, key: key.to_owned(), origin, what: what.into(), fix: fix.into() });
+        }
+    }
+
+    fn server(&mut self) {
+        let host = self.config().server.host;
+        if self.mode == Mode::Dev && !host.is_loopback() {
+            let what = format!("`dev` serves this machine alone, and {host} is not a loopback address");
+            self.problem(Kind::Unsafe, "server.host", what, "set it to \"127.0.0.1\", or use `lockkeeper serve`");
+        }
+    }
+
+    fn auth(&mut self) {
+        let (auth, host) = (&self.config().auth, self.config().server.host);
+        let fix = "add `[auth.tokens]` with a line as `alice = \"..\"` (a token from `openssl rand -hex 32`)";
+        if auth.mode() == AuthMode::None && !host.is_loopback() {
+            let what = format!("{host} can be reached by others, and without authentication everyone may connect");
+            self.problem(Kind::Unsafe, "auth.mode", what, fix);
+        }
+        if auth.mode() == AuthMode::Static && auth.tokens.is_empty() && self.mode == Mode::Serve {
+            self.problem(Kind::Missing, "auth.tokens", "the mode `static` needs tokens, and there are none", fix);
+        }
+        for (name, token) in &auth.tokens {
+            if let Err(error) = PrincipalId::parse(name.as_str()) {
+                let what = format!("`{name}` cannot name a principal: {error}");
+                self.problem(Kind::BadValue, &format!("auth.tokens.{name}"), what, "use another name");
+            }
+            if token.expose_secret().len() < MIN_TOKEN_BYTES {
+                let what = format!("the token is shorter than {MIN_TOKEN_BYTES} bytes and can be guessed");
+                self.problem(Kind::Unsafe, &format!("auth.tokens.{name}"), what, "use one of `openssl rand -hex 32`");
+            }
+        }
+    }
+
+    fn store(&mut self) {
+        let (store, serve) = (&self.config().store, self.mode == Mode::Serve);
+        let fix = "set `store.kind = \"embedded\"`, which keeps sessions in one local file";
+        match store.kind {
+            Some(StoreKind::Redis) => {
+                self.problem(Kind::Unsupported, "store.kind", "this version has no Redis store", fix);
+            }
+            None if serve && store.url.is_some() => {
+                self.problem(
+                    Kind::Unsupported,
+                    "store.url",
+                    "this version has no Redis store",
+                    format!("{fix}, and unset it"),
+                );
+            }
+            None if serve => self.problem(Kind::Missing, "store.kind", "`serve` wants the store named", fix),
+            _ => {}
+        }
+        if store.kind == Some(StoreKind::Memory) && store.embedded.path.is_some() {
+            let what = "the store in memory has no file, and one is set";
+            self.problem(Kind::Conflict, "store.embedded.path", what, "remove it, or set `store.kind = \"embedded\"`");
+        }
+    }
+
+    fn sandbox(&mut self) {
+        let fix = "set `sandbox.runtime = \"local\"`, which isolates with the means of this machine's kernel";
+        match self.config().sandbox.runtime {
+            Some(RuntimeKind::Docker) => {
+                self.problem(Kind::Unsupported, "sandbox.runtime", "this version has no Docker runtime", fix);
+            }
+            None if self.mode == Mode::Serve => {
+                self.problem(Kind::Missing, "sandbox.runtime", "`serve` wants the sandbox runtime named", fix);
+            }
+            _ => {}
+        }
+    }
+
+    fn llm(&mut self) {
+        let Some(provider) = self.config().llm.provider else {
+            if self.mode == Mode::Serve {
+                let fix = "set `llm.provider` or LLM_PROVIDER; in this version `demo` is the one that can be had";
+                self.problem(Kind::Missing, "llm.provider", "`serve` wants the language model's provider named", fix);
+            }
+            return;
+        };
+        if provider != ProviderName::Demo && self.mode == Mode::Serve {
+            let what = format!("the provider `{}` is not built into this version", provider.as_str());
+            self.problem(Kind::Unsupported, "llm.provider", what, "set LLM_PROVIDER=demo for scripted replies");
+        }
+        if let (Some(variable), Some(vendor)) = (provider.key_variable(), self.config().llm.vendor(provider))
+            && vendor.api_key.as_ref().is_none_or(|key| key.expose_secret().is_empty())
+            && self.mode == Mode::Serve
+        {
+            let what = format!("the provider `{}` needs an API key", provider.as_str());
+            let key = format!("llm.{}.api_key", provider.as_str());
+            self.problem(Kind::Missing, &key, what, format!("set {variable} or {variable}_FILE"));
+        }
+    }
+
+    fn limits(&mut self) {
+        let config = self.config();
+        let sections = [
+            ("session", config.session.problems()),
+            ("gateway", config.gateway.problems()),
+            ("http", config.http.problems()),
+        ];
+        for (section, problems) in sections {
+            for (key, what) in problems {
+                self.problem(Kind::BadValue, &format!("{section}.{key}"), what, "set it within its bounds");
+            }
+        }
+        // These crates begin each problem with the setting's name.
+        for what in config.sandbox.local.problems() {
+            self.limit("sandbox.local", &what);
+        }
+        if let Err(error) = config.mcp.limits.validate() {
+            self.limit("mcp.limits", &error.to_string());
+        }
+    }
+
+    fn limit(&mut self, section: &str, text: &str) {
+        let (name, what) = text.split_once(' ').unwrap_or((text, ""));
+        let is_name =
+            !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+        let (key, what) = if is_name { (format!("{section}.{name}"), what) } else { (section.to_owned(), text) };
+        self.problem(Kind::BadValue, &key, what, "set it within its bounds");
+    }
+}

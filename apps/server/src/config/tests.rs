@@ -1,0 +1,283 @@
+//! Precedence, and what is told of bad configurations.
+
+use super::*;
+use std::fs;
+
+/// The sources of one test.
+#[derive(Default)]
+struct Sources<'a> {
+    system: &'a str,
+    file: &'a str,
+    dotenv: &'a str,
+    environment: &'a [(&'a str, &'a str)],
+    flags: &'a [(&'a str, &'a str)],
+}
+
+impl Sources<'_> {
+    fn load(&self) -> Loaded {
+        let dir = tempfile::tempdir().expect("a directory");
+        let write = |name: &str, text: &str| {
+            if !text.is_empty() {
+                fs::write(dir.path().join(name), text).expect("written");
+            }
+        };
+        write("system.toml", self.system);
+        write("lockkeeper.toml", self.file);
+        write(".env", self.dotenv);
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        load(&Inputs {
+            environment: self.environment.iter().map(owned).collect(),
+            dir: dir.path().to_owned(),
+            system_file: Some(dir.path().join("system.toml")),
+            config: None,
+            settings: self
+                .flags
+                .iter()
+                .map(|flag| {
+                    let (path, value) = owned(flag);
+                    Setting { flag: format!("--set {path}"), path, value }
+                })
+                .collect(),
+        })
+    }
+}
+
+/// All problems of `sources` in `mode`, each as `kind key @ origin`.
+#[track_caller]
+fn check(mode: Mode, sources: &Sources<'_>, expected: &[&str]) -> Loaded {
+    let loaded = sources.load();
+    let mut problems = loaded.problems.clone();
+    problems.extend(super::check(&loaded, mode));
+    let told: Vec<String> =
+        problems.iter().map(|found| format!("{} {} @ {}", found.kind.as_str(), found.key, found.origin)).collect();
+    assert_eq!(told, expected, "{}", Report(&problems));
+    for problem in &problems {
+        assert!(!problem.what.is_empty() && !problem.fix.is_empty(), "{problem:?}");
+    }
+    loaded
+}
+
+fn file(text: &str) -> Sources<'_> {
+    Sources { file: text, ..Sources::default() }
+}
+
+#[test]
+fn each_source_wins_over_the_one_below_it() {
+    let all = Sources {
+        system: "[server]\nport = 1\nhost = '127.0.0.2'\n[session]\nmax_steps = 5\n",
+        file: "[server]\nport = 2\n[session]\nmax_queued_messages = 6\nmax_calls_per_step = 2\n",
+        dotenv: "PORT=3\nMAX_OUTPUT_TOKENS=7\nLOCKKEEPER_SESSION__MAX_CALLS_PER_STEP=3\n",
+        environment: &[("PORT", "4"), ("LOCKKEEPER_SESSION__IDLE_SECS", "8")],
+        flags: &[("server.port", "9")],
+    };
+    let loaded = check(Mode::Dev, &all, &[]);
+    let config = &loaded.config;
+    assert_eq!(config.server.port, 9);
+    assert_eq!(config.server.host.to_string(), "127.0.0.2");
+    assert_eq!((config.session.max_steps, config.session.max_queued_messages), (5, 6));
+    assert_eq!((config.session.max_output_tokens, config.session.max_calls_per_step), (7, 3));
+    assert_eq!(config.session.idle_secs, 8);
+    assert_eq!(loaded.origin("session.max_output_tokens").to_string(), ".env:2 (MAX_OUTPUT_TOKENS)");
+    assert_eq!(loaded.origin("session.idle_secs").to_string(), "environment variable LOCKKEEPER_SESSION__IDLE_SECS");
+    assert_eq!(loaded.origin("session.max_queued_messages").to_string(), "lockkeeper.toml:4");
+    assert_eq!(loaded.origin("server.port").to_string(), "flag --set server.port");
+    assert_eq!(loaded.origin("log.level"), Origin::Unset);
+}
+
+#[test]
+fn a_variable_of_the_environment_hides_the_one_in_dotenv() {
+    let sources = Sources { dotenv: "PORT=3", environment: &[("PORT", "")], ..Sources::default() };
+    assert_eq!(check(Mode::Dev, &sources, &[]).config.server.port, 3000);
+}
+
+#[test]
+fn the_names_of_providers_include_the_older_ones() {
+    for (name, expected) in [("google", "gemini"), ("anthropic", "claude"), ("chatgpt", "openai"), ("demo", "demo")] {
+        let sources = Sources { environment: &[("LLM_PROVIDER", name)], ..Sources::default() };
+        let loaded = check(Mode::Dev, &sources, &[]);
+        assert_eq!(loaded.config.llm.provider.map(ProviderName::as_str), Some(expected));
+    }
+}
+
+#[test]
+fn text_that_looks_like_a_number_is_still_text_where_text_is_wanted() {
+    let sources = Sources {
+        environment: &[("OPENAI_API_KEY", "12345"), ("LOCKKEEPER_LLM__MODEL", "4")],
+        flags: &[("log.level", "true")],
+        ..Sources::default()
+    };
+    let loaded = check(Mode::Dev, &sources, &[]);
+    assert_eq!(loaded.config.llm.model.as_deref(), Some("4"));
+    assert!(loaded.config.llm.openai.api_key.is_some());
+}
+
+#[test]
+fn all_slips_of_all_sources_are_told_at_once() {
+    let sources = Sources {
+        file: "[server]\nprot = 1\nhost = 'nowhere'\n[sesion]\n[session]\nmax_steps = 'many'\n[llm]\nprovider = 'claud'\n",
+        dotenv: "nonsense\n",
+        environment: &[("PORT", "70000"), ("LOCKKEEPER_LOG__FORMAT", "xml")],
+        ..Sources::default()
+    };
+    let loaded = check(
+        Mode::Dev,
+        &sources,
+        &[
+            "syntax  @ .env:1",
+            "bad_value llm.provider @ lockkeeper.toml:8",
+            "bad_value log.format @ environment variable LOCKKEEPER_LOG__FORMAT",
+            "bad_value server.host @ lockkeeper.toml:3",
+            "bad_value server.port @ environment variable PORT",
+            "unknown_key server.prot @ lockkeeper.toml:2",
+            "unknown_key sesion @ lockkeeper.toml:4",
+            "wrong_type session.max_steps @ lockkeeper.toml:6",
+        ],
+    );
+    let report = Report(&loaded.problems).to_string();
+    for hint in ["did you mean `port`?", "did you mean `session`?", "did you mean `claude`?"] {
+        assert!(report.contains(hint), "{report}");
+    }
+}
+
+#[test]
+fn a_problem_inside_of_an_array_is_told_once_with_its_line() {
+    let text = "[[policy.rules]]\ntool = 'a'\ndecision = 'allow'\n[[policy.rules]]\ndecison = 'ask'\n[llm]\nmodl = 1\n";
+    let expected =
+        ["unknown_key llm.modl @ lockkeeper.toml:7", "unknown_key policy.rules.1.decison @ lockkeeper.toml:5"];
+    check(Mode::Dev, &file(text), &expected);
+}
+
+#[test]
+fn a_file_that_is_no_toml_is_told_with_its_line() {
+    check(Mode::Dev, &file("[server]\nport = = 1\n"), &["syntax  @ lockkeeper.toml:2"]);
+}
+
+#[test]
+fn a_file_that_was_named_must_be_there() {
+    let inputs = Inputs { config: Some("none.toml".into()), ..Inputs::default() };
+    let kinds: Vec<_> = load(&inputs).problems.into_iter().map(|problem| problem.kind).collect();
+    assert_eq!(kinds, [Kind::Unreadable]);
+}
+
+#[test]
+fn serve_names_every_gap_and_dev_fills_them() {
+    let expected =
+        ["missing store.kind @ not set", "missing sandbox.runtime @ not set", "missing llm.provider @ not set"];
+    check(Mode::Serve, &Sources::default(), &expected);
+    check(Mode::Dev, &Sources::default(), &[]);
+}
+
+#[test]
+fn serve_takes_what_is_named() {
+    let text = "store.kind = 'memory'\nsandbox.runtime = 'local'\nllm.provider = 'demo'\n";
+    check(Mode::Serve, &file(text), &[]);
+}
+
+#[test]
+fn serve_refuses_what_this_version_lacks_and_a_missing_key() {
+    let text = "store.kind = 'redis'\nsandbox.runtime = 'docker'\nllm.provider = 'claude'\n";
+    let expected = [
+        "unsupported store.kind @ lockkeeper.toml:1",
+        "unsupported sandbox.runtime @ lockkeeper.toml:2",
+        "unsupported llm.provider @ lockkeeper.toml:3",
+        "missing llm.claude.api_key @ not set",
+    ];
+    check(Mode::Serve, &file(text), &expected);
+}
+
+#[test]
+fn a_gap_is_not_told_where_its_bad_value_was() {
+    let text = "store.kind = 'mysql'\nsandbox.runtime = 'local'\nllm.provider = 'demo'\n";
+    check(Mode::Serve, &file(text), &["bad_value store.kind @ lockkeeper.toml:1"]);
+}
+
+#[test]
+fn strangers_are_kept_out() {
+    check(
+        Mode::Dev,
+        &file("server.host = '0.0.0.0'"),
+        &["unsafe server.host @ lockkeeper.toml:1", "unsafe auth.mode @ not set"],
+    );
+    let good = "store.kind = 'memory'\nsandbox.runtime = 'local'\nllm.provider = 'demo'\nserver.host = '::'\n";
+    check(Mode::Serve, &file(good), &["unsafe auth.mode @ not set"]);
+    let short = format!("{good}auth.tokens.al = 'short'\n");
+    check(Mode::Serve, &file(&short), &["unsafe auth.tokens.al @ lockkeeper.toml:5"]);
+    let long = format!("{good}auth.tokens.al = 'a-token-that-nobody-guesses'\n");
+    let loaded = check(Mode::Serve, &file(&long), &[]);
+    assert_eq!(loaded.config.auth.mode(), AuthMode::Static);
+}
+
+#[test]
+fn limits_out_of_their_range_are_told_with_their_key() {
+    let text = "session.max_steps = 0\ngateway.event_burst = 0\nsandbox.local.pids = 1\nmcp.limits.max_depth = 1\n";
+    let expected = [
+        "bad_value session.max_steps @ lockkeeper.toml:1",
+        "bad_value gateway.event_burst @ lockkeeper.toml:2",
+        "bad_value sandbox.local.pids @ lockkeeper.toml:3",
+        "bad_value mcp.limits.max_depth @ lockkeeper.toml:4",
+    ];
+    check(Mode::Dev, &file(text), &expected);
+}
+
+#[test]
+fn no_secret_is_ever_shown() {
+    let secret = "very-secret-7x";
+    let sources = Sources {
+        file: &format!("auth.tokens = ['{secret}']\n[mcp_servers.a]\ncommand = 'x'\nenv = {{ K = '{secret}' }}\n"),
+        environment: &[("OPENAI_API_KEY", secret), ("REDIS_URL", &format!("redis://:{secret}@h"))],
+        ..Sources::default()
+    };
+    let loaded = sources.load();
+    let everything = format!("{}\n{}\n{:?}", show(&loaded, true), Report(&loaded.problems), loaded.config);
+    assert!(!everything.contains(secret), "{everything}");
+    assert_eq!(loaded.problems.len(), 1, "tokens have names");
+}
+
+#[test]
+fn show_lists_what_is_set_and_where() {
+    let sources = Sources {
+        file: "[server]\nport = 1\n",
+        environment: &[("GEMINI_API_KEY", "k"), ("LLM_PROVIDER", "demo")],
+        ..Sources::default()
+    };
+    let expected = "llm.gemini.api_key = \"***\"  # environment variable GEMINI_API_KEY\n\
+        llm.provider = \"demo\"  # environment variable LLM_PROVIDER\n\
+        server.port = 1  # lockkeeper.toml:2\n";
+    assert_eq!(show(&sources.load(), true), expected);
+    assert_eq!(show(&file("server.port = 1").load(), false), "server.port = 1\n");
+}
+
+#[test]
+fn servers_of_all_places_are_joined_and_their_slips_told() {
+    let text = "mcp.workspace = false\n[mcp_servers.web]\ncommand = '${TOOL}'\nargs = ['${HOST:-localhost}', '${env:NONE}']\n\
+        [mcp_servers.b]\ncommand = 'b'\nenv = { K = '${NOPE}' }\n";
+    let sources = Sources { file: text, environment: &[("TOOL", "curl")], ..Sources::default() };
+    let found = mcp_servers::servers(&sources.load(), std::path::Path::new("/nowhere/lockkeeper"));
+    let commands: Vec<_> = found.all.iter().map(|server| server.command.join(" ")).collect();
+    assert_eq!(commands, ["b", "curl localhost "]);
+    let told: Vec<_> =
+        found.problems.iter().map(|found| (found.kind, found.key.as_str(), found.what.as_str())).collect();
+    let expected = [
+        (Kind::UnsetVariable, "mcp_servers.b.env.K", "MCP server `b`, field `env.K`: the variable NOPE is not set"),
+        (
+            Kind::UnsetVariable,
+            "mcp_servers.web.args.1",
+            "MCP server `web`, field `args.1`: the variable NONE is not set",
+        ),
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn the_built_in_server_must_be_there_and_keeps_its_name() {
+    let sources = file("[mcp_servers.workspace]\ncommand = 'x'\n");
+    let dir = tempfile::tempdir().expect("a directory");
+    let executable = dir.path().join("lockkeeper");
+    let problems = |found: mcp_servers::Servers| found.problems.into_iter().map(|found| found.kind).collect::<Vec<_>>();
+    assert_eq!(problems(mcp_servers::servers(&sources.load(), &executable)), [Kind::Missing]);
+    fs::write(dir.path().join("lockkeeper-workspace"), "").expect("written");
+    assert_eq!(problems(mcp_servers::servers(&sources.load(), &executable)), [Kind::Conflict]);
+    let found = mcp_servers::servers(&Sources::default().load(), &executable);
+    assert_eq!(found.all[0].command[1..], ["serve", "--root", "{workspace}"]);
+    assert_eq!(found.workspace_program.as_deref(), Some(std::path::Path::new(&found.all[0].command[0])));
+}

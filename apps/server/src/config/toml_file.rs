@@ -1,0 +1,127 @@
+//! A TOML file as a layer, with the line of each value.
+
+use super::{
+    layer::Layer,
+    problem::{Kind, Origin, Problem},
+};
+use figment::value::Value;
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+};
+use toml::de::{DeTable, DeValue};
+
+/// The file's layer; none where there is no file. `shown` is how the path is told to people.
+pub(crate) fn read(path: &Path, shown: &Path) -> Result<Option<Layer>, Vec<Problem>> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            let origin = Origin::File { path: shown.to_owned(), line: None };
+            let what = format!("the file cannot be read: {error}");
+            let fix = format!("make it readable, as in `chmod u+r {}`, or remove it", shown.display());
+            return Err(vec![Problem { kind: Kind::Unreadable, key: String::new(), origin, what, fix }]);
+        }
+    };
+    parse(&text, shown).map(Some)
+}
+
+/// The layer of a file's text.
+pub(crate) fn parse(text: &str, path: &Path) -> Result<Layer, Vec<Problem>> {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        let mut problems: Vec<Problem> = errors.iter().map(|error| syntax(error, text, path)).collect();
+        // What follows the first error of a line is mostly its echo.
+        problems.dedup_by(|later, earlier| later.origin == earlier.origin);
+        return Err(problems);
+    }
+    let mut lines = BTreeMap::new();
+    collect(table.get_ref(), "", &Lines { text, path: path.to_owned() }, &mut lines);
+    let values = toml::from_str::<toml::Table>(text).map_err(|error| vec![syntax(&error, text, path)])?;
+    let Ok(Value::Dict(_, dict)) = Value::serialize(values) else {
+        let origin = Origin::File { path: path.to_owned(), line: None };
+        let (what, fix) = ("the file holds a value that no setting has".to_owned(), "remove it".to_owned());
+        return Err(vec![Problem { kind: Kind::Syntax, key: String::new(), origin, what, fix }]);
+    };
+    Ok(Layer::of(path.display().to_string(), dict, lines))
+}
+
+struct Lines<'a> {
+    text: &'a str,
+    path: PathBuf,
+}
+
+impl Lines<'_> {
+    fn origin(&self, offset: usize) -> Origin {
+        Origin::File { path: self.path.clone(), line: Some(line_of(self.text, offset)) }
+    }
+}
+
+/// The line of a byte, from 1.
+fn line_of(text: &str, offset: usize) -> usize {
+    1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
+}
+
+fn collect(table: &DeTable<'_>, prefix: &str, lines: &Lines<'_>, found: &mut BTreeMap<String, Origin>) {
+    for (key, value) in table {
+        let path = join(prefix, key.get_ref());
+        found.insert(path.clone(), lines.origin(key.span().start));
+        collect_value(value.get_ref(), &path, lines, found);
+    }
+}
+
+fn collect_value(value: &DeValue<'_>, path: &str, lines: &Lines<'_>, found: &mut BTreeMap<String, Origin>) {
+    match value {
+        DeValue::Table(table) => collect(table, path, lines, found),
+        DeValue::Array(items) => {
+            for (at, item) in items.iter().enumerate() {
+                let path = join(path, &at.to_string());
+                found.insert(path.clone(), lines.origin(item.span().start));
+                collect_value(item.get_ref(), &path, lines, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn join(prefix: &str, key: &str) -> String {
+    if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") }
+}
+
+fn syntax(error: &toml::de::Error, text: &str, path: &Path) -> Problem {
+    let line = error.span().map(|span| line_of(text, span.start));
+    Problem {
+        kind: Kind::Syntax,
+        key: String::new(),
+        origin: Origin::File { path: path.to_owned(), line },
+        what: format!("this is not TOML: {}", error.message()),
+        fix: "correct the line".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_value_knows_its_line() {
+        let text = "[server]\nport = 1\n\n[[policy.rules]]\ntool = 'a'\n[[policy.rules]]\ntool = 'b'\n";
+        let layer = parse(text, Path::new("x.toml")).expect("TOML");
+        let line = |path: &str| match layer.origin(path) {
+            Some(Origin::File { line, .. }) => line,
+            _ => None,
+        };
+        assert_eq!(line("server.port"), Some(2));
+        assert_eq!(line("policy.rules.1.tool"), Some(7));
+        assert_eq!(line("server"), Some(1));
+    }
+
+    #[test]
+    fn all_syntax_errors_are_told_with_their_lines() {
+        let problems = parse("a = 1\nb = = 2\nc = 3\nd = [1\n", Path::new("x.toml")).expect_err("no TOML");
+        assert!(!problems.is_empty());
+        assert_eq!(problems[0].origin, Origin::File { path: "x.toml".into(), line: Some(2) });
+        assert_eq!(problems[0].kind, Kind::Syntax);
+    }
+}
