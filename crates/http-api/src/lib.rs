@@ -1,1 +1,18 @@
-//! Lockkeeper's HTTP interface: health, readiness, the console's files.
+//! Lockkeeper's HTTP interface: health, readiness, a page that says how to connect, and the place where Socket.IO is mounted.
+//!
+//! [`HttpApi::serve`] accepts connections and guards them: a client that reads nothing, or never finishes its request, is
+//! cut off, whatever is mounted. Every request carries the peer's address as an extension of type
+//! [`std::net::SocketAddr`].
+
+mod api;
+mod compact;
+mod config;
+mod headers;
+mod health;
+mod page;
+mod serve;
+mod stall;
+
+pub use api::HttpApi;
+pub use config::Config;
+pub use serve::Served;

@@ -1,1 +1,31 @@
-//! Lockkeeper's Socket.IO interface.
+//! Lockkeeper's Socket.IO interface, version 1 of its contract.
+//!
+//! A connection is a principal's view of one session. Its commands are handled one after the other, in the order in
+//! which they came; the session's events reach it through a cursor of its own over the session's log. The log is the
+//! truth: a view that is cut off, however, comes back with the id of the last event it saw and misses nothing.
+//!
+//! [`wire`] says what goes over the connection. The other modules are how:
+//! - [`SocketService`] stands in front of Engine.IO and refuses what must not reach it: foreign origins, too many
+//!   connections;
+//! - `intake` takes a connection's events in the reader's task, before anything can reorder them;
+//! - `connection` is the one task per connection: it authenticates, opens the session, and drives `commands` and `view`.
+//!
+//! The request that opens a connection carries the peer's address as an extension of type [`std::net::SocketAddr`].
+
+mod auth;
+mod budget;
+mod commands;
+mod config;
+mod connection;
+mod gateway;
+mod handshake;
+mod http;
+mod intake;
+mod peer;
+mod view;
+pub mod wire;
+
+pub use auth::{OpenAuthenticator, StaticAuthenticator};
+pub use config::Config;
+pub use gateway::{Closed, Gateway};
+pub use http::{GatewayService, SocketService};

@@ -1,0 +1,73 @@
+use crate::{
+    Config, Served,
+    compact::compact,
+    headers::secure,
+    health::{self, Health},
+    page::Page,
+    serve,
+};
+use axum::{
+    Router,
+    extract::Request,
+    middleware::{from_fn, map_request},
+    response::IntoResponse,
+    routing::get,
+};
+use lockkeeper_orchestrator::SessionManager;
+use std::{convert::Infallible, sync::Arc};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tower::Service;
+
+/// The HTTP interface.
+#[derive(Clone)]
+pub struct HttpApi {
+    config: Arc<Config>,
+    manager: Arc<SessionManager>,
+    version: &'static str,
+}
+
+impl HttpApi {
+    /// The interface to `manager`; `version` is what it says that it is. `config` has no problems.
+    pub fn new(config: Config, manager: Arc<SessionManager>, version: &'static str) -> Self {
+        Self { config: Arc::new(config), manager, version }
+    }
+
+    /// All routes, with `socket` as the Socket.IO service.
+    pub fn router<S>(&self, socket: S) -> Router
+    where
+        S: Service<Request, Error = Infallible> + Clone + Send + Sync + 'static,
+        S::Response: IntoResponse,
+        S::Future: Send + 'static,
+    {
+        let health =
+            Health { config: Arc::clone(&self.config), manager: Arc::clone(&self.manager), version: self.version };
+        let page = Page::new(self.version);
+        // As a service of its own route: a layer beside a fallback breaks long polling.
+        let sockets = Router::new()
+            .route_service("/socket.io/", socket.clone())
+            .route_service("/socket.io", socket)
+            .layer(map_request(compact));
+        Router::new()
+            .route("/", get(move || std::future::ready(page.show())))
+            .route("/healthz", get(health::healthz))
+            .route("/readyz", get(health::readyz))
+            .route("/version", get(health::version))
+            .with_state(health)
+            .merge(sockets)
+            .fallback(health::not_found)
+            .method_not_allowed_fallback(health::not_allowed)
+            .layer(from_fn(secure))
+    }
+
+    /// Serves what connects to `listener` until `shutdown`. Then nothing more is accepted, and requests that run get a while
+    /// to end. A WebSocket goes on: it is the Socket.IO service's to close, before or after.
+    pub async fn serve<S>(&self, listener: TcpListener, socket: S, shutdown: CancellationToken) -> Served
+    where
+        S: Service<Request, Error = Infallible> + Clone + Send + Sync + 'static,
+        S::Response: IntoResponse,
+        S::Future: Send + 'static,
+    {
+        serve::serve(&self.config, listener, self.router(socket), shutdown).await
+    }
+}

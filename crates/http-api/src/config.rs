@@ -1,0 +1,68 @@
+use serde::Deserialize;
+use std::time::Duration;
+
+/// The limits and times of the HTTP interface.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// How many connections may speak HTTP at once: 2048. More wait to be accepted. One that has become a WebSocket is not
+    /// counted here.
+    pub max_connections: usize,
+    /// How long a client may take to send the head of a request, and may be idle between two, in seconds: 30.
+    pub header_read_secs: u64,
+    /// How long a client may leave what is sent to it unread, in seconds: 20. Then its connection is cut.
+    pub write_stall_secs: u64,
+    /// How long readiness may take to find out, in milliseconds: 2000.
+    pub readiness_ms: u64,
+    /// How long requests may go on when the server stops, in seconds: 5.
+    pub drain_secs: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { max_connections: 2048, header_read_secs: 30, write_stall_secs: 20, readiness_ms: 2_000, drain_secs: 5 }
+    }
+}
+
+impl Config {
+    /// What is wrong with the values, each with its key; empty when nothing is.
+    pub fn problems(&self) -> Vec<(&'static str, String)> {
+        let values = [
+            ("max_connections", self.max_connections as u64),
+            ("header_read_secs", self.header_read_secs),
+            ("write_stall_secs", self.write_stall_secs),
+            ("readiness_ms", self.readiness_ms),
+        ];
+        let zero = values.into_iter().filter(|(_, value)| *value == 0);
+        zero.map(|(key, _)| (key, "is 0 and must be at least 1".to_owned())).collect()
+    }
+
+    pub(crate) fn header_read(&self) -> Duration {
+        Duration::from_secs(self.header_read_secs)
+    }
+
+    pub(crate) fn write_stall(&self) -> Duration {
+        Duration::from_secs(self.write_stall_secs)
+    }
+
+    pub(crate) fn readiness(&self) -> Duration {
+        Duration::from_millis(self.readiness_ms)
+    }
+
+    pub(crate) fn drain(&self) -> Duration {
+        Duration::from_secs(self.drain_secs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_have_no_problem_and_bad_values_are_all_named() {
+        assert_eq!(Config::default().problems(), []);
+        let bad = Config { max_connections: 0, write_stall_secs: 0, drain_secs: 0, ..Config::default() };
+        let keys: Vec<_> = bad.problems().into_iter().map(|(key, _)| key).collect();
+        assert_eq!(keys, ["max_connections", "write_stall_secs"]);
+    }
+}

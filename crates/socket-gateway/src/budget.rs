@@ -1,0 +1,278 @@
+//! How much is left: events of a connection, connections of an address or a principal.
+
+use crate::Config;
+use lockkeeper_domain::{Code, PrincipalId};
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    net::{IpAddr, Ipv6Addr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use tokio::time::Instant;
+
+/// A bucket that tokens drip into: so many at once, then so many per second.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bucket {
+    capacity: f64,
+    per_sec: f64,
+    level: f64,
+    at: Instant,
+}
+
+impl Bucket {
+    /// A full one.
+    pub(crate) fn new(capacity: u32, per_sec: u32) -> Self {
+        Self { capacity: capacity.into(), per_sec: per_sec.into(), level: capacity.into(), at: Instant::now() }
+    }
+
+    /// Takes a token, if there is one.
+    pub(crate) fn take(&mut self) -> bool {
+        self.refill();
+        let enough = self.level >= 1.0;
+        if enough {
+            self.level -= 1.0;
+        }
+        enough
+    }
+
+    fn is_full(&mut self) -> bool {
+        self.refill();
+        self.level >= self.capacity
+    }
+
+    fn refill(&mut self) {
+        let now = Instant::now();
+        let dripped = now.duration_since(self.at).as_secs_f64() * self.per_sec;
+        self.level = (self.level + dripped).min(self.capacity);
+        self.at = now;
+    }
+}
+
+/// The connections that there are, and their limits.
+#[derive(Clone, Debug)]
+pub(crate) struct Connections {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    limits: Config,
+    counts: Mutex<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    all: usize,
+    addresses: HashMap<IpAddr, Address>,
+    principals: HashMap<PrincipalId, usize>,
+}
+
+#[derive(Debug)]
+struct Address {
+    open: usize,
+    arrivals: Bucket,
+}
+
+/// Why there is no place.
+pub(crate) type NoPlace = (Code, &'static str);
+
+impl Connections {
+    pub(crate) fn new(limits: Config) -> Self {
+        Self { shared: Arc::new(Shared { limits, counts: Mutex::default() }) }
+    }
+
+    /// A place for a connection from `address`. It is free again when it is dropped.
+    pub(crate) fn admit(&self, address: IpAddr) -> Result<Arc<Place>, NoPlace> {
+        let limits = &self.shared.limits;
+        let address = network(address);
+        let mut counts = self.shared.counts();
+        counts.forget_idle_addresses();
+        let all = counts.all;
+        let entry = counts.addresses.entry(address).or_insert_with(|| Address {
+            open: 0,
+            arrivals: Bucket::new(limits.connection_burst, limits.connections_per_sec),
+        });
+        if !entry.arrivals.take() {
+            return Err((Code::RateLimited, "Too many new connections from this address; wait a moment."));
+        }
+        if entry.open >= limits.max_connections_per_address {
+            return Err((Code::RateLimited, "This address has as many connections as are allowed."));
+        }
+        if all >= limits.max_connections {
+            return Err((Code::Busy, "The server has as many connections as are allowed."));
+        }
+        entry.open += 1;
+        counts.all += 1;
+        Ok(Arc::new(Place { shared: Arc::clone(&self.shared), of: Of::Address(address) }))
+    }
+
+    /// A place among the connections of `principal`. It is free again when it is dropped.
+    pub(crate) fn seat(&self, principal: &PrincipalId) -> Result<Place, NoPlace> {
+        let mut counts = self.shared.counts();
+        let open = counts.principals.entry(principal.clone()).or_default();
+        if *open >= self.shared.limits.max_connections_per_principal {
+            return Err((Code::RateLimited, "You have as many connections as are allowed; close one of them."));
+        }
+        *open += 1;
+        Ok(Place { shared: Arc::clone(&self.shared), of: Of::Principal(principal.clone()) })
+    }
+
+    /// How many connections there are, and how many of them belong to principals.
+    pub(crate) fn open(&self) -> (usize, usize) {
+        let counts = self.shared.counts();
+        (counts.all, counts.principals.values().sum())
+    }
+}
+
+impl Shared {
+    /// The counts stay right even when a panic passed by: nothing between a lock and its release can panic half-way.
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Counts {
+    /// Addresses without connections are kept until their buckets are full again, and no longer when there are many.
+    fn forget_idle_addresses(&mut self) {
+        const KEPT: usize = 1024;
+        if self.addresses.len() > KEPT {
+            self.addresses.retain(|_, address| address.open > 0 || !address.arrivals.is_full());
+        }
+    }
+}
+
+/// A connection's place, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    shared: Arc<Shared>,
+    of: Of,
+}
+
+#[derive(Debug)]
+enum Of {
+    Address(IpAddr),
+    Principal(PrincipalId),
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = self.shared.counts();
+        match &self.of {
+            Of::Address(address) => {
+                counts.all -= 1;
+                if let Some(address) = counts.addresses.get_mut(address) {
+                    address.open -= 1;
+                }
+            }
+            Of::Principal(principal) => leave(&mut counts.principals, principal),
+        }
+    }
+}
+
+fn leave<K: Hash + Eq>(counts: &mut HashMap<K, usize>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(key);
+        }
+    }
+}
+
+/// What counts as one address: a host of IPv4, a /64 network of IPv6, which is what a host gets there.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use tokio::time::advance;
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    fn limits() -> Config {
+        Config {
+            max_connections: 3,
+            max_connections_per_address: 2,
+            max_connections_per_principal: 1,
+            ..Config::default()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_bucket_gives_its_burst_and_then_its_rate() {
+        let mut bucket = Bucket::new(3, 2);
+        let mut taken = |n: usize| (0..n).filter(|_| bucket.take()).count();
+        assert_eq!(taken(10), 3);
+        advance(Duration::from_secs(1)).await;
+        assert_eq!(taken(10), 2);
+        advance(Duration::from_hours(1)).await;
+        assert_eq!(taken(10), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connections_are_limited_per_address_and_in_all() {
+        let connections = Connections::new(limits());
+        let (a, b) = (address("192.0.2.1"), address("192.0.2.2"));
+        let first = connections.admit(a).expect("room");
+        let _second = connections.admit(a).expect("room");
+        assert_eq!(connections.admit(a).map_err(|(code, _)| code).err(), Some(Code::RateLimited));
+        let _third = connections.admit(b).expect("room");
+        assert_eq!(connections.admit(b).map_err(|(code, _)| code).err(), Some(Code::Busy));
+        drop(first);
+        let _fourth = connections.admit(b).expect("room again");
+        assert_eq!(connections.open(), (3, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_storm_of_connections_from_one_address_is_slowed_down_and_others_are_not() {
+        let generous = Config { max_connections: 9_999, max_connections_per_address: 9_999, ..Config::default() };
+        let connections = Connections::new(generous);
+        let storm = (0..500).filter(|_| connections.admit(address("192.0.2.1")).is_ok()).count();
+        assert_eq!(storm, 50);
+        assert!(connections.admit(address("192.0.2.2")).is_ok());
+        advance(Duration::from_secs(1)).await;
+        let later = (0..500).filter(|_| connections.admit(address("192.0.2.1")).is_ok()).count();
+        assert_eq!(later, 10);
+        assert_eq!(connections.open(), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_principal_has_only_so_many_connections() {
+        let connections = Connections::new(limits());
+        let (alice, bob) = ("alice", "bob");
+        let id = |name| PrincipalId::parse(name).expect("valid");
+        let seat = connections.seat(&id(alice)).expect("room");
+        assert!(connections.seat(&id(alice)).is_err());
+        let _bob = connections.seat(&id(bob)).expect("room");
+        drop(seat);
+        let _again = connections.seat(&id(alice)).expect("room again");
+        assert_eq!(connections.open(), (0, 2));
+    }
+
+    #[test]
+    fn hosts_of_one_ipv6_network_are_one_address() {
+        assert_eq!(network(address("2001:db8:1:2::1")), network(address("2001:db8:1:2:ffff::9")));
+        assert_ne!(network(address("2001:db8:1:2::1")), network(address("2001:db8:1:3::1")));
+        assert_eq!(network(address("::ffff:192.0.2.1")), address("192.0.2.1"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn idle_addresses_are_forgotten() {
+        let connections = Connections::new(Config::default());
+        for host in 0..3_000_u32 {
+            drop(connections.admit(IpAddr::V4((0x0a00_0000 + host).into())));
+            advance(Duration::from_millis(200)).await;
+        }
+        assert!(connections.shared.counts().addresses.len() <= 1_026);
+    }
+}

@@ -1,0 +1,152 @@
+use serde::Deserialize;
+use std::time::Duration;
+
+/// The limits and times of the Socket.IO interface.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Which web pages may connect, as browsers write it: `https://chat.example.com`. None by default, which leaves pages
+    /// that this server's own address served, and local ones when the server is reached by a local name.
+    /// Clients that send no `Origin` are no browsers and may always.
+    pub allowed_origins: Vec<String>,
+    /// By which names, besides those of `allowed_origins`, clients on this machine may reach the server: `chat.example.com`
+    /// behind a local reverse proxy. Loopback names and addresses always work. A web page that points its own name at
+    /// this machine is refused.
+    pub allowed_hosts: Vec<String>,
+    /// The largest packet, in bytes, over WebSocket and polling alike: 256 KiB.
+    pub max_payload_bytes: usize,
+    /// The longest text of a message, in bytes: 64 KiB.
+    pub max_message_bytes: usize,
+    /// The longest reason of a denial, in bytes: 4 KiB.
+    pub max_reason_bytes: usize,
+    /// How deep the JSON of a payload may be nested: 32.
+    pub max_json_depth: usize,
+    /// How many packets wait for a client that reads slowly: 256. More wait in the log.
+    pub max_buffered_packets: usize,
+    /// How many events of one connection may wait to be handled: 64. More are refused as `busy`.
+    pub max_waiting_events: usize,
+    /// How many bytes those events may have: 1 MiB. More are refused as `busy`.
+    pub max_waiting_bytes: usize,
+    /// How many events a connection may send at once: 20. More are refused as `rate_limited`.
+    pub event_burst: u32,
+    /// How many events a connection may send per second after that: 5.
+    pub events_per_sec: u32,
+    /// How many refused events end a connection, unless they are spread over time: 200.
+    pub flood_refusals: u32,
+    /// How many connections there may be in all: 1024.
+    pub max_connections: usize,
+    /// How many connections one address (one /64 network of IPv6) may have: 50.
+    pub max_connections_per_address: usize,
+    /// How many connections one principal may have: 16. A connection that died unnoticed counts until its ping times out,
+    /// so this leaves room for several tabs on a bad network.
+    pub max_connections_per_principal: usize,
+    /// How many connections one address may open at once: 50.
+    pub connection_burst: u32,
+    /// How many connections one address may open per second after that: 10.
+    pub connections_per_sec: u32,
+    /// How long a client may take from its connection to its handshake, in seconds: 10.
+    pub connect_timeout_secs: u64,
+    /// How often a client is pinged, in seconds: 25.
+    pub ping_interval_secs: u64,
+    /// How long it may take to answer, in seconds: 20.
+    pub ping_timeout_secs: u64,
+    /// How long a client may read nothing while something waits for it, in seconds: 30. Then it is disconnected.
+    pub slow_client_secs: u64,
+    /// How many messages a page of the history has at most: 50.
+    pub max_history_page: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            allowed_origins: Vec::new(),
+            allowed_hosts: Vec::new(),
+            max_payload_bytes: 256 << 10,
+            max_message_bytes: 64 << 10,
+            max_reason_bytes: 4 << 10,
+            max_json_depth: 32,
+            max_buffered_packets: 256,
+            max_waiting_events: 64,
+            max_waiting_bytes: 1 << 20,
+            event_burst: 20,
+            events_per_sec: 5,
+            flood_refusals: 200,
+            max_connections: 1024,
+            max_connections_per_address: 50,
+            max_connections_per_principal: 16,
+            connection_burst: 50,
+            connections_per_sec: 10,
+            connect_timeout_secs: 10,
+            ping_interval_secs: 25,
+            ping_timeout_secs: 20,
+            slow_client_secs: 30,
+            max_history_page: 50,
+        }
+    }
+}
+
+impl Config {
+    /// What is wrong with the values, each with its key; empty when nothing is.
+    pub fn problems(&self) -> Vec<(&'static str, String)> {
+        let mut problems = Vec::new();
+        let mut least = |key, value: u64, least: u64| {
+            if value < least {
+                problems.push((key, format!("is {value} and must be at least {least}")));
+            }
+        };
+        least("max_payload_bytes", self.max_payload_bytes as u64, 1024);
+        least("max_message_bytes", self.max_message_bytes as u64, 1);
+        least("max_json_depth", self.max_json_depth as u64, 4);
+        least("max_buffered_packets", self.max_buffered_packets as u64, 8);
+        least("max_waiting_events", self.max_waiting_events as u64, 1);
+        // Any packet that is allowed at all must fit into an empty queue.
+        least("max_waiting_bytes", self.max_waiting_bytes as u64, self.max_payload_bytes as u64);
+        least("event_burst", self.event_burst.into(), 1);
+        least("events_per_sec", self.events_per_sec.into(), 1);
+        least("flood_refusals", self.flood_refusals.into(), 1);
+        least("max_connections", self.max_connections as u64, 1);
+        least("max_connections_per_address", self.max_connections_per_address as u64, 1);
+        least("max_connections_per_principal", self.max_connections_per_principal as u64, 1);
+        least("connection_burst", self.connection_burst.into(), 1);
+        least("connections_per_sec", self.connections_per_sec.into(), 1);
+        least("connect_timeout_secs", self.connect_timeout_secs, 1);
+        least("ping_interval_secs", self.ping_interval_secs, 1);
+        least("ping_timeout_secs", self.ping_timeout_secs, 1);
+        least("slow_client_secs", self.slow_client_secs, 1);
+        least("max_history_page", self.max_history_page as u64, 1);
+        let most = tokio::sync::Semaphore::MAX_PERMITS.min(u32::MAX as usize);
+        if self.max_waiting_bytes > most {
+            problems.push(("max_waiting_bytes", format!("is {} and may be at most {most}", self.max_waiting_bytes)));
+        }
+        for origin in &self.allowed_origins {
+            if !crate::http::is_origin(origin) {
+                let found = format!("holds {origin:?}, which is no origin: write https://name or https://name:port");
+                problems.push(("allowed_origins", found));
+            }
+        }
+        problems
+    }
+
+    pub(crate) fn connect_timeout(&self) -> Duration {
+        Duration::from_secs(self.connect_timeout_secs)
+    }
+
+    pub(crate) fn slow_client(&self) -> Duration {
+        Duration::from_secs(self.slow_client_secs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_have_no_problem_and_bad_values_are_all_named() {
+        assert_eq!(Config::default().problems(), []);
+        let origins = ["https://a.example", "http://b:8080", "null", "a.example", "https://a/b", "*"];
+        let allowed_origins = origins.map(str::to_owned).to_vec();
+        let bad = Config { event_burst: 0, max_waiting_bytes: 1, allowed_origins, ..Config::default() };
+        let keys: Vec<_> = bad.problems().into_iter().map(|(key, _)| key).collect();
+        assert_eq!(keys, ["max_waiting_bytes", "event_burst", "allowed_origins", "allowed_origins", "allowed_origins"]);
+    }
+}

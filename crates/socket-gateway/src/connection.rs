@@ -1,0 +1,176 @@
+use crate::{
+    Config,
+    budget::{Connections, Place},
+    commands::Desk,
+    handshake::Handshake,
+    intake::{Inbox, Taken},
+    peer::{Lost, Peer},
+    view::{Ended, View},
+};
+use lockkeeper_domain::{Code, Failure};
+use lockkeeper_orchestrator::{Attached, OpenSession, SessionManager};
+use lockkeeper_ports::{AuthError, Authenticator, Clock, Credentials};
+use serde_json::Value;
+use std::{
+    future::pending,
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
+use tokio::{sync::mpsc, time::timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// What all connections share.
+pub(crate) struct Shared {
+    pub(crate) config: Arc<Config>,
+    pub(crate) manager: Arc<SessionManager>,
+    pub(crate) authenticator: Arc<dyn Authenticator>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) connections: Connections,
+    pub(crate) tasks: TaskTracker,
+    /// All connections are gone.
+    pub(crate) closed: CancellationToken,
+}
+
+/// A connection from its handshake to its end: the one task that it has.
+pub(crate) struct Connection {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) peer: Peer,
+    pub(crate) inbox: Arc<Inbox>,
+}
+
+/// Why the server ends a connection.
+enum End {
+    /// The client did.
+    Gone,
+    /// It reads too slowly.
+    Slow,
+    /// It may not, or cannot, have what it wants.
+    Refused(Failure),
+    /// It must come again.
+    Broken(Failure),
+}
+
+impl From<Ended> for End {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::Lost(Lost::Closed) => Self::Gone,
+            Ended::Lost(Lost::Slow) => Self::Slow,
+            Ended::Refused(failure) => Self::Refused(failure),
+            Ended::Broken(failure) => Self::Broken(failure),
+        }
+    }
+}
+
+impl Connection {
+    /// Serves the connection. `auth` is what the client sent with its handshake; `Err` where that is no JSON.
+    #[tracing::instrument(name = "socket.connection", skip_all, fields(session.id, principal.id))]
+    pub(crate) async fn serve<E: std::fmt::Debug>(self, auth: Result<Value, E>) {
+        let Some(receiver) = self.inbox.receiver() else { return };
+        // Also when something below panics.
+        let _hang_up = self.peer.hang_up_on_drop(self.inbox.gone.clone());
+        let end = match self.establish(auth).await {
+            Ok(Some((desk, attached, _seat))) => self.attend(&desk, attached, receiver).await,
+            Ok(None) => End::Gone,
+            Err(failure) => End::Refused(failure),
+        };
+        let farewell = async {
+            match end {
+                End::Gone => return,
+                End::Slow => tracing::info!("a client reads too slowly and is disconnected"),
+                End::Refused(failure) => {
+                    tracing::info!(code = %failure.code, "a connection is refused");
+                    let _ = self.peer.refuse(failure).await;
+                }
+                End::Broken(failure) => {
+                    let _ = self.peer.report(failure).await;
+                }
+            }
+            self.peer.disconnect().await;
+        };
+        self.inbox.gone.run_until_cancelled(farewell).await;
+    }
+
+    /// Finds out who the client is, and opens its session. Nothing is created before the client is known. `None` when it has
+    /// gone meanwhile and left nothing to do.
+    async fn establish<E: std::fmt::Debug>(
+        &self,
+        auth: Result<Value, E>,
+    ) -> Result<Option<(Desk, Attached, Place)>, Failure> {
+        let shared = &self.shared;
+        let Handshake { session, model, token, since, role } = Handshake::parse(self.peer.query(), auth)?;
+        let address = self.peer.address().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
+        let credentials = Credentials { token, address };
+        let known = timeout(shared.config.connect_timeout(), shared.authenticator.authenticate(&credentials)).await;
+        let principal = known.map_err(|_| unavailable())?.map_err(refusal)?;
+        tracing::Span::current().record("principal.id", principal.id.as_str());
+        let seat = shared.connections.seat(&principal.id).map_err(|(code, message)| Failure::new(code, message))?;
+        if self.inbox.gone.is_cancelled() && self.inbox.is_empty() {
+            return Ok(None);
+        }
+        let request = OpenSession { id: session, principal: principal.clone(), model };
+        let attached = shared.manager.open(request).await?;
+        let session = attached.session().clone();
+        tracing::Span::current().record("session.id", session.as_str());
+        let (manager, config) = (Arc::clone(&shared.manager), Arc::clone(&shared.config));
+        Ok(Some((Desk { manager, config, session, principal, role, since }, attached, seat)))
+    }
+
+    /// Shows the session and does what the client asks for, side by side.
+    async fn attend(&self, desk: &Desk, attached: Attached, receiver: mpsc::Receiver<Taken>) -> End {
+        let view = async {
+            match self.inbox.gone.run_until_cancelled(View::run(desk, &self.peer, attached)).await {
+                Some(Ended::Lost(Lost::Closed)) | None => pending().await,
+                Some(ended) => End::from(ended),
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.inbox.flooded.cancelled() => {
+                End::Refused(Failure::new(Code::RateLimited, "Too many events: the connection is closed."))
+            }
+            end = view => end,
+            end = self.obey(desk, receiver) => end,
+        }
+    }
+
+    /// Handles the client's events, one after the other. What had come before the client went is done all the same: a
+    /// disconnect is not a cancel.
+    async fn obey(&self, desk: &Desk, mut receiver: mpsc::Receiver<Taken>) -> End {
+        loop {
+            let taken = tokio::select! {
+                biased;
+                taken = receiver.recv() => taken,
+                () = self.inbox.gone.cancelled(), if !receiver.is_closed() => {
+                    receiver.close();
+                    continue;
+                }
+            };
+            let Some(taken) = taken else { return End::Gone };
+            let outcome = desk.handle(&taken).await;
+            let tell = async {
+                match (taken.ack, outcome) {
+                    (Some(ack), outcome) => self.peer.acknowledge(ack, &outcome).await,
+                    (None, Err(failure)) => self.peer.report(failure).await,
+                    (None, Ok(_)) => Ok(()),
+                }
+            };
+            if let Some(Err(Lost::Slow)) = self.inbox.gone.run_until_cancelled(tell).await {
+                return End::Slow;
+            }
+        }
+    }
+}
+
+fn unavailable() -> Failure {
+    Failure::new(Code::Unauthenticated, "Nobody can tell at the moment who you are.").with_hint("Try again later.")
+}
+
+fn refusal(error: AuthError) -> Failure {
+    match error {
+        AuthError::Refused(reason) => Failure::new(Code::Unauthenticated, reason),
+        AuthError::Unavailable(source) => {
+            tracing::warn!(error = %source, "the authenticator is unavailable");
+            unavailable()
+        }
+    }
+}

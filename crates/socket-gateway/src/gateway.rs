@@ -1,0 +1,146 @@
+use crate::{
+    Config,
+    budget::Connections,
+    connection::{Connection, Shared},
+    http::{Doorman, GatewayService, SocketService},
+    intake::{Inbox, Intake},
+    peer::{Peer, Raw},
+};
+use lockkeeper_orchestrator::SessionManager;
+use lockkeeper_ports::{Authenticator, Clock};
+use serde_json::Value;
+use socketioxide::{ParserConfig, SocketIo, extract::TryData, handler::ConnectHandler};
+use std::{
+    convert::Infallible,
+    future::ready,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// The Socket.IO interface, once it runs.
+pub struct Gateway {
+    io: SocketIo,
+    doorman: Arc<Doorman>,
+    connections: Connections,
+    tasks: TaskTracker,
+    closed: CancellationToken,
+}
+
+/// How a [`Gateway::close`] went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// How many connections were still there when the time was over.
+    pub left: usize,
+}
+
+impl Gateway {
+    /// The interface to the sessions of `manager`, and the service to mount at `/socket.io/`.
+    ///
+    /// `config` has no problems. `clock` dates the events that are not logged.
+    pub fn new(
+        config: Config,
+        manager: Arc<SessionManager>,
+        authenticator: Arc<dyn Authenticator>,
+        clock: Arc<dyn Clock>,
+    ) -> (Self, GatewayService) {
+        let connections = Connections::new(config.clone());
+        let doorman = Arc::new(Doorman::new(&config, connections.clone()));
+        let (service, io) = engine(&config);
+        let (tasks, closed, config) = (TaskTracker::new(), CancellationToken::new(), Arc::new(config));
+        let shared = Shared {
+            config,
+            manager,
+            authenticator,
+            clock,
+            connections: connections.clone(),
+            tasks: tasks.clone(),
+            closed: closed.clone(),
+        };
+        serve(&io, Arc::new(shared));
+        let service = SocketService::new(service, Arc::clone(&doorman));
+        (Self { io, doorman, connections, tasks, closed }, service)
+    }
+
+    /// How many connections there are.
+    pub fn connections(&self) -> usize {
+        self.connections.open().0
+    }
+
+    /// How many tasks serve them.
+    pub fn tasks(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// Lets nobody in any more, tells every client that the server goes, and waits for their connections to end, at most for
+    /// `within`. Clients come again by themselves, to whoever listens then.
+    pub async fn close(&self, within: Duration) -> Closed {
+        let deadline = Instant::now() + within;
+        self.doorman.close();
+        self.tasks.close();
+        // A client that stopped reading would hold this for ever; the others have long been told by the half of the time.
+        let told = timeout(within / 2, self.io.close()).await.is_ok();
+        // The library forgets its namespaces first, and so calls no disconnect handler when it closes.
+        self.closed.cancel();
+        let ended = timeout_at(deadline, self.tasks.wait()).await.is_ok();
+        let left = self.tasks.len();
+        if !told || !ended {
+            tracing::warn!(left, "not all connections ended in time");
+        }
+        Closed { left }
+    }
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gateway").field("connections", &self.connections()).finish_non_exhaustive()
+    }
+}
+
+fn engine(
+    config: &Config,
+) -> (socketioxide::service::SocketIoService<engineioxide::service::NotFoundService>, SocketIo) {
+    // Half a kilobyte to read into is enough for what clients send, and each connection has one.
+    const READ_BUFFER: usize = 512;
+    SocketIo::builder()
+        // Both transports take the same.
+        .max_payload(config.max_payload_bytes as u64)
+        .ws_max_message_size(config.max_payload_bytes)
+        .ws_max_frame_size(config.max_payload_bytes)
+        .ws_read_buffer_size(READ_BUFFER)
+        .max_buffer_size(config.max_buffered_packets)
+        .connect_timeout(config.connect_timeout())
+        .ping_interval(Duration::from_secs(config.ping_interval_secs))
+        .ping_timeout(Duration::from_secs(config.ping_timeout_secs))
+        // No event of the contract has a binary part.
+        .with_parser(ParserConfig::common().max_incoming_binaries(0).max_incoming_binary_buf_size(0))
+        .build_svc()
+}
+
+fn serve(io: &SocketIo, shared: Arc<Shared>) {
+    let prepared = Arc::clone(&shared);
+    // Handlers are there before the client is told that it is connected, so that its first events find them.
+    let prepare = move |Raw(socket): Raw| {
+        let gone = prepared.closed.child_token();
+        let inbox = Inbox::new(&prepared.config, Arc::clone(&prepared.clock), gone.clone());
+        socket.on_fallback(|_: Intake| ready(()));
+        socket.on_disconnect(move || {
+            // The library frees a socket only after this: it must not panic, and it must not wait.
+            let _ = catch_unwind(AssertUnwindSafe(|| gone.cancel()));
+            ready(())
+        });
+        socket.extensions.insert(inbox);
+        ready(Ok::<(), Infallible>(()))
+    };
+    let connect = move |Raw(socket): Raw, TryData(auth): TryData<Value>| {
+        if let Some(inbox) = socket.extensions.get::<Arc<Inbox>>() {
+            let peer = Peer::new(socket, Arc::clone(&shared.clock), shared.config.slow_client());
+            let connection = Connection { shared: Arc::clone(&shared), peer, inbox };
+            shared.tasks.spawn(connection.serve(auth));
+        }
+        ready(())
+    };
+    io.ns("/", connect.with(prepare));
+}

@@ -1,0 +1,140 @@
+use crate::wire::{Malformed, Role};
+use lockkeeper_domain::{EventId, SessionId};
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use std::fmt;
+
+/// What a client wants when it connects.
+#[derive(Debug)]
+pub(crate) struct Handshake {
+    pub(crate) session: Option<SessionId>,
+    pub(crate) model: Option<String>,
+    pub(crate) token: Option<SecretString>,
+    pub(crate) since: Since,
+    pub(crate) role: Role,
+}
+
+/// How far the client had come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Since {
+    /// It does not say.
+    Nothing,
+    /// To this event.
+    Event(EventId),
+    /// It says something that is no event's id.
+    Unknown,
+}
+
+impl Handshake {
+    /// Reads the query of the connection's request and the `auth` of its Socket.IO handshake. `auth` is `Err` where it is no
+    /// JSON.
+    pub(crate) fn parse<E: fmt::Debug>(query: &str, auth: Result<Value, E>) -> Result<Self, Malformed> {
+        const MAX_MODEL: usize = 128;
+        let (mut session, mut model) = (None, None);
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "sessionId" if session.is_none() && !value.is_empty() => {
+                    let rule = Malformed("A sessionId is 1 to 128 characters out of A-Z, a-z, 0-9, '_' and '-'.");
+                    session = Some(SessionId::parse(value).map_err(|_| rule)?);
+                }
+                "model" if model.is_none() && !value.is_empty() => {
+                    if value.len() > MAX_MODEL || value.chars().any(char::is_control) {
+                        return Err(Malformed("A model's name is at most 128 characters."));
+                    }
+                    model = Some(value.into_owned());
+                }
+                _ => {}
+            }
+        }
+        let auth = match auth {
+            Ok(Value::Object(auth)) => auth,
+            Ok(Value::Null) => Map::new(),
+            _ => return Err(Malformed("auth is an object.")),
+        };
+        Ok(Self { session, model, token: token(&auth)?, since: since(&auth), role: role(&auth)? })
+    }
+}
+
+fn token(auth: &Map<String, Value>) -> Result<Option<SecretString>, Malformed> {
+    const MAX_TOKEN: usize = 8 << 10;
+    match auth.get("token") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(token)) if token.len() <= MAX_TOKEN => Ok(Some(token.clone().into())),
+        Some(_) => Err(Malformed("auth.token is a string of at most 8 KiB.")),
+    }
+}
+
+fn since(auth: &Map<String, Value>) -> Since {
+    match auth.get("lastEventId") {
+        None | Some(Value::Null) => Since::Nothing,
+        Some(Value::String(id)) if id.is_empty() => Since::Nothing,
+        Some(Value::String(id)) => id.parse().map_or(Since::Unknown, Since::Event),
+        Some(_) => Since::Unknown,
+    }
+}
+
+fn role(auth: &Map<String, Value>) -> Result<Role, Malformed> {
+    match auth.get("role") {
+        None | Some(Value::Null) => Ok(Role::Driver),
+        Some(role) => Role::deserialize(role).map_err(|_| Malformed("auth.role is driver or observer.")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use secrecy::ExposeSecret;
+    use serde_json::json;
+
+    fn parse(query: &str, auth: Value) -> Result<Handshake, Malformed> {
+        Handshake::parse::<()>(query, Ok(auth))
+    }
+
+    #[test]
+    fn a_client_that_says_nothing_gets_a_new_session_as_its_driver() {
+        let handshake = parse("EIO=4&transport=websocket", json!({})).expect("valid");
+        assert!(handshake.session.is_none() && handshake.model.is_none() && handshake.token.is_none());
+        assert_eq!((handshake.since, handshake.role), (Since::Nothing, Role::Driver));
+        assert!(parse("", json!(null)).is_ok());
+    }
+
+    #[test]
+    fn what_a_client_says_is_read() {
+        let auth = json!({"token": "t", "lastEventId": "3-17", "role": "observer", "apiKey": "k", "later": {}});
+        let handshake = parse("sessionId=a_B-9&model=vendor%2Fname%3A7b&sessionId=b", auth).expect("valid");
+        assert_eq!(handshake.session.as_ref().map(SessionId::as_str), Some("a_B-9"));
+        assert_eq!(handshake.model.as_deref(), Some("vendor/name:7b"));
+        assert_eq!(handshake.token.as_ref().map(ExposeSecret::expose_secret), Some("t"));
+        assert_eq!(handshake.role, Role::Observer);
+        assert_eq!(handshake.since, Since::Event("3-17".parse().expect("an id")));
+    }
+
+    #[test]
+    fn a_place_in_the_log_that_cannot_be_read_is_unknown() {
+        for odd in [json!("x"), json!("1-"), json!(17), json!({}), json!("-1-1")] {
+            assert_eq!(parse("", json!({"lastEventId": odd})).expect("valid").since, Since::Unknown, "{odd}");
+        }
+    }
+
+    #[test]
+    fn what_is_malformed_is_refused() {
+        for query in ["sessionId=a:b", "sessionId=%7Ba%7D", "sessionId=../x", "sessionId=%FF", "model=%00"] {
+            assert!(parse(query, json!({})).is_err(), "{query}");
+        }
+        let long = format!("sessionId={}", "x".repeat(129));
+        assert!(parse(&long, json!({})).is_err());
+        for auth in
+            [json!([]), json!("t"), json!(7), json!({"token": 7}), json!({"token": {}}), json!({"role": "admin"})]
+        {
+            assert!(parse("", auth.clone()).is_err(), "{auth}");
+        }
+        assert!(Handshake::parse("", Err(())).is_err());
+    }
+
+    #[test]
+    fn a_debug_print_holds_no_token() {
+        let print = format!("{:?}", parse("", json!({"token": "canary"})));
+        assert!(!print.contains("canary"), "{print}");
+    }
+}

@@ -1,0 +1,212 @@
+//! Events of a connection, taken in the order in which they came.
+//!
+//! The library runs each handler in a task of its own, which reorders them and bounds nothing. An extractor, however, runs in
+//! the reader's task: [`Intake`] puts each event into the connection's bounded queue there, and the handlers do nothing.
+
+use crate::{Config, budget::Bucket, peer::refuse_now};
+use lockkeeper_domain::{Code, Failure};
+use lockkeeper_ports::Clock;
+use socketioxide::{adapter::LocalAdapter, handler::FromMessageParts, socket::Socket};
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex, PoisonError},
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+/// An event that was taken and waits to be handled.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    /// Its arguments, as JSON: `["name", ..]`.
+    pub(crate) arguments: Box<str>,
+    /// The id of the acknowledgement that the client wants.
+    pub(crate) ack: Option<i64>,
+    /// Its share of the bytes that may wait.
+    _room: OwnedSemaphorePermit,
+}
+
+/// What became of an event.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// It waits in the queue.
+    Taken,
+    /// There is no room for it.
+    Refused(Failure),
+    /// Nobody will handle it: the connection is about to end.
+    Dropped,
+}
+
+/// The reader's end of a connection.
+pub(crate) struct Inbox {
+    /// The connection is closed.
+    pub(crate) gone: CancellationToken,
+    /// The client sends far more than it may: the connection must end.
+    pub(crate) flooded: CancellationToken,
+    queue: mpsc::Sender<Taken>,
+    room: Arc<Semaphore>,
+    meters: Mutex<Meters>,
+    clock: Arc<dyn Clock>,
+}
+
+struct Meters {
+    events: Bucket,
+    refusals: Bucket,
+    /// The other end, until the connection's task takes it.
+    receiver: Option<mpsc::Receiver<Taken>>,
+}
+
+impl Inbox {
+    /// An empty one; `gone` says when its connection is.
+    pub(crate) fn new(config: &Config, clock: Arc<dyn Clock>, gone: CancellationToken) -> Arc<Self> {
+        let (queue, receiver) = mpsc::channel(config.max_waiting_events);
+        let events = Bucket::new(config.event_burst, config.events_per_sec);
+        let refusals = Bucket::new(config.flood_refusals, config.events_per_sec);
+        Arc::new(Self {
+            gone,
+            flooded: CancellationToken::new(),
+            queue,
+            room: Arc::new(Semaphore::new(config.max_waiting_bytes)),
+            meters: Mutex::new(Meters { events, refusals, receiver: Some(receiver) }),
+            clock,
+        })
+    }
+
+    /// The other end of the queue; the first to ask gets it.
+    pub(crate) fn receiver(&self) -> Option<mpsc::Receiver<Taken>> {
+        self.meters().receiver.take()
+    }
+
+    /// Whether nothing waits to be handled.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.capacity() == self.queue.max_capacity()
+    }
+
+    /// Takes an event, or says why not. Never waits.
+    pub(crate) fn take(&self, arguments: &str, ack: Option<i64>) -> Admission {
+        if self.flooded.is_cancelled() || self.gone.is_cancelled() {
+            return Admission::Dropped;
+        }
+        if !self.meters().events.take() {
+            return self.refuse(Code::RateLimited, "Too many events; wait a moment.");
+        }
+        let Ok(size) = u32::try_from(arguments.len()) else {
+            return self.refuse(Code::TooLarge, "The event is too large.");
+        };
+        let Ok(room) = Arc::clone(&self.room).try_acquire_many_owned(size) else {
+            return self.refuse(Code::Busy, "Too much waits to be handled already.");
+        };
+        match self.queue.try_send(Taken { arguments: arguments.into(), ack, _room: room }) {
+            Ok(()) => Admission::Taken,
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                self.refuse(Code::Busy, "Too many events wait to be handled already.")
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => Admission::Dropped,
+        }
+    }
+
+    fn refuse(&self, code: Code, message: &str) -> Admission {
+        if self.meters().refusals.take() {
+            return Admission::Refused(Failure::new(code, message));
+        }
+        self.flooded.cancel();
+        Admission::Dropped
+    }
+
+    fn meters(&self) -> std::sync::MutexGuard<'_, Meters> {
+        self.meters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes each event as it is read. Handlers that have it as an argument have nothing left to do.
+pub(crate) struct Intake;
+
+impl FromMessageParts<LocalAdapter> for Intake {
+    type Error = Infallible;
+
+    fn from_message_parts(
+        socket: &Arc<Socket<LocalAdapter>>,
+        value: &mut socketioxide_core::Value,
+        ack: &Option<i64>,
+    ) -> Result<Self, Infallible> {
+        let Some(inbox) = socket.extensions.get::<Arc<Inbox>>() else { return Ok(Self) };
+        let arguments = value.as_str().map_or("", |text| text.as_str());
+        if let Admission::Refused(failure) = inbox.take(arguments, *ack)
+            && !refuse_now(socket, *ack, failure, &*inbox.clock)
+            && socket.connected()
+        {
+            // A client that sends too much and reads nothing cannot even be told.
+            inbox.flooded.cancel();
+        }
+        Ok(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lockkeeper_testkit::clock::TokioClock;
+    use std::time::Duration;
+
+    fn inbox(config: &Config) -> Arc<Inbox> {
+        Inbox::new(config, Arc::new(TokioClock::start()), CancellationToken::new())
+    }
+
+    fn code(admission: &Admission) -> Option<Code> {
+        match admission {
+            Admission::Refused(failure) => Some(failure.code),
+            _ => None,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn events_beyond_the_rate_are_refused_and_a_flood_ends_the_connection() {
+        let inbox = inbox(&Config::default());
+        let admissions: Vec<_> = (0..20_000).map(|n| inbox.take(&format!("[\"e\",{n}]"), None)).collect();
+        let taken = admissions.iter().filter(|a| **a == Admission::Taken).count();
+        let refused = admissions.iter().filter(|a| code(a) == Some(Code::RateLimited)).count();
+        assert_eq!((taken, refused), (20, 200));
+        assert!(inbox.flooded.is_cancelled());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_keeps_to_the_rate_is_never_refused() {
+        let inbox = inbox(&Config::default());
+        let mut receiver = inbox.receiver().expect("the first to ask");
+        for _ in 0..1_000 {
+            assert_eq!(inbox.take("[\"e\"]", None), Admission::Taken);
+            receiver.try_recv().expect("taken");
+            tokio::time::advance(Duration::from_millis(200)).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_queue_refuses_and_keeps_the_order_of_what_it_holds() {
+        let config = Config { max_waiting_events: 3, event_burst: 100, ..Config::default() };
+        let inbox = inbox(&config);
+        let mut receiver = inbox.receiver().expect("the first to ask");
+        let admissions: Vec<_> = (0..5).map(|n| inbox.take(&format!("[{n}]"), Some(n))).collect();
+        assert_eq!(admissions.iter().filter_map(code).collect::<Vec<_>>(), [Code::Busy, Code::Busy]);
+        let held: Vec<_> = std::iter::from_fn(|| receiver.try_recv().ok()).map(|t| t.ack).collect();
+        assert_eq!(held, [Some(0), Some(1), Some(2)]);
+        assert_eq!(inbox.take("[5]", None), Admission::Taken);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bytes_that_wait_are_bounded_and_come_free_again() {
+        let config = Config { max_waiting_bytes: 1_000, event_burst: 100, ..Config::default() };
+        let inbox = inbox(&config);
+        let mut receiver = inbox.receiver().expect("the first to ask");
+        let large = "x".repeat(600);
+        assert_eq!(inbox.take(&large, None), Admission::Taken);
+        assert_eq!(code(&inbox.take(&large, None)), Some(Code::Busy));
+        drop(receiver.recv().await);
+        assert_eq!(inbox.take(&large, None), Admission::Taken);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_taken_once_the_connection_is_gone() {
+        let inbox = inbox(&Config::default());
+        inbox.gone.cancel();
+        assert_eq!(inbox.take("[\"e\"]", None), Admission::Dropped);
+    }
+}

@@ -1,0 +1,172 @@
+use crate::wire::{Answer, Meta, Refused, ServerEvent};
+use lockkeeper_domain::Failure;
+use lockkeeper_ports::Clock;
+use serde::Serialize;
+use socketioxide::{
+    SendError, SocketError,
+    adapter::LocalAdapter,
+    extract::AckSender,
+    handler::{FromConnectParts, FromMessageParts},
+    socket::Socket,
+};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+/// The client's side of a connection: what can be sent there.
+///
+/// Its id is the secret of the polling transport: it is never shown, sent or logged.
+#[derive(Clone)]
+pub(crate) struct Peer {
+    socket: Arc<Socket<LocalAdapter>>,
+    clock: Arc<dyn Clock>,
+    patience: Duration,
+}
+
+/// Why nothing can be sent any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lost {
+    /// The connection is closed.
+    Closed,
+    /// The client has read nothing for too long.
+    Slow,
+}
+
+/// A socket as a handler gets it.
+pub(crate) struct Raw(pub(crate) Arc<Socket<LocalAdapter>>);
+
+impl FromConnectParts<LocalAdapter> for Raw {
+    type Error = Infallible;
+
+    fn from_connect_parts(
+        socket: &Arc<Socket<LocalAdapter>>,
+        _auth: &Option<socketioxide_core::Value>,
+    ) -> Result<Self, Infallible> {
+        Ok(Self(Arc::clone(socket)))
+    }
+}
+
+impl Peer {
+    pub(crate) fn new(socket: Arc<Socket<LocalAdapter>>, clock: Arc<dyn Clock>, patience: Duration) -> Self {
+        Self { socket, clock, patience }
+    }
+
+    /// The query of the request that opened the connection.
+    pub(crate) fn query(&self) -> &str {
+        self.socket.req_parts().uri.query().unwrap_or_default()
+    }
+
+    /// Where the client connects from, if the server knows.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        self.socket.req_parts().extensions.get::<SocketAddr>().copied()
+    }
+
+    /// The meta of an event that is not logged and happens now.
+    pub(crate) fn now(&self) -> Meta {
+        Meta::unlogged(self.clock.now())
+    }
+
+    /// Sends an event. A full buffer refuses it; then this waits for room, so that nothing is lost and the buffer is all that
+    /// a slow client costs.
+    pub(crate) async fn emit(&self, event: &ServerEvent, meta: &Meta) -> Result<(), Lost> {
+        self.patiently(|| self.socket.emit(event.name(), &(event, meta))).await
+    }
+
+    /// Acknowledges a command.
+    pub(crate) async fn acknowledge(&self, ack: i64, outcome: &Result<Answer, Failure>) -> Result<(), Lost> {
+        match outcome {
+            Ok(answer) => self.patiently(|| send_ack(&self.socket, ack, answer)).await,
+            Err(failure) => {
+                let refused = Refused::from(failure.clone());
+                self.patiently(|| send_ack(&self.socket, ack, &refused)).await
+            }
+        }
+    }
+
+    /// Tells of a failure where there is no acknowledgement to tell it in.
+    pub(crate) async fn report(&self, failure: Failure) -> Result<(), Lost> {
+        self.emit(&ServerEvent::AgentError(failure.into()), &self.now()).await
+    }
+
+    /// Says why the connection ends.
+    pub(crate) async fn refuse(&self, failure: Failure) -> Result<(), Lost> {
+        let meta = Meta { code: Some(failure.code), ..self.now() };
+        let reason = match failure.hint {
+            Some(hint) => format!("{} {hint}", failure.message),
+            None => failure.message,
+        };
+        self.emit(&ServerEvent::Error(reason), &meta).await
+    }
+
+    /// Disconnects the client; what was sent before still reaches it. While its buffer is full even that is refused, so this
+    /// tries until there is room, or the transport has failed and its buffer with it.
+    pub(crate) async fn disconnect(&self) {
+        const PAUSE: Duration = Duration::from_millis(100);
+        while let Err(SocketError::InternalChannelFull) = Arc::clone(&self.socket).disconnect() {
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// Disconnects the client when it is dropped, whatever happened, unless it has `gone` or cannot be told at once.
+    pub(crate) fn hang_up_on_drop(&self, gone: CancellationToken) -> HangUp {
+        HangUp { socket: Arc::clone(&self.socket), gone }
+    }
+
+    async fn patiently(&self, send: impl Fn() -> Result<(), SendError>) -> Result<(), Lost> {
+        const SHORTEST: Duration = Duration::from_millis(2);
+        const LONGEST: Duration = Duration::from_millis(100);
+        let (mut pause, started) = (SHORTEST, Instant::now());
+        loop {
+            match send() {
+                Ok(()) => return Ok(()),
+                Err(SendError::Socket(SocketError::InternalChannelFull)) if started.elapsed() < self.patience => {
+                    sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST);
+                }
+                Err(SendError::Socket(SocketError::InternalChannelFull)) => return Err(Lost::Slow),
+                Err(SendError::Socket(SocketError::Closed)) => return Err(Lost::Closed),
+                Err(SendError::Serialize(error)) => {
+                    tracing::error!(%error, "an event cannot be written as JSON");
+                    return Err(Lost::Closed);
+                }
+            }
+        }
+    }
+}
+
+/// See [`Peer::hang_up_on_drop`].
+pub(crate) struct HangUp {
+    socket: Arc<Socket<LocalAdapter>>,
+    gone: CancellationToken,
+}
+
+impl Drop for HangUp {
+    fn drop(&mut self) {
+        if !self.gone.is_cancelled() {
+            // An error says that its transport is about to fail.
+            let _ = Arc::clone(&self.socket).disconnect();
+        }
+    }
+}
+
+/// Answers a command in the reader's task, where nothing may wait. Whether it was possible.
+pub(crate) fn refuse_now(
+    socket: &Arc<Socket<LocalAdapter>>,
+    ack: Option<i64>,
+    failure: Failure,
+    clock: &dyn Clock,
+) -> bool {
+    let sent = if let Some(ack) = ack {
+        send_ack(socket, ack, &Refused::from(failure))
+    } else {
+        let (event, meta) = (ServerEvent::AgentError(failure.into()), Meta::unlogged(clock.now()));
+        socket.emit(event.name(), &(&event, &meta))
+    };
+    sent.is_ok()
+}
+
+fn send_ack(socket: &Arc<Socket<LocalAdapter>>, ack: i64, answer: &impl Serialize) -> Result<(), SendError> {
+    let mut unused = socketioxide_core::Value::Str(socketioxide_core::Str::from(""), None);
+    let Ok(sender) = AckSender::from_message_parts(socket, &mut unused, &Some(ack));
+    sender.send(answer)
+}

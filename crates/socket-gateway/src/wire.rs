@@ -1,0 +1,26 @@
+//! What goes over a connection: every event and answer of the contract, version 1, each defined once.
+//!
+//! Every event from the server has two arguments, a payload and a [`Meta`]. An event without a payload
+//! (`agent:thinking`) has `null` in its place, so that `meta` is the second argument always.
+
+mod answer;
+mod client;
+mod history;
+mod project;
+mod server;
+#[cfg(test)]
+mod tests;
+mod tool;
+
+pub use answer::{Answer, Refused};
+pub use client::{ApprovalCommand, HistoryCommand, MessageCommand, Role};
+pub use history::{HistoryCall, HistoryEntry, HistoryMessage, HistoryResult, HistorySnapshot};
+pub use server::{AgentError, Expired, Meta, Piece, Ready, ServerEvent, Time, Tool, TurnCompleted, UserMessage};
+pub use tool::{ApprovalRequired, ApprovalResolved, ToolCall, ToolError, ToolStarted};
+
+pub(crate) use client::{Arguments, Malformed, is_shallow};
+pub(crate) use history::{page, snapshot};
+pub(crate) use project::{live, logged};
+
+/// The version of the contract that this crate speaks.
+pub const PROTOCOL: u32 = 1;

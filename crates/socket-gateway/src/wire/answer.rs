@@ -1,0 +1,67 @@
+use super::HistoryEntry;
+use lockkeeper_domain::{Code, Failure, TurnId};
+use serde::{Serialize, Serializer, ser::SerializeStruct};
+
+/// The acknowledgement of a command that was followed: `{ ok: true, .. }`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// It was followed.
+    Done,
+    /// A message was accepted.
+    Accepted {
+        /// Its turn.
+        turn: TurnId,
+        /// Whether it had been accepted before.
+        duplicate: bool,
+    },
+    /// A part of the history.
+    History {
+        /// The messages, oldest first.
+        messages: Vec<HistoryEntry>,
+        /// The place to ask for next, for older ones; none at the beginning.
+        before: Option<usize>,
+    },
+}
+
+impl Serialize for Answer {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut answer = to.serialize_struct("Answer", 3)?;
+        answer.serialize_field("ok", &true)?;
+        match self {
+            Self::Done => {}
+            Self::Accepted { turn, duplicate } => {
+                answer.serialize_field("turn", turn)?;
+                answer.serialize_field("duplicate", duplicate)?;
+            }
+            Self::History { messages, before } => {
+                answer.serialize_field("messages", messages)?;
+                if let Some(before) = before {
+                    answer.serialize_field("before", before)?;
+                }
+            }
+        }
+        answer.end()
+    }
+}
+
+/// The acknowledgement of a command that was not followed: `{ ok: false, code, message, hint? }`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Refused {
+    /// `false`.
+    pub ok: bool,
+    /// Why, for programs.
+    pub code: Code,
+    /// Why, for people.
+    pub message: String,
+    /// Whether the same may succeed later.
+    pub retryable: bool,
+    /// What to do about it, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl From<Failure> for Refused {
+    fn from(Failure { code, message, hint }: Failure) -> Self {
+        Self { ok: false, code, message, retryable: code.is_retryable(), hint }
+    }
+}

@@ -1,0 +1,247 @@
+use lockkeeper_domain::{Attachment, CallId, ClientMessageId, Scope};
+use serde::{Deserialize, Deserializer, de};
+use serde_json::Value;
+use std::fmt;
+
+/// The payload of `message`: a text alone, or this object. Fields that are not known are ignored, here and below, so that a
+/// newer client is understood.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MessageCommand {
+    /// The text.
+    pub text: String,
+    /// Images.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub attachments: Vec<Attachment>,
+    /// The client's own name for it; the same one twice is one message.
+    #[serde(default)]
+    pub client_message_id: Option<ClientMessageId>,
+}
+
+/// The payload of `tool:approval`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApprovalCommand {
+    /// Which call.
+    pub call_id: CallId,
+    /// Yes or no.
+    pub approved: bool,
+    /// The arguments that shall run instead of the model's.
+    #[serde(default)]
+    pub args: Option<Value>,
+    /// How far a yes reaches.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub scope: Scope,
+    /// Why not; it reaches the model.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// The payload of `history:get`, which may be left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryCommand {
+    /// The place before which to read; the end without it.
+    #[serde(default)]
+    pub before: Option<usize>,
+    /// How many messages at most.
+    #[serde(default)]
+    pub limit: Option<usize>,
+}
+
+/// What a connection may do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Everything.
+    #[default]
+    Driver,
+    /// See everything, change nothing.
+    Observer,
+}
+
+/// A payload that does not have the form that the contract gives it. The text says what was expected, and holds nothing
+/// of what came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Malformed(pub(crate) &'static str);
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl MessageCommand {
+    pub(crate) fn parse(payload: Option<Value>) -> Result<Self, Malformed> {
+        let command = match payload {
+            Some(Value::String(text)) => Self { text, ..Self::default() },
+            Some(object @ Value::Object(_)) => serde_json::from_value(object).map_err(|_| {
+                Malformed(
+                    "A message is a string, or { text, attachments?: [{ mimeType, data, name? }], clientMessageId? }.",
+                )
+            })?,
+            _ => return Err(Malformed("A message is a string, or an object with a text.")),
+        };
+        if command.text.trim().is_empty() && command.attachments.is_empty() {
+            return Err(Malformed("The message is empty."));
+        }
+        Ok(command)
+    }
+}
+
+impl ApprovalCommand {
+    pub(crate) fn parse(payload: Option<Value>) -> Result<Self, Malformed> {
+        let form = Malformed(
+            "An approval is { callId, approved, args?, scope?, reason? }, with approved true or false and scope once, session or always.",
+        );
+        match payload {
+            Some(object @ Value::Object(_)) => serde_json::from_value(object).map_err(|_| form),
+            _ => Err(form),
+        }
+    }
+}
+
+impl HistoryCommand {
+    pub(crate) fn parse(payload: Option<Value>) -> Result<Self, Malformed> {
+        match payload {
+            None | Some(Value::Null) => Ok(Self::default()),
+            Some(object @ Value::Object(_)) => serde_json::from_value(object)
+                .map_err(|_| Malformed("A request for history is { before?, limit? }, both whole numbers.")),
+            Some(_) => Err(Malformed("A request for history is { before?, limit? }.")),
+        }
+    }
+}
+
+/// JavaScript clients write `null` for what they leave out.
+fn null_is_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
+    Option::<T>::deserialize(from).map(Option::unwrap_or_default)
+}
+
+/// The arguments of an event: its name and its first argument. More are read and thrown away.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Arguments {
+    pub(crate) event: String,
+    pub(crate) payload: Option<Value>,
+}
+
+impl<'de> Deserialize<'de> for Arguments {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Arguments;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an event and its arguments")
+            }
+
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut items: A) -> Result<Arguments, A::Error> {
+                let event = items.next_element()?.ok_or_else(|| de::Error::invalid_length(0, &self))?;
+                let payload = items.next_element()?;
+                while items.next_element::<de::IgnoredAny>()?.is_some() {}
+                Ok(Arguments { event, payload })
+            }
+        }
+        from.deserialize_seq(Visitor)
+    }
+}
+
+/// Whether the JSON in `text` is nested no deeper than `most`. Looks at brackets alone: what is not JSON fails later.
+pub(crate) fn is_shallow(text: &str, most: usize) -> bool {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in text.bytes() {
+        if in_string {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => in_string = false,
+                _ => {}
+            }
+            continue;
+        }
+        match byte {
+            b'"' => in_string = true,
+            b'[' | b'{' => {
+                depth += 1;
+                if depth > most {
+                    return false;
+                }
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_message_is_a_string_or_an_object() {
+        let text = |payload: Value| MessageCommand::parse(Some(payload)).map(|m| m.text);
+        assert_eq!(text(json!("hi")).as_deref(), Ok("hi"));
+        assert_eq!(text(json!({"text": "hi", "attachments": null, "later": 1})).as_deref(), Ok("hi"));
+        for bad in
+            [json!(null), json!(7), json!([]), json!({}), json!({"text": 1}), json!(""), json!(" \n"), json!(true)]
+        {
+            assert!(text(bad.clone()).is_err(), "{bad}");
+        }
+        let bad_id = json!({"text": "a", "clientMessageId": "a\nb"});
+        assert!(text(bad_id).is_err());
+        assert!(MessageCommand::parse(None).is_err());
+    }
+
+    #[test]
+    fn an_approval_says_yes_or_no_and_nothing_in_between() {
+        let parse = |payload: Value| ApprovalCommand::parse(Some(payload));
+        let call_id = CallId::parse("call_1_0_0").expect("valid");
+        let plain = ApprovalCommand { call_id, approved: true, args: None, scope: Scope::Once, reason: None };
+        assert_eq!(parse(json!({"callId": "call_1_0_0", "approved": true})), Ok(plain.clone()));
+        assert_eq!(parse(json!({"callId": "call_1_0_0", "approved": true, "args": null, "scope": null})), Ok(plain));
+        for bad in [
+            json!(null),
+            json!("call_1_0_0"),
+            json!({"callId": "call_1_0_0"}),
+            json!({"approved": true}),
+            json!({"callId": "call_1_0_0", "approved": "yes"}),
+            json!({"callId": "call_1_0_0", "approved": 1}),
+            json!({"callId": {"$ne": 1}, "approved": true}),
+            json!({"callId": "a:b", "approved": true}),
+            json!({"callId": "call_1_0_0", "approved": true, "scope": "forever"}),
+        ] {
+            assert!(parse(bad.clone()).is_err(), "{bad}");
+        }
+        assert!(ApprovalCommand::parse(None).is_err());
+    }
+
+    #[test]
+    fn a_request_for_history_may_be_empty() {
+        for empty in [None, Some(json!(null)), Some(json!({}))] {
+            assert_eq!(HistoryCommand::parse(empty), Ok(HistoryCommand::default()));
+        }
+        for bad in [json!("x"), json!({"before": -1}), json!({"limit": "1"}), json!({"before": 1.5})] {
+            assert!(HistoryCommand::parse(Some(bad.clone())).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn arguments_are_a_name_and_at_most_one_payload_that_counts() {
+        let read = |text: &str| serde_json::from_str::<Arguments>(text).ok().map(|a| (a.event, a.payload));
+        assert_eq!(read(r#"["message"]"#), Some(("message".to_owned(), None)));
+        assert_eq!(read(r#"["message","a",{"b":[1]}]"#), Some(("message".to_owned(), Some(json!("a")))));
+        for bad in ["[]", "{}", "[1]", "[null,1]", "[\"a\"", "7", ""] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn depth_counts_brackets_outside_of_strings() {
+        assert!(is_shallow(r#"["a",{"b":[1]}]"#, 3));
+        assert!(!is_shallow(r#"["a",{"b":[1]}]"#, 2));
+        assert!(is_shallow(r#"["[[[[[\"[[[[",1]"#, 1));
+        assert!(!is_shallow(&"[".repeat(100_000), 32));
+        assert!(is_shallow("[][][][]", 1));
+    }
+}

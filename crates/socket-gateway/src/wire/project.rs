@@ -1,0 +1,119 @@
+use super::{
+    ApprovalRequired, ApprovalResolved, Expired, Meta, Piece, ServerEvent, Time, ToolCall, ToolError, ToolStarted,
+    TurnCompleted, UserMessage,
+};
+use lockkeeper_domain::{self as domain, CallId, Event, EventBody, Outcome, Timestamp, ToolSettled};
+use lockkeeper_orchestrator::LiveEvent;
+
+/// A logged event as it goes over the wire.
+pub(crate) fn logged(event: Event) -> (ServerEvent, Meta) {
+    let mut meta = Meta { id: Some(event.id), turn: event.turn, at: Time(event.at), ..Meta::default() };
+    let event = match event.body {
+        EventBody::Notice { text, .. } => ServerEvent::SystemMessage(text),
+        EventBody::UserMessage { message } => ServerEvent::UserMessage(message.into()),
+        EventBody::Delta { step, attempt, text } => ServerEvent::Delta(Piece { text, step, attempt }),
+        EventBody::Reasoning { step, attempt, text } => ServerEvent::Reasoning(Piece { text, step, attempt }),
+        EventBody::ToolCalls(calls) => ServerEvent::ToolCalls(tool_calls(calls)),
+        EventBody::ApprovalRequired(approval) => {
+            meta.call_id = Some(approval.call.clone());
+            ServerEvent::ApprovalRequired(Box::new(approval.into()))
+        }
+        EventBody::ApprovalResolved(resolved) => {
+            meta.call_id = Some(resolved.call.clone());
+            ServerEvent::ApprovalResolved(resolved.into())
+        }
+        EventBody::ToolStarted { call, server, tool } => {
+            meta.call_id = Some(call.clone());
+            ServerEvent::ToolStarted(ToolStarted { call_id: call, name: tool, server })
+        }
+        EventBody::ToolSettled(settled) => {
+            meta.call_id = Some(settled.call.clone());
+            tool_settled(settled)
+        }
+        EventBody::Response { message, .. } => ServerEvent::Response(message.text),
+        EventBody::Failure(failure) => ServerEvent::AgentError(failure.into()),
+        EventBody::TurnCompleted(completed) => ServerEvent::TurnCompleted(completed.into()),
+        EventBody::SessionExpired { reason } => ServerEvent::Expired(Expired { reason }),
+    };
+    (event, meta)
+}
+
+/// News that is not logged, as it goes over the wire.
+pub(crate) fn live(event: LiveEvent, at: Timestamp) -> (ServerEvent, Meta) {
+    let meta = Meta::unlogged(at);
+    match event {
+        LiveEvent::Starting(progress) => (ServerEvent::Progress(progress), meta),
+        LiveEvent::Thinking(turn) => (ServerEvent::Thinking, Meta { turn: Some(turn), ..meta }),
+        LiveEvent::Tool(turn, progress) => {
+            let call_id: Option<CallId> = Some(progress.call_id.clone());
+            (ServerEvent::ToolProgress(progress), Meta { turn: Some(turn), call_id, ..meta })
+        }
+    }
+}
+
+fn tool_calls(calls: domain::ToolCalls) -> Vec<ToolCall> {
+    let pairs = calls.message.calls.into_iter().zip(calls.gates);
+    let shown = |(call, gate): (domain::ToolCall, domain::CallGate)| ToolCall {
+        call_id: call.id,
+        name: call.tool,
+        server: call.server,
+        args: call.args,
+        status: gate.status,
+        why: gate.why,
+    };
+    pairs.map(shown).collect()
+}
+
+fn tool_settled(settled: ToolSettled) -> ServerEvent {
+    match settled.result.outcome {
+        Outcome::Succeeded => ServerEvent::ToolOutput(content_json(&settled.result)),
+        Outcome::Failed(code) => ServerEvent::ToolError(ToolError {
+            message: settled.result.text(),
+            call_id: settled.call,
+            name: settled.tool,
+            code,
+        }),
+    }
+}
+
+/// The content of a result, as the JSON string that older frontends parse.
+fn content_json(result: &domain::ToolResult) -> String {
+    serde_json::to_string(&result.content).expect("content is JSON with string keys")
+}
+
+impl From<domain::UserMessage> for UserMessage {
+    fn from(message: domain::UserMessage) -> Self {
+        let domain::UserMessage { text, attachments, client_message_id, by: _ } = message;
+        Self { text, attachments, client_message_id }
+    }
+}
+
+impl From<domain::ApprovalRequired> for ApprovalRequired {
+    fn from(approval: domain::ApprovalRequired) -> Self {
+        Self {
+            call_id: approval.call,
+            name: approval.tool,
+            server: approval.server,
+            args: approval.args,
+            queue_position: approval.position,
+            total_in_queue: approval.total,
+            expires_at: Time(approval.expires_at),
+            why: approval.why,
+            annotations: approval.annotations,
+        }
+    }
+}
+
+impl From<domain::ApprovalResolved> for ApprovalResolved {
+    fn from(resolved: domain::ApprovalResolved) -> Self {
+        let domain::ApprovalResolved { call, decision, by, scope, reason, edited_args } = resolved;
+        Self { call_id: call, decision, by, scope, reason, args: edited_args }
+    }
+}
+
+impl From<domain::TurnCompleted> for TurnCompleted {
+    fn from(completed: domain::TurnCompleted) -> Self {
+        let domain::TurnCompleted { stop_reason, usage, tool_calls, duration_ms } = completed;
+        Self { stop_reason, usage, tool_calls, duration_ms }
+    }
+}

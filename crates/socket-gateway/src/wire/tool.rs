@@ -1,0 +1,92 @@
+use super::Time;
+use lockkeeper_domain::{Annotations, CallId, CallStatus, Code, Decision, PrincipalId, Scope, ServerName};
+use serde::Serialize;
+use serde_json::Value;
+
+/// One of `tool:calls`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ToolCall {
+    /// Which call.
+    pub call_id: CallId,
+    /// The tool, as its server calls it.
+    pub name: String,
+    /// The tool's server; none when there is no such tool.
+    pub server: Option<ServerName>,
+    /// The arguments.
+    pub args: Value,
+    /// Where it stands.
+    pub status: CallStatus,
+    /// Which rule decided so, and why, for people.
+    pub why: String,
+}
+
+/// `tool:approval_required`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApprovalRequired {
+    /// Which call.
+    pub call_id: CallId,
+    /// The tool, as its server calls it.
+    pub name: String,
+    /// The tool's server.
+    pub server: Option<ServerName>,
+    /// The arguments that run if the call is approved as it is.
+    pub args: Value,
+    /// Its place among the step's calls that wait, from 1.
+    pub queue_position: usize,
+    /// How many calls of the step wait in all.
+    pub total_in_queue: usize,
+    /// When the call is refused by itself.
+    pub expires_at: Time,
+    /// Which rule asks, and why, for people.
+    pub why: String,
+    /// The tool's hints about its effects: untrusted.
+    pub annotations: Annotations,
+}
+
+/// `tool:approval_resolved`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApprovalResolved {
+    /// Which call.
+    pub call_id: CallId,
+    /// What became of it.
+    pub decision: Decision,
+    /// Who decided; none when time or a cancellation did.
+    pub by: Option<PrincipalId>,
+    /// How far the approval reaches.
+    pub scope: Scope,
+    /// Why it was denied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The arguments that run instead, where the human edited them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub args: Option<Value>,
+}
+
+/// `tool:started`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ToolStarted {
+    /// Which call.
+    pub call_id: CallId,
+    /// The tool, as its server calls it.
+    pub name: String,
+    /// The tool's server.
+    pub server: Option<ServerName>,
+}
+
+/// `tool:error`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ToolError {
+    /// Which call.
+    pub call_id: CallId,
+    /// The tool, as its server calls it.
+    pub name: String,
+    /// What happened, for people.
+    pub message: String,
+    /// What happened, for programs.
+    pub code: Code,
+}

@@ -1,0 +1,15 @@
+//! The Socket.IO interface as clients see it: real handlers, a real session manager, and no port.
+
+mod client;
+mod closing;
+mod conversation;
+mod flaky;
+mod hostile;
+mod intake;
+mod limits;
+mod polling;
+mod refusals;
+mod slow;
+mod stalling;
+mod views;
+mod world;

@@ -1,0 +1,85 @@
+use crate::world::World;
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use serde_json::Value;
+use std::net::SocketAddr;
+use tower::ServiceExt;
+
+/// A client of the polling transport.
+struct Poller<'a> {
+    world: &'a World,
+    sid: String,
+}
+
+impl<'a> Poller<'a> {
+    async fn open(world: &'a World) -> Self {
+        let (status, body) = Self::request(world, "GET", "sessionId=s1", "").await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+        let open: Value = serde_json::from_str(&body[1..]).expect("an open packet");
+        assert_eq!(open["maxPayload"], 256 << 10);
+        Self { world, sid: open["sid"].as_str().expect("a sid").to_owned() }
+    }
+
+    async fn post(&self, body: &str) -> (StatusCode, String) {
+        Self::request(self.world, "POST", &format!("sid={}", self.sid), body).await
+    }
+
+    /// Polls until a packet begins like this.
+    async fn until(&self, start: &str) -> String {
+        loop {
+            let (status, body) = Self::request(self.world, "GET", &format!("sid={}", self.sid), "").await;
+            assert_eq!(status, StatusCode::OK, "{body}");
+            for packet in body.split('\u{1e}') {
+                if packet == "2" {
+                    self.post("3").await;
+                }
+                if packet.starts_with(start) {
+                    return packet.to_owned();
+                }
+            }
+        }
+    }
+
+    async fn request(world: &World, method: &str, query: &str, body: &str) -> (StatusCode, String) {
+        let peer: SocketAddr = "127.0.0.1:5000".parse().expect("an address");
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/socket.io/?EIO=4&transport=polling&{query}"))
+            .header("host", "localhost:3000")
+            .header("content-type", "text/plain;charset=UTF-8")
+            .extension(peer)
+            .body(Full::<Bytes>::from(body.to_owned()))
+            .expect("a request");
+        let response: Response<_> = world.service.clone().oneshot(request).await.expect("infallible");
+        let status = response.status();
+        let body = response.into_body().collect().await.expect("a body").to_bytes();
+        (status, String::from_utf8(body.to_vec()).expect("text"))
+    }
+}
+
+#[tokio::test]
+async fn a_conversation_works_over_polling() {
+    let world = World::new([lockkeeper_testkit::llm::Step::text("Hi.")]);
+    let poller = Poller::open(&world).await;
+    assert_eq!(poller.post("40{}").await.0, StatusCode::OK);
+    poller.until("40").await;
+    poller.until("42[\"system:ready\"").await;
+    assert_eq!(poller.post("427[\"message\",\"go\"]").await.0, StatusCode::OK);
+    let response = poller.until("42[\"agent:response\"").await;
+    assert!(response.starts_with("42[\"agent:response\",\"Hi.\","), "{response}");
+    assert_eq!(world.gateway.connections(), 1);
+}
+
+#[tokio::test]
+async fn polling_takes_no_more_than_a_websocket() {
+    let world = World::new([]);
+    let poller = Poller::open(&world).await;
+    poller.post("40{}").await;
+    poller.until("42[\"system:ready\"").await;
+    let (fits, _) = poller.post(&format!("42[\"no such event\",\"{}\"]", "a".repeat(200 << 10))).await;
+    assert_eq!(fits, StatusCode::OK);
+    let (too_large, _) = poller.post(&format!("42[\"message\",\"{}\"]", "a".repeat(257 << 10))).await;
+    assert!(too_large.is_client_error(), "{too_large}");
+    assert!(world.log("s1").await.is_empty());
+}
