@@ -1,0 +1,163 @@
+use serde::{Deserialize, Serialize};
+use std::{path::PathBuf, time::Duration};
+
+/// Which kind of isolation is wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IsolationChoice {
+    /// The first of the others that works on this machine, in the order in which they stand here.
+    #[default]
+    Auto,
+    /// Namespaces made by `bwrap`.
+    Bubblewrap,
+    /// Namespaces made by the launcher itself.
+    Namespaces,
+    /// Landlock and seccomp, without namespaces.
+    Landlock,
+    /// Resource limits alone: nothing isolates.
+    None,
+}
+
+/// Settings of the local runtime. Sizes are in bytes, and limits are per sandbox unless they say otherwise.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where the sandboxes' directories lie: `.lockkeeper/sandboxes` below the server's working directory. It must
+    /// belong to the server's user, and nobody else may be able to write to it. When the server runs as root and
+    /// namespaces are not to be had, all its parents must be searchable by others.
+    pub state_dir: PathBuf,
+    /// The program whose `main` hands over to [`launcher_main`](crate::launcher_main) when its first argument is
+    /// `__sandbox`: the server's own executable.
+    pub launcher: Option<PathBuf>,
+    /// Which kind of isolation is wanted: `auto`.
+    pub isolation: IsolationChoice,
+    /// The `bwrap` to use: the one in `/usr/bin`, `/usr/local/bin` or `/bin`.
+    pub bubblewrap: Option<PathBuf>,
+    /// The cgroup (a directory of a cgroup v2 hierarchy) below which sandboxes get theirs. By default the server's own
+    /// and its parent are tried, in version 2 and in version 1.
+    pub cgroup_parent: Option<PathBuf>,
+    /// Files and directories of the host that sandboxes may read and execute, at the same path, besides the system's own
+    /// `/usr`, `/bin`, `/sbin`, `/lib*`, `/opt`, `/nix/store` and a few files of `/etc`: none.
+    pub read_only: Vec<PathBuf>,
+    /// Directories that are treated as those of `read_only` and also come first in `PATH`: none.
+    pub programs: Vec<PathBuf>,
+    /// Memory, swap included: 512 MiB. Without a cgroup this is the data segment of each process.
+    pub memory_bytes: u64,
+    /// Processes and threads: 128. Without a cgroup this is per command, or per user where there are no namespaces.
+    pub pids: u64,
+    /// CPU time in thousandths of a core: 1000. Needs a cgroup.
+    pub cpu_millis: u64,
+    /// Open files of each process: 1024.
+    pub open_files: u64,
+    /// The largest file that can be written: 64 MiB.
+    pub file_bytes: u64,
+    /// What the workspace may hold: 128 MiB.
+    pub workspace_bytes: u64,
+    /// How many files and directories the workspace may hold: 16384.
+    pub workspace_files: u64,
+    /// What `/tmp` may hold, where it is a file system of its own: 64 MiB. It counts as memory.
+    pub tmp_bytes: u64,
+    /// How often the size of a workspace is checked that the kernel does not bound, in milliseconds: 1000.
+    pub workspace_check_ms: u64,
+    /// How long it may take until a command runs, in milliseconds: 10000.
+    pub start_timeout_ms: u64,
+    /// How long it may take until a sandbox's processes have ended, in milliseconds: 10000.
+    pub stop_timeout_ms: u64,
+    /// When the server runs as root, sandboxes run as users from this number on, each as another: 1900000000, which lies
+    /// beyond what distributions hand out.
+    pub uid_base: u32,
+    /// How many such users there are: 65536.
+    pub uid_count: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        const MIB: u64 = 1 << 20;
+        Self {
+            state_dir: ".lockkeeper/sandboxes".into(),
+            launcher: None,
+            isolation: IsolationChoice::Auto,
+            bubblewrap: None,
+            cgroup_parent: None,
+            read_only: Vec::new(),
+            programs: Vec::new(),
+            memory_bytes: 512 * MIB,
+            pids: 128,
+            cpu_millis: 1000,
+            open_files: 1024,
+            file_bytes: 64 * MIB,
+            workspace_bytes: 128 * MIB,
+            workspace_files: 16_384,
+            tmp_bytes: 64 * MIB,
+            workspace_check_ms: 1000,
+            start_timeout_ms: 10_000,
+            stop_timeout_ms: 10_000,
+            uid_base: 1_900_000_000,
+            uid_count: 65_536,
+        }
+    }
+}
+
+impl Config {
+    /// What is wrong with it, all at once; empty when nothing is.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let mut at_least = |name: &str, value: u64, least: u64| {
+            if value < least {
+                problems.push(format!("{name} is {value} and must be at least {least}"));
+            }
+        };
+        at_least("memory_bytes", self.memory_bytes, 16 << 20);
+        at_least("pids", self.pids, 8);
+        at_least("cpu_millis", self.cpu_millis, 10);
+        at_least("open_files", self.open_files, 32);
+        at_least("file_bytes", self.file_bytes, 4096);
+        at_least("workspace_bytes", self.workspace_bytes, 64 << 10);
+        at_least("workspace_files", self.workspace_files, 16);
+        at_least("tmp_bytes", self.tmp_bytes, 64 << 10);
+        at_least("workspace_check_ms", self.workspace_check_ms, 10);
+        at_least("start_timeout_ms", self.start_timeout_ms, 1);
+        at_least("stop_timeout_ms", self.stop_timeout_ms, 1);
+        at_least("uid_base", self.uid_base.into(), 1);
+        at_least("uid_count", self.uid_count.into(), 1);
+        if self.uid_base.checked_add(self.uid_count).is_none_or(|end| end == u32::MAX) {
+            problems.push("uid_base and uid_count together exceed the highest user id".into());
+        }
+        for path in self.read_only.iter().chain(&self.programs) {
+            if !path.is_absolute() || path.components().any(|part| part.as_os_str() == "..") {
+                problems.push(format!("{} must be an absolute path without `..`", path.display()));
+            }
+        }
+        problems
+    }
+
+    pub(crate) fn start_timeout(&self) -> Duration {
+        Duration::from_millis(self.start_timeout_ms)
+    }
+
+    pub(crate) fn stop_timeout(&self) -> Duration {
+        Duration::from_millis(self.stop_timeout_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_have_no_problem() {
+        assert_eq!(Config::default().problems(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn all_problems_are_named_at_once() {
+        let config = Config { pids: 0, uid_base: u32::MAX, read_only: vec!["a/../b".into()], ..Config::default() };
+        assert_eq!(config.problems().len(), 3, "{:?}", config.problems());
+    }
+
+    #[test]
+    fn an_unknown_setting_is_an_error() {
+        let error = serde_json::from_str::<Config>(r#"{"memory": 1}"#).expect_err("unknown key");
+        assert!(error.to_string().contains("unknown field"), "{error}");
+    }
+}
