@@ -10,7 +10,7 @@ use crate::{
 };
 use futures::StreamExt;
 use lockkeeper_domain::{Code, Decision, Event, EventBody, EventId, Failure, Seq, ToolDefinition};
-use lockkeeper_orchestrator::{Attached, Live, LiveEvent, OpenSession, Snapshot};
+use lockkeeper_orchestrator::{Attached, Live, LiveEvent, Snapshot};
 use lockkeeper_ports::{EventStream, StoreError};
 use news::{Due, News};
 
@@ -166,9 +166,6 @@ impl<'a> View<'a> {
             tracing::error!(cursor = %self.cursor, %seq, "the log skipped an event");
             return Err(Ended::Broken(Failure::new(Code::Internal, "The session's log has a gap.")));
         }
-        if self.news.has_ended() && matches!(event.body, EventBody::UserMessage { .. }) {
-            self.listen_again().await;
-        }
         let goes_on = seq > self.live_from && is_approval(&event.body);
         let (event, meta) = wire::logged(event);
         self.peer.emit(&event, &meta).await?;
@@ -197,16 +194,6 @@ impl<'a> View<'a> {
             self.peer.emit(&event, &meta).await?;
         }
         Ok(())
-    }
-
-    /// The session's actor ended and another one took over: its news come from there.
-    async fn listen_again(&mut self) {
-        let request =
-            OpenSession { id: Some(self.desk.session.clone()), principal: self.desk.principal.clone(), model: None };
-        match self.desk.manager.open(request).await {
-            Ok(mut attached) => self.news.attach(&mut attached),
-            Err(failure) => tracing::debug!(code = %failure.code, "a view goes on without live events"),
-        }
     }
 
     async fn snapshot(&self) -> Result<Snapshot, Ended> {

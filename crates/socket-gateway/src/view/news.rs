@@ -22,22 +22,11 @@ impl News {
     /// How many are held for a view that is behind. They are worth little then, so the oldest go first.
     const HELD: usize = 64;
 
+    /// Listens from now on. The session's news outlive its actors, for as long as the view is attached.
     pub(super) fn new(attached: &mut Attached) -> Self {
-        let mut news = Self { receiver: None, held: VecDeque::new() };
-        news.attach(attached);
-        news
-    }
-
-    /// Listens there from now on.
-    pub(super) fn attach(&mut self, attached: &mut Attached) {
         let live = attached.live();
         let rest = live.resubscribe();
-        self.receiver = Some(std::mem::replace(live, rest));
-    }
-
-    /// Whether nothing will come any more.
-    pub(super) fn has_ended(&self) -> bool {
-        self.receiver.is_none()
+        Self { receiver: Some(std::mem::replace(live, rest)), held: VecDeque::new() }
     }
 
     /// The next one that was sent. Waits for ever once nothing will come any more.
@@ -120,6 +109,6 @@ mod tests {
     async fn a_view_without_news_waits_and_does_not_spin() {
         let mut news = news([]);
         let waited = tokio::time::timeout(std::time::Duration::from_millis(5), news.next()).await;
-        assert!(waited.is_err() && news.has_ended());
+        assert!(waited.is_err());
     }
 }
