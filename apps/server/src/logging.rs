@@ -16,7 +16,8 @@ const FLOORS: &[(&str, &str)] = &[
     ("tokio_tungstenite", "info"),
 ];
 
-/// Starts the log.
+/// Starts the log. Levels that make no sense are the configuration's problem, which the check tells; they must not hide
+/// what else it tells.
 pub(crate) fn start(config: &Log) -> Result<()> {
     let terminal = std::io::stderr().is_terminal();
     let json = match config.format {
@@ -24,7 +25,9 @@ pub(crate) fn start(config: &Log) -> Result<()> {
         LogFormat::Text => false,
         LogFormat::Json => true,
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter(&config.level)?).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter(&config.level).or_else(|_| filter("info"))?)
+        .with_writer(std::io::stderr);
     let started = if json { builder.json().try_init() } else { builder.with_ansi(terminal).try_init() };
     started.map_err(|error| anyhow::anyhow!(error)).context("the log cannot be started")
 }

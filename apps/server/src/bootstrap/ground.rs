@@ -131,10 +131,7 @@ impl Ground {
             kind: Kind::Unsafe,
             key: "sandbox.local.isolation".to_owned(),
             origin: self.loaded.origin("sandbox.local.isolation"),
-            what: format!(
-                "nothing isolates the tools from this machine ({}): a tool call that you approve can do whatever you can do",
-                isolation.gaps
-            ),
+            what: format!("a tool call that you approve can do whatever you can do on this machine ({})", isolation.gaps),
             fix: "install bubblewrap, or allow user namespaces (`sysctl kernel.unprivileged_userns_clone=1`); `dev` goes on \
                   with --accept-no-isolation"
                 .to_owned(),

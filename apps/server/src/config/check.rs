@@ -150,6 +150,10 @@ impl<'a> Checker<'a> {
                 self.problem(Kind::BadValue, &format!("{section}.{key}"), what, "set it within its bounds");
             }
         }
+        if crate::logging::filter(&config.log.level).is_err() {
+            let what = format!("`{}` is no log level", config.log.level);
+            self.problem(Kind::BadValue, "log.level", what, "set it as in \"info\" or \"warn,lockkeeper=debug\"");
+        }
         // These crates begin each problem with the setting's name.
         for what in config.sandbox.local.problems() {
             self.limit("sandbox.local", &what);

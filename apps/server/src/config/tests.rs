@@ -209,10 +209,11 @@ fn strangers_are_kept_out() {
 
 #[test]
 fn limits_out_of_their_range_are_told_with_their_key() {
-    let text = "session.max_steps = 0\ngateway.event_burst = 0\nsandbox.local.pids = 1\nmcp.limits.max_depth = 1\n";
+    let text = "session.max_steps = 0\ngateway.event_burst = 0\nsandbox.local.pids = 1\nmcp.limits.max_depth = 1\nlog.level = 'x=loud'\n";
     let expected = [
         "bad_value session.max_steps @ lockkeeper.toml:1",
         "bad_value gateway.event_burst @ lockkeeper.toml:2",
+        "bad_value log.level @ lockkeeper.toml:5",
         "bad_value sandbox.local.pids @ lockkeeper.toml:3",
         "bad_value mcp.limits.max_depth @ lockkeeper.toml:4",
     ];
