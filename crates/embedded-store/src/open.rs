@@ -88,7 +88,7 @@ fn builder(config: &Config) -> Builder {
     let mut builder = Database::builder();
     builder.set_cache_size(config.cache_bytes).set_check_integrity_on_open(config.verify_on_open).set_repair_callback(
         |repair| {
-            tracing::info!(progress = repair.progress(), "the store's file was not closed, and is being checked");
+            tracing::debug!(progress = repair.progress(), "the store's file is being checked");
         },
     );
     builder

@@ -7,7 +7,7 @@ pub(crate) use down::Down;
 pub(crate) use flight::{Call, CallTag, Pending};
 
 use crate::{Config, text};
-use lockkeeper_domain::ServerName;
+use lockkeeper_domain::{Code, ServerName};
 use rmcp::{RoleClient, model::ErrorData, model::JsonRpcMessage, model::NumberOrString, service::RxJsonRpcMessage};
 use serde_json::{Map, Value, json};
 use std::{
@@ -89,7 +89,12 @@ impl Link {
         self.down.send_if_modified(|current| {
             let first = current.is_none();
             if first {
-                tracing::warn!(mcp.server = %self.server, code = %down.code, "the connection to an MCP server is over");
+                // `OutcomeUnknown` is what our own close gives to calls that are still in flight.
+                if down.code == Code::OutcomeUnknown {
+                    tracing::debug!(mcp.server = %self.server, "the connection to an MCP server was closed");
+                } else {
+                    tracing::warn!(mcp.server = %self.server, code = %down.code, "the connection to an MCP server is over");
+                }
                 *current = Some(Arc::new(down));
             }
             first
