@@ -6,10 +6,10 @@
 //!
 //! How it works:
 //! - **Writes** go to one thread, which takes what waits, applies each change by itself in one transaction, syncs once,
-//!   and then answers each of them ([`writer`]). A change that is refused leaves the others alone. In memory there is
+//!   and then answers each of them (the module `writer`). A change that is refused leaves the others alone. In memory there is
 //!   nothing to sync, and changes are made where they are asked for.
 //! - **Reads** see what is committed, whole steps only, and wait for no writer.
-//! - **Followers** are cursors into the log; a writer only tells them to look again ([`follow`]).
+//! - **Followers** are cursors into the log; a writer only tells them to look again (the module `follow`).
 //! - **Leases** end with the process: the file has one user, so whoever opens it knows that the holders are gone. Epochs
 //!   are drawn from one counter of the file and never come again, not even for a session that was deleted and made
 //!   anew.
