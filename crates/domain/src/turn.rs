@@ -9,7 +9,7 @@ use serde_json::Value;
 /// One question, its answer, and all tool calls in between.
 ///
 /// A turn thinks or acts. It thinks while a model is asked; it acts while calls of the model's step wait for a human,
-/// run, or settle. When the last call of a step settles, the turn thinks again. It changes by [`Turn::apply`] alone, so that
+/// run, or settle. When the last call of a step settles, the turn thinks again. It changes by events alone, so that
 /// the events of the log give the same turn again.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Turn {
