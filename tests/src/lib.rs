@@ -1,1 +1,24 @@
-//! End-to-end tests of Lockkeeper with real clients.
+//! What the end-to-end tests of Lockkeeper are made of: a server of one's own, a client that minds every frame, the
+//! tools of other languages, and the judge of a session's log.
+
+mod binaries;
+mod client;
+mod environment;
+mod event;
+mod fences;
+mod oracle;
+mod program;
+mod server;
+mod shell;
+mod tool;
+
+pub use binaries::Binaries;
+pub use client::{Client, Connect, PATIENCE};
+pub use environment::{is_ci, seed};
+pub use event::{Event, EventId};
+pub use fences::{Fence, fences};
+pub use oracle::Oracle;
+pub use program::Program;
+pub use server::{Server, Setup};
+pub use shell::run_shell;
+pub use tool::{Tool, package, program, repository};

@@ -1,0 +1,93 @@
+use crate::graph::{Edge, Graph, Kind};
+
+const DOMAIN: &str = "lockkeeper-domain";
+const PORTS: &str = "lockkeeper-ports";
+const ORCHESTRATOR: &str = "lockkeeper-orchestrator";
+
+/// The adapters and the interfaces: what only the server puts together.
+const ADAPTERS: &[&str] =
+    &["lockkeeper-embedded-store", "lockkeeper-local-runtime", "lockkeeper-mcp-client", "lockkeeper-llm-demo"];
+const INTERFACES: &[&str] = &["lockkeeper-socket-gateway", "lockkeeper-http-api"];
+
+/// What tests of any crate may use besides.
+const FOR_TESTS: &[&str] = &["lockkeeper-testkit", "lockkeeper-embedded-store", PORTS];
+
+/// Each foreign technology, and the crates that may name it. `deny.toml` says the same of transitive use.
+const WRAPPERS: &[(&str, &[&str])] = &[
+    ("axum", &["lockkeeper-http-api"]),
+    ("bollard", &["lockkeeper-docker-runtime"]),
+    ("cap-std", &["lockkeeper-workspace"]),
+    ("clap", &["lockkeeper", "lockkeeper-workspace"]),
+    ("engineioxide", &["lockkeeper-socket-gateway"]),
+    ("figment", &["lockkeeper"]),
+    ("fred", &["lockkeeper-redis-store"]),
+    ("jsonschema", &[ORCHESTRATOR]),
+    ("landlock", &["lockkeeper-local-runtime"]),
+    ("mockall", &[PORTS, ORCHESTRATOR]),
+    ("redb", &["lockkeeper-embedded-store"]),
+    ("rmcp", &["lockkeeper-mcp-client", "lockkeeper-workspace"]),
+    ("seccompiler", &["lockkeeper-local-runtime"]),
+    ("socketioxide", &["lockkeeper-socket-gateway"]),
+    ("socketioxide-core", &["lockkeeper-socket-gateway"]),
+    ("tracing-subscriber", &["lockkeeper"]),
+];
+
+/// Dependencies between members that point the wrong way.
+pub(crate) fn broken_layers(graph: &Graph) -> Vec<String> {
+    let is_ours = |edge: &&Edge| edge.to == "lockkeeper" || edge.to.starts_with("lockkeeper-");
+    let say = |edge: &Edge| format!("{} must not use {} ({:?})", edge.from, edge.to, edge.kind);
+    graph.edges().iter().filter(is_ours).filter(|edge| !is_allowed(edge)).map(say).collect()
+}
+
+/// Uses of a foreign technology outside of its one crate.
+pub(crate) fn broken_wrappers(graph: &Graph) -> Vec<String> {
+    let broken = |edge: &&Edge| WRAPPERS.iter().any(|(name, by)| edge.to == *name && !by.contains(&edge.from.as_str()));
+    graph.edges().iter().filter(broken).map(|edge| format!("{} must not name {}", edge.from, edge.to)).collect()
+}
+
+/// Dependencies that a manifest takes without the workspace's table.
+pub(crate) fn own_versions(manifests: &[(String, String)]) -> Vec<String> {
+    let mut broken = Vec::new();
+    for (path, text) in manifests {
+        let manifest: toml::Table = text.parse().expect("cargo has just read it");
+        let sections = ["dependencies", "dev-dependencies", "build-dependencies"];
+        let tables = sections.iter().filter_map(|section| manifest.get(*section)?.as_table());
+        for (name, entry) in tables.flatten() {
+            if entry.get("workspace").and_then(toml::Value::as_bool) != Some(true) {
+                broken.push(format!("{path}: {name} has a version of its own"));
+            }
+        }
+    }
+    broken
+}
+
+/// Manifests that do not take the workspace's lints.
+pub(crate) fn without_lints(manifests: &[(String, String)]) -> Vec<String> {
+    let inherits = |text: &str| {
+        let manifest: toml::Table = text.parse().expect("cargo has just read it");
+        manifest.get("lints").and_then(|lints| lints.get("workspace")?.as_bool()) == Some(true)
+    };
+    manifests.iter().filter(|(_, text)| !inherits(text)).map(|(path, _)| path.clone()).collect()
+}
+
+fn is_allowed(edge: &Edge) -> bool {
+    let to = edge.to.as_str();
+    allowed(&edge.from).is_some_and(|allowed| allowed.contains(&to))
+        || (edge.kind == Kind::Development && FOR_TESTS.contains(&to) && edge.from != DOMAIN)
+}
+
+/// What production code of a member may use; `None` for one that has no place yet.
+fn allowed(from: &str) -> Option<Vec<&'static str>> {
+    Some(match from {
+        DOMAIN | "lockkeeper-workspace" => vec![],
+        PORTS => vec![DOMAIN],
+        ORCHESTRATOR | "lockkeeper-testkit" => vec![DOMAIN, PORTS],
+        // The server puts all of it together, and starts the sandbox's binary by its path.
+        "lockkeeper" => [&[DOMAIN, PORTS, ORCHESTRATOR], ADAPTERS, INTERFACES].concat(),
+        // Real clients know the wire alone.
+        "lockkeeper-tests" => vec![],
+        name if INTERFACES.contains(&name) => vec![DOMAIN, PORTS, ORCHESTRATOR],
+        name if ADAPTERS.contains(&name) => vec![DOMAIN, PORTS],
+        _ => return None,
+    })
+}

@@ -1,0 +1,50 @@
+//! Lockkeeper end to end: the real server, real sandboxes, real clients. Each case has a server of its own.
+//!
+//! A case whose tool is missing is listed as ignored, with the reason; where `CI=true` it fails instead.
+
+mod auth;
+mod case;
+mod clients;
+mod conversation;
+mod crash;
+mod gate;
+mod hostile;
+mod output;
+mod process;
+mod published;
+mod resume;
+mod script;
+mod servers;
+mod sharing;
+mod slow_reader;
+
+use libtest_mimic::Arguments;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let suites = [
+        auth::cases(),
+        clients::cases(),
+        conversation::cases(),
+        crash::cases(),
+        gate::cases(),
+        hostile::cases(),
+        output::cases(),
+        process::cases(),
+        published::cases(),
+        resume::cases(),
+        servers::cases(),
+        sharing::cases(),
+        slow_reader::cases(),
+    ];
+    let cases: Vec<_> = suites.into_iter().flatten().collect();
+    let missing = case::missing(&cases);
+    let conclusion = libtest_mimic::run(&arguments, cases.into_iter().map(case::Case::into_trial).collect());
+    if !arguments.list {
+        for line in missing {
+            eprintln!("{line}");
+        }
+    }
+    conclusion.exit_code()
+}

@@ -1,0 +1,25 @@
+/// Whether this is a run in which nothing may be left out: `CI=true`.
+pub fn is_ci() -> bool {
+    read("CI").is_some_and(|value| value == "true" || value == "1")
+}
+
+/// The seed of the random choices: `E2E_SEED`, to replay a run, or a new one.
+pub fn seed() -> u64 {
+    let fresh = || std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
+    read("E2E_SEED").and_then(|text| text.parse().ok()).unwrap_or_else(fresh)
+}
+
+/// The directories in which programs are looked for.
+pub(crate) fn search_path() -> Vec<std::path::PathBuf> {
+    std::env::split_paths(&path()).collect()
+}
+
+/// The same, as it stands in the environment.
+pub(crate) fn path() -> String {
+    read("PATH").unwrap_or_default()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the tests' one look at their environment")]
+fn read(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}

@@ -1,0 +1,62 @@
+use crate::environment;
+use std::path::{Path, PathBuf};
+
+/// Something that a test needs and that may not be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tool {
+    /// Node.js with socket.io-client and the MCP servers from npm.
+    JavaScript,
+    /// Python with python-socketio.
+    Python,
+    /// The statically linked workspace binary.
+    StaticWorkspace,
+}
+
+impl Tool {
+    /// Why it is not there, and what provides it; `None` when it is.
+    pub fn missing(self) -> Option<String> {
+        let (what, path, command) = match self {
+            Self::JavaScript if program("node").is_none() => {
+                return Some("Node.js 18 or later is not on the PATH; `./scripts/test` says how to get it".to_owned());
+            }
+            Self::JavaScript => {
+                let path = package("socket.io-client/package.json");
+                ("the npm packages of the clients are not installed", path, "npm ci --prefix tests/clients/js")
+            }
+            Self::Python => {
+                let made = "python3 -m venv tests/clients/python/.venv && \
+                     tests/clients/python/.venv/bin/pip install -r tests/clients/python/requirements.txt";
+                ("the Python client is not installed", clients().join("python/.venv/bin/python"), made)
+            }
+            Self::StaticWorkspace => {
+                ("the static workspace binary is not built", Self::static_workspace(), "./scripts/workspace-static")
+            }
+        };
+        (!path.exists()).then(|| format!("{what}; run `{command}`"))
+    }
+
+    /// Where `./scripts/workspace-static` puts its program.
+    pub fn static_workspace() -> PathBuf {
+        repository().join("target/static/lockkeeper-workspace")
+    }
+}
+
+/// The root of the repository.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are a folder of the repository").to_owned()
+}
+
+/// A file out of the npm packages of these tests.
+pub fn package(path: &str) -> PathBuf {
+    clients().join("js/node_modules").join(path)
+}
+
+/// Where the program of this name is.
+pub fn program(name: &str) -> Option<PathBuf> {
+    environment::search_path().into_iter().map(|folder| folder.join(name)).find(|path| path.is_file())
+}
+
+/// The folder of the client programs.
+pub(crate) fn clients() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("clients")
+}
