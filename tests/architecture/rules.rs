@@ -5,8 +5,17 @@ const PORTS: &str = "lockkeeper-ports";
 const ORCHESTRATOR: &str = "lockkeeper-orchestrator";
 
 /// The adapters and the interfaces: what only the server puts together.
-const ADAPTERS: &[&str] =
-    &["lockkeeper-embedded-store", "lockkeeper-local-runtime", "lockkeeper-mcp-client", "lockkeeper-llm-demo"];
+const ADAPTERS: &[&str] = &[
+    "lockkeeper-docker-runtime",
+    "lockkeeper-embedded-store",
+    "lockkeeper-llm-claude",
+    "lockkeeper-llm-demo",
+    "lockkeeper-llm-gemini",
+    "lockkeeper-llm-openai",
+    "lockkeeper-local-runtime",
+    "lockkeeper-mcp-client",
+    "lockkeeper-redis-store",
+];
 const INTERFACES: &[&str] = &["lockkeeper-socket-gateway", "lockkeeper-http-api"];
 
 /// What tests of any crate may use besides.
@@ -14,17 +23,21 @@ const FOR_TESTS: &[&str] = &["lockkeeper-testkit", "lockkeeper-embedded-store", 
 
 /// Each foreign technology, and the crates that may name it. `deny.toml` says the same of transitive use.
 const WRAPPERS: &[(&str, &[&str])] = &[
+    ("async-openai", &["lockkeeper-llm-openai"]),
     ("axum", &["lockkeeper-http-api"]),
     ("bollard", &["lockkeeper-docker-runtime"]),
     ("cap-std", &["lockkeeper-workspace"]),
     ("clap", &["lockkeeper", "lockkeeper-workspace"]),
     ("engineioxide", &["lockkeeper-socket-gateway"]),
+    ("eventsource-stream", &["lockkeeper-llm-claude", "lockkeeper-llm-gemini"]),
     ("figment", &["lockkeeper"]),
     ("fred", &["lockkeeper-redis-store"]),
     ("jsonschema", &[ORCHESTRATOR]),
     ("landlock", &["lockkeeper-local-runtime"]),
     ("mockall", &[PORTS, ORCHESTRATOR]),
     ("redb", &["lockkeeper-embedded-store"]),
+    // The server makes the one client that the vendors' crates share.
+    ("reqwest", &["lockkeeper", "lockkeeper-llm-claude", "lockkeeper-llm-gemini", "lockkeeper-llm-openai"]),
     ("rmcp", &["lockkeeper-mcp-client", "lockkeeper-workspace"]),
     ("seccompiler", &["lockkeeper-local-runtime"]),
     ("socketioxide", &["lockkeeper-socket-gateway"]),
