@@ -44,7 +44,6 @@ impl Event {
         let mut parts = parts.into_iter();
         let name = parts.next().and_then(|name| name.as_str().map(str::to_owned)).context("an event without a name")?;
         let (payload, meta) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-        // An event without a payload has its meta in the first place only if the contract says null there.
         Ok(Self { name, payload, meta })
     }
 
