@@ -1,0 +1,214 @@
+//! From the vendor's events to the port's (<https://platform.claude.com/docs/en/build-with-claude/streaming>).
+//!
+//! Fields that are missing, and events and blocks that nobody knows yet, are no errors: what cannot be understood is
+//! carried back unread. Only an answer that came to its `message_stop` is complete.
+
+mod block;
+
+use crate::{
+    error::{self, Failure},
+    replay,
+};
+use block::Block;
+use lockkeeper_domain::{StopReason, Usage};
+use lockkeeper_ports::{Completion, LlmError, ModelEvent, ProposedCall};
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, VecDeque};
+
+/// What has been said of an answer so far.
+#[derive(Debug, Default)]
+pub(crate) struct Decoder {
+    model: String,
+    blocks: BTreeMap<u64, Block>,
+    text: String,
+    reasoning: String,
+    usage: Map<String, Value>,
+    stop: Option<String>,
+    completed: bool,
+}
+
+impl Decoder {
+    pub(crate) fn new(model: String) -> Self {
+        Self { model, ..Self::default() }
+    }
+
+    /// Takes the data of one event of a stream.
+    pub(crate) fn event(&mut self, data: &str, out: &mut VecDeque<ModelEvent>) -> Result<(), Failure> {
+        if self.completed {
+            return Ok(());
+        }
+        let event: Value = serde_json::from_str(data).map_err(|e| unreadable(&e))?;
+        match string(&event, "type") {
+            "message_start" => self.merge_usage(event.get("message").and_then(|m| m.get("usage"))),
+            "content_block_start" => self.open(&event, out),
+            "content_block_delta" => self.extend(&event, out),
+            "content_block_stop" => self.close(&event),
+            "message_delta" => self.message_delta(&event),
+            "message_stop" => self.complete(out)?,
+            "error" => return Err(error::of_event(&event)),
+            _ if event.get("error").is_some_and(Value::is_object) => return Err(error::of_event(&event)),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Takes a message that came in one piece.
+    pub(crate) fn whole(&mut self, body: &[u8], out: &mut VecDeque<ModelEvent>) -> Result<(), Failure> {
+        let message: Value = serde_json::from_slice(body).map_err(|e| unreadable(&e))?;
+        if message.get("error").is_some_and(Value::is_object) {
+            return Err(error::of_event(&message));
+        }
+        let Some(blocks) = message.get("content").and_then(Value::as_array) else {
+            return Err(LlmError::BadResponse("the answer is no message".to_owned()).into());
+        };
+        for (index, block) in (0..).zip(blocks) {
+            self.put(index, Block::whole(block), out);
+        }
+        self.merge_usage(message.get("usage"));
+        self.stop = Some(string(&message, "stop_reason").to_owned()).filter(|stop| !stop.is_empty());
+        self.complete(out)
+    }
+
+    /// The body ended.
+    pub(crate) fn end(&mut self, _out: &mut VecDeque<ModelEvent>) -> Result<(), Failure> {
+        if self.completed {
+            return Ok(());
+        }
+        Err(LlmError::Cut("it ended before the message did".to_owned()).into())
+    }
+
+    fn open(&mut self, event: &Value, out: &mut VecDeque<ModelEvent>) {
+        let index = index(event).unwrap_or_else(|| self.last().map_or(0, |last| last.saturating_add(1)));
+        if let Some(block) = event.get("content_block") {
+            self.put(index, Block::begun(block), out);
+        }
+    }
+
+    fn put(&mut self, index: u64, block: Block, out: &mut VecDeque<ModelEvent>) {
+        let (text, reasoning) = (block.string("text").to_owned(), block.string("thinking").to_owned());
+        match block.kind() {
+            "text" => self.say(&text, out),
+            "thinking" => self.reason(&reasoning, out),
+            _ => {}
+        }
+        self.blocks.insert(index, block);
+    }
+
+    fn extend(&mut self, event: &Value, out: &mut VecDeque<ModelEvent>) {
+        let Some(delta) = event.get("delta") else { return };
+        let index = index(event).or_else(|| self.last()).unwrap_or(0);
+        let block = self.blocks.entry(index).or_insert_with(|| Block::implied(string(delta, "type")));
+        block.extend(delta);
+        match string(delta, "type") {
+            "text_delta" => self.say(string(delta, "text"), out),
+            "thinking_delta" => self.reason(string(delta, "thinking"), out),
+            _ => {}
+        }
+    }
+
+    fn close(&mut self, event: &Value) {
+        let index = index(event).or_else(|| self.last());
+        if let Some(block) = index.and_then(|index| self.blocks.get_mut(&index)) {
+            block.close();
+        }
+    }
+
+    fn message_delta(&mut self, event: &Value) {
+        if let Some(stop) = event.get("delta").and_then(|d| d.get("stop_reason")).and_then(Value::as_str) {
+            self.stop = Some(stop.to_owned());
+        }
+        self.merge_usage(event.get("usage"));
+    }
+
+    fn say(&mut self, text: &str, out: &mut VecDeque<ModelEvent>) {
+        if !text.is_empty() {
+            self.text.push_str(text);
+            out.push_back(ModelEvent::Text(text.to_owned()));
+        }
+    }
+
+    fn reason(&mut self, text: &str, out: &mut VecDeque<ModelEvent>) {
+        if !text.is_empty() {
+            self.reasoning.push_str(text);
+            out.push_back(ModelEvent::Reasoning(text.to_owned()));
+        }
+    }
+
+    fn last(&self) -> Option<u64> {
+        self.blocks.last_key_value().map(|(index, _)| *index)
+    }
+
+    /// The counts are cumulative: the last word on each holds.
+    fn merge_usage(&mut self, usage: Option<&Value>) {
+        let counts = usage.and_then(Value::as_object).into_iter().flatten().filter(|(_, count)| !count.is_null());
+        self.usage.extend(counts.map(|(name, count)| (name.clone(), count.clone())));
+    }
+
+    fn complete(&mut self, out: &mut VecDeque<ModelEvent>) -> Result<(), Failure> {
+        self.completed = true;
+        let called = self.blocks.values().any(Block::is_call);
+        let unfinished = self.blocks.values().any(|block| block.is_call() && !block.is_closed());
+        if unfinished || (called && self.stop.is_none()) {
+            return Err(LlmError::Cut("the message ended within a call".to_owned()).into());
+        }
+        let (stop, whole) = meaning(self.stop.as_deref());
+        let blocks: Vec<Block> = std::mem::take(&mut self.blocks).into_values().collect();
+        // The last call of an answer that was cut short may lack some of its arguments, and nobody can tell.
+        let blocks = if whole { blocks } else { blocks.into_iter().filter(|block| !block.is_call()).collect() };
+        out.push_back(ModelEvent::Completed(Completion {
+            calls: blocks.iter().filter(|block| block.is_call()).map(call).collect(),
+            text: std::mem::take(&mut self.text),
+            reasoning: Some(std::mem::take(&mut self.reasoning)).filter(|text| !text.is_empty()),
+            stop,
+            usage: self.counted(),
+            replay: replay::of(&self.model, blocks.into_iter().map(Block::into_value)),
+        }));
+        Ok(())
+    }
+
+    fn counted(&self) -> Usage {
+        let count = |name: &str| self.usage.get(name).and_then(Value::as_u64).unwrap_or(0);
+        let cached = count("cache_read_input_tokens");
+        let details = self.usage.get("output_tokens_details");
+        let input = [count("input_tokens"), count("cache_creation_input_tokens"), cached];
+        Usage {
+            input_tokens: input.into_iter().fold(0, u64::saturating_add),
+            output_tokens: count("output_tokens"),
+            cached_input_tokens: cached,
+            reasoning_tokens: details.and_then(|d| d.get("thinking_tokens")).and_then(Value::as_u64).unwrap_or(0),
+        }
+    }
+}
+
+fn call(block: &Block) -> ProposedCall {
+    let id = block.string("id");
+    ProposedCall {
+        provider_id: (!id.is_empty()).then(|| id.to_owned()),
+        name: block.string("name").to_owned(),
+        args: block.args(),
+    }
+}
+
+/// Why the model stopped, and whether its calls are whole. A reason that nobody knows may well be a limit.
+fn meaning(stop: Option<&str>) -> (StopReason, bool) {
+    match stop {
+        None | Some("end_turn" | "tool_use" | "pause_turn") => (StopReason::EndTurn, true),
+        Some("stop_sequence") => (StopReason::StopSequence, true),
+        Some("max_tokens" | "model_context_window_exceeded") => (StopReason::MaxTokens, false),
+        Some("refusal") => (StopReason::Refusal, false),
+        Some(_) => (StopReason::EndTurn, false),
+    }
+}
+
+fn index(event: &Value) -> Option<u64> {
+    event.get("index").and_then(Value::as_u64)
+}
+
+fn string<'a>(value: &'a Value, key: &str) -> &'a str {
+    value.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn unreadable(error: &serde_json::Error) -> Failure {
+    // The text of the error says where, and never what.
+    LlmError::BadResponse(format!("it is not JSON: {error}")).into()
+}

@@ -1,0 +1,31 @@
+use super::{decode, goldens, rendered};
+
+#[test]
+fn goldens_decode_as_they_should_however_they_are_cut_into_chunks() {
+    for (name, body) in goldens::all() {
+        check(name, body.as_bytes());
+    }
+}
+
+#[track_caller]
+fn check(name: &str, body: &[u8]) {
+    let whole = decode(body, body.len());
+    for size in [1, 7, 61] {
+        assert_eq!(decode(body, size), whole, "{name} in chunks of {size}");
+    }
+    insta::assert_snapshot!(name, rendered(&whole));
+}
+
+#[test]
+fn a_body_that_is_no_stream_of_json_is_an_error() {
+    for (body, code) in [
+        ("", "provider_stream_cut"),
+        ("<html><body>Please log in.</body></html>\n\n", "provider_stream_cut"),
+        ("data: <html>\n\n", "provider_bad_response"),
+        ("data: {\"type\":\n\n", "provider_bad_response"),
+        ("data: [1, null, \"x\"]\n\n", "provider_stream_cut"),
+    ] {
+        let (events, error) = decode(body.as_bytes(), 64);
+        assert_eq!((events, error.map(|e| e.code().as_str())), (Vec::new(), Some(code)), "{body:?}");
+    }
+}

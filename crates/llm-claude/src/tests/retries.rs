@@ -1,0 +1,106 @@
+use super::{
+    config, goldens, provider,
+    server::{Reply, Server},
+};
+use crate::{ClaudeProvider, Config};
+use futures::TryStreamExt;
+use lockkeeper_domain::Code;
+use lockkeeper_ports::{LlmError, LlmProvider, ModelEvent};
+use lockkeeper_testkit::llm::history::History;
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+fn text() -> Reply {
+    Reply::sse(goldens::all().remove(0).1)
+}
+
+fn failing(status: u16, kind: &str) -> Reply {
+    Reply::json(status, &json!({"type": "error", "error": {"type": kind, "message": "sk-ant-0123456789 failed"}}))
+}
+
+async fn ask(provider: &ClaudeProvider) -> Result<usize, LlmError> {
+    let stream = provider.generate(History::asked("Hello").request(super::MODEL)).await?;
+    let events: Vec<ModelEvent> = stream.try_collect().await?;
+    assert!(matches!(events.last(), Some(ModelEvent::Completed(_))));
+    Ok(events.len())
+}
+
+#[track_caller]
+fn check(outcome: Result<usize, LlmError>, server: &Server, code: Option<Code>, requests: usize) {
+    if let Err(error) = &outcome {
+        assert!(!error.to_string().contains("0123456789"), "{error} holds the key");
+    }
+    assert_eq!(outcome.map_err(|error| error.code()).err(), code);
+    assert_eq!(server.seen().len(), requests);
+}
+
+#[tokio::test]
+async fn a_failure_that_passes_is_not_seen() {
+    let passing = [
+        failing(429, "rate_limit_error"),
+        failing(529, "overloaded_error"),
+        failing(500, "api_error"),
+        Reply::new(502, "text/html", "<html>Bad Gateway</html>"),
+        Reply::sse(""),
+        Reply::sse(
+            "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"\"}}\n\n",
+        ),
+    ];
+    for reply in passing {
+        let server = Server::replying([reply.clone(), reply, text()]).await;
+        check(ask(&provider(&server.url)).await, &server, None, 3);
+    }
+}
+
+#[tokio::test]
+async fn a_failure_that_stays_is_given_up() {
+    let staying = [
+        (failing(429, "rate_limit_error"), Code::ProviderRateLimited),
+        (failing(529, "overloaded_error"), Code::ProviderOverloaded),
+        (Reply::new(502, "text/html", "<html>Bad Gateway</html>"), Code::ProviderOverloaded),
+        (Reply::sse(""), Code::ProviderCut),
+    ];
+    for (reply, code) in staying {
+        let server = Server::replying([reply]).await;
+        check(ask(&provider(&server.url)).await, &server, Some(code), 3);
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_not_tried_again() {
+    let refusals = [
+        (failing(401, "authentication_error"), Code::ProviderAuthentication),
+        (failing(400, "invalid_request_error"), Code::ProviderBadRequest),
+        (failing(429, "enforced_spend_limit_reached"), Code::ProviderQuota),
+        (failing(529, "overloaded_error").header("x-should-retry", "false"), Code::ProviderOverloaded),
+        (failing(429, "rate_limit_error").header("retry-after", "3600"), Code::ProviderRateLimited),
+    ];
+    for (reply, code) in refusals {
+        let server = Server::replying([reply, text()]).await;
+        check(ask(&provider(&server.url)).await, &server, Some(code), 1);
+    }
+}
+
+#[tokio::test]
+async fn the_time_that_the_vendor_asks_for_is_waited() {
+    let server = Server::replying([failing(429, "rate_limit_error").header("retry-after-ms", "120"), text()]).await;
+    let begun = Instant::now();
+    check(ask(&provider(&server.url)).await, &server, None, 2);
+    assert!(begun.elapsed() >= Duration::from_millis(120));
+}
+
+#[tokio::test]
+async fn an_error_after_the_first_event_ends_the_answer() {
+    let body = goldens::all().into_iter().find(|(name, _)| *name == "an_error_after_text").expect("a golden").1;
+    let server = Server::replying([Reply::sse(body), text()]).await;
+    check(ask(&provider(&server.url)).await, &server, Some(Code::ProviderOverloaded), 1);
+}
+
+#[tokio::test]
+async fn nobody_at_the_address_is_a_failure_of_the_network() {
+    let gone = Server::replying([text()]).await.url.clone();
+    let once = Config { max_retries: 0, ..config(&gone) };
+    let error = ask(&ClaudeProvider::new(once).expect("valid")).await.expect_err("nobody is there");
+    assert_eq!(error.code(), Code::ProviderNetwork);
+    assert!(!error.to_string().contains("127.0.0.1:"), "{error}");
+}

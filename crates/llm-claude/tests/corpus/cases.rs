@@ -1,0 +1,150 @@
+//! The recorded cases, and what the adapter makes of them over HTTP.
+
+use crate::{
+    provider,
+    server::{Reply, Server},
+};
+use futures::StreamExt;
+use lockkeeper_ports::{Completion, LlmError, LlmProvider, ModelEvent};
+use lockkeeper_testkit::llm::history::History;
+use serde_json::Value;
+use std::{fs, path::Path};
+
+/// A recorded request and its answer.
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pub(crate) api: String,
+    pub(crate) status: u16,
+    pub(crate) tags: Vec<String>,
+    pub(crate) group: Option<String>,
+    pub(crate) request: Option<Value>,
+    pub(crate) body: Vec<u8>,
+    meta: Value,
+}
+
+impl Case {
+    /// The cases of a directory, in the order of their names.
+    pub(crate) fn all(directory: &Path) -> Vec<Self> {
+        let entries = fs::read_dir(directory).unwrap_or_else(|e| panic!("{}: {e}", directory.display()));
+        let mut cases: Vec<Self> = entries.filter_map(|entry| Self::read(&entry.expect("an entry").path())).collect();
+        cases.sort_by(|a, b| a.name.cmp(&b.name));
+        assert!(!cases.is_empty(), "{} holds no case", directory.display());
+        cases
+    }
+
+    fn read(directory: &Path) -> Option<Self> {
+        let json = |name: &str| serde_json::from_slice(&fs::read(directory.join(name)).ok()?).ok();
+        let meta: Value = json("meta.json")?;
+        let text = |key: &str| meta.get(key).and_then(Value::as_str).map(ToOwned::to_owned);
+        let tags = meta.get("tags").and_then(Value::as_array).into_iter().flatten();
+        Some(Self {
+            name: text("name")?,
+            api: text("api")?,
+            status: meta.get("status").and_then(Value::as_u64)?.try_into().ok()?,
+            tags: tags.filter_map(|tag| tag.as_str().map(ToOwned::to_owned)).collect(),
+            group: text("group"),
+            request: json("request.json"),
+            body: fs::read(directory.join(text("response_file")?)).ok()?,
+            meta,
+        })
+    }
+
+    pub(crate) fn is_stream(&self) -> bool {
+        self.meta.get("stream").and_then(Value::as_bool).unwrap_or_default()
+    }
+
+    pub(crate) fn is_list(&self) -> bool {
+        self.api.ends_with(".models")
+    }
+
+    pub(crate) fn has(&self, tag: &str) -> bool {
+        self.tags.iter().any(|known| known == tag)
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.meta.get("response_headers")?.get(name)?.as_str()
+    }
+
+    /// The model of the recorded request, from its body or its path.
+    pub(crate) fn model(&self) -> &str {
+        let named = self.meta.get("model").and_then(Value::as_str);
+        let path = self.meta.get("path").and_then(Value::as_str).unwrap_or_default();
+        let in_path = path.rsplit_once("/models/").and_then(|(_, rest)| rest.split(':').next());
+        named.or(in_path).unwrap_or("a-model")
+    }
+
+    pub(crate) fn body_text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The JSON of each event; of the whole body where it is no stream.
+    pub(crate) fn events(&self) -> Vec<Value> {
+        if !self.is_stream() {
+            return vec![serde_json::from_slice(&self.body).expect("JSON")];
+        }
+        let text = self.body_text();
+        let data = text.lines().filter_map(|line| line.strip_prefix("data:"));
+        data.map(|data| serde_json::from_str(data.trim()).expect("JSON")).collect()
+    }
+}
+
+/// The recorded answer in chunks of `chunk` bytes.
+pub(crate) fn replies(case: &Case, chunk: usize) -> [Reply; 1] {
+    let headers = case.meta.get("response_headers").and_then(Value::as_object).into_iter().flatten();
+    let headers = headers.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())));
+    [Reply { status: case.status, headers: headers.collect(), chunk, ..Reply::new(200, "", case.body.clone()) }]
+}
+
+/// What the adapter makes of an answer.
+pub(crate) async fn answer(case: &Case, reply: Reply) -> (Vec<ModelEvent>, Option<LlmError>) {
+    let server = Server::replying([reply]).await;
+    asked(&provider(&server.url, case), case).await
+}
+
+async fn asked(provider: &dyn LlmProvider, case: &Case) -> (Vec<ModelEvent>, Option<LlmError>) {
+    let request = History::asked("the recorded question").request(case.model());
+    let mut stream = match provider.generate(request).await {
+        Ok(stream) => stream,
+        Err(error) => return (Vec::new(), Some(error)),
+    };
+    let mut events = Vec::new();
+    while let Some(event) = stream.next().await {
+        match event {
+            Ok(event) => events.push(event),
+            Err(error) => return (events, Some(error)),
+        }
+    }
+    (events, None)
+}
+
+/// The completion of the recorded answer.
+pub(crate) async fn decode(case: &Case, chunk: usize) -> Result<Completion, LlmError> {
+    let [reply] = replies(case, chunk);
+    match answer(case, reply).await {
+        (_, Some(error)) => Err(error),
+        (mut events, None) => match events.pop() {
+            Some(ModelEvent::Completed(completion)) => Ok(completion),
+            last => panic!("{} ends with {last:?}", case.name),
+        },
+    }
+}
+
+/// However the body is cut, even as if it were whole, nothing is complete before the last event is there. The unit
+/// tests try every byte of their goldens; here those around each event are tried.
+pub(crate) async fn check_cuts(case: &Case) -> Result<(), String> {
+    let text = case.body_text();
+    let last = text.rfind("data:").map_or(0, |at| at + text[at..].trim_end().len());
+    let near_an_event = |at: usize| case.body[at.saturating_sub(3)..(at + 3).min(case.body.len())].contains(&b'\n');
+    let ends: Vec<usize> =
+        (0..last).filter(|at| case.body.len() < 1_000 || at % 997 == 0 || near_an_event(*at)).step_by(3).collect();
+    let (body, cuts) = (case.body.clone(), ends.clone());
+    let server = Server::new(move |n, _| Reply::sse(&body[..cuts[n]])).await;
+    let provider = provider(&server.url, case);
+    for end in ends {
+        let (events, error) = asked(&provider, case).await;
+        if error.is_none() || events.iter().any(|event| matches!(event, ModelEvent::Completed(_))) {
+            return Err(format!("complete after {end} of {} bytes: {events:?}", case.body.len()));
+        }
+    }
+    Ok(())
+}

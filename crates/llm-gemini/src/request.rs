@@ -1,0 +1,47 @@
+//! The body of a request, in the form of one of the vendor's APIs.
+
+mod content;
+mod generate;
+mod interactions;
+
+use crate::{Api, Config, client::Request};
+use lockkeeper_ports::{GenerateRequest, LlmError};
+use serde_json::Value;
+
+/// What the vendor takes in place of a signature that it did not give
+/// (<https://ai.google.dev/gemini-api/docs/thought-signatures>).
+const NO_SIGNATURE: &str = "skip_thought_signature_validator";
+
+/// The request for an answer to `request`.
+pub(crate) fn of(request: GenerateRequest, config: &Config) -> Result<Request, LlmError> {
+    let model = request.model.strip_prefix("models/").unwrap_or(&request.model);
+    // It becomes a part of the address.
+    if model.is_empty() || !model.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
+        return Err(LlmError::BadRequest(format!("{:?} is not the name of a model", request.model)));
+    }
+    let (path, body) = match config.api {
+        Api::GenerateContent => {
+            (format!("models/{model}:streamGenerateContent?alt=sse"), generate::body(&request, model, config))
+        }
+        Api::Interactions => ("interactions?alt=sse".to_owned(), interactions::body(&request, model, config)),
+    };
+    let body = serde_json::to_vec(&body).map_err(|e| LlmError::BadRequest(e.to_string()))?.into();
+    Ok(Request { body, path, api: config.api, model: request.model })
+}
+
+/// Whether the model is of a generation that checks signatures, which is also the one that takes images within results.
+fn checks_signatures(model: &str) -> bool {
+    !model.starts_with("gemini-1") && !model.starts_with("gemini-2")
+}
+
+/// A name that the vendor takes. The name of a tool is one; what another model wrote in its place may not be.
+fn name(written: &str) -> String {
+    let fits = |c: char| if c.is_ascii_alphanumeric() || "_-".contains(c) { c } else { '_' };
+    let name: String = written.chars().map(fits).take(64).collect();
+    if name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') { name } else { format!("_{name}") }
+}
+
+/// Arguments that the vendor takes: an object.
+fn arguments(args: &Value) -> Value {
+    if args.is_object() { args.clone() } else { serde_json::json!({"value": args}) }
+}
