@@ -35,6 +35,8 @@ pub(crate) enum Feature {
     StreamOptions,
     /// `max_tokens` under the name that was used.
     TokenLimit,
+    /// Images: refused by models that only read.
+    Images,
 }
 
 impl Failure {
@@ -132,7 +134,12 @@ impl Report {
         };
         let fatal = matches!(error, LlmError::Quota(_) | LlmError::Authentication(_));
         let retryable = if fatal { false } else { self.should_retry.unwrap_or(by_kind) };
-        let rejected = matches!(error, LlmError::BadRequest(_)).then(|| self.rejected()).flatten();
+        let rejected = match &error {
+            LlmError::BadRequest(_) => self.rejected(),
+            // llama.cpp calls it an error of its own.
+            LlmError::Overloaded(_) => Some(Feature::Images).filter(|_| self.rejects_images()),
+            _ => None,
+        };
         Failure { error, retryable, rejected }
     }
 
@@ -205,6 +212,18 @@ impl Report {
         self.message.starts_with("Request too large")
     }
 
+    fn rejects_images(&self) -> bool {
+        const WORDS: &[&str] = &[
+            "image input is not supported",
+            "support image input",
+            "not a multimodal model",
+            "not support image",
+            "image_url is only supported by certain models",
+        ];
+        let said = self.message.to_ascii_lowercase();
+        WORDS.iter().any(|words| said.contains(words))
+    }
+
     fn rejected(&self) -> Option<Feature> {
         let said = self.message.as_str();
         let says = |words: &[&str]| words.iter().all(|word| said.contains(word));
@@ -214,6 +233,9 @@ impl Report {
             || says(&["ncrypted content", "could not be"])
         {
             return Some(Feature::Replay);
+        }
+        if self.rejects_images() {
+            return Some(Feature::Images);
         }
         let param = self.param.as_str();
         let feature = match param {

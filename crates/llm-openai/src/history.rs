@@ -104,12 +104,17 @@ pub(crate) fn parameters(tool: &ToolDefinition) -> Value {
 }
 
 /// A result's text, and its images as data URLs.
-pub(crate) fn result_parts(result: &CallResult) -> (String, Vec<String>) {
+pub(crate) fn result_parts(result: &CallResult, with_images: bool) -> (String, Vec<String>) {
     let (mut lines, mut images) = (Vec::new(), Vec::new());
     for part in &result.result.content {
         match part {
             Content::Known(KnownContent::Text { text }) => lines.push(text.clone()),
-            Content::Known(KnownContent::Image { data, mime_type }) => images.push(data_url(mime_type, data)),
+            Content::Known(KnownContent::Image { data, mime_type }) if with_images => {
+                images.push(data_url(mime_type, data));
+            }
+            Content::Known(KnownContent::Image { mime_type, .. }) => {
+                lines.push(format!("[An image that you cannot see: {mime_type}]"));
+            }
             Content::Other(value) => lines.push(value.to_string()),
         }
     }
@@ -125,11 +130,11 @@ pub(crate) fn result_parts(result: &CallResult) -> (String, Vec<String>) {
 }
 
 /// A user's text, and the images as data URLs. Of an attachment that is no image, the model learns that it is there.
-pub(crate) fn user_parts(message: &UserMessage) -> (String, Vec<String>) {
+pub(crate) fn user_parts(message: &UserMessage, with_images: bool) -> (String, Vec<String>) {
     let mut text = message.text.clone();
     let mut images = Vec::new();
     for Attachment { name, mime_type, data } in &message.attachments {
-        if mime_type.starts_with("image/") {
+        if with_images && mime_type.starts_with("image/") {
             images.push(data_url(mime_type, data));
         } else {
             let name = name.as_deref().unwrap_or("without a name");

@@ -15,7 +15,7 @@ pub(crate) fn body(config: &Config, request: &GenerateRequest, without: &[Featur
     let with = |feature| !without.contains(&feature);
     let mut body = json!({
         "model": request.model,
-        "messages": messages(config, request, with(Feature::Replay)),
+        "messages": messages(config, request, with(Feature::Replay), with(Feature::Images)),
         "stream": true,
     });
     let Some(fields) = body.as_object_mut() else { return body };
@@ -44,20 +44,20 @@ fn tool(tool: &ToolDefinition) -> Value {
     json!({"type": "function", "function": function})
 }
 
-fn messages(config: &Config, request: &GenerateRequest, with_replay: bool) -> Vec<Value> {
+fn messages(config: &Config, request: &GenerateRequest, with_replay: bool, with_images: bool) -> Vec<Value> {
     let system = (!request.system.is_empty()).then(|| json!({"role": "system", "content": &*request.system}));
     let mut messages: Vec<Value> = system.into_iter().collect();
     for Entry { message, ids } in entries(&request.messages) {
         match message {
             Message::User { message, .. } => {
-                let (text, images) = user_parts(message);
+                let (text, images) = user_parts(message, with_images);
                 messages.push(json!({"role": "user", "content": content(text, &images)}));
             }
             Message::Assistant { message, .. } => {
                 let own = own_replay(message, Api::Chat).filter(|_| with_replay);
                 messages.extend(assistant(config, message, own, &ids));
             }
-            Message::Tool { results, .. } => messages.extend(step(results, &ids)),
+            Message::Tool { results, .. } => messages.extend(step(results, &ids, with_images)),
         }
     }
     messages
@@ -120,11 +120,11 @@ fn function(call: &ToolCall, raw: Option<&Value>) -> Map<String, Value> {
 }
 
 /// A step's results, and their images in a user's message after them: the API takes none within a result.
-fn step(results: &[CallResult], ids: &[String]) -> Vec<Value> {
+fn step(results: &[CallResult], ids: &[String], with_images: bool) -> Vec<Value> {
     let mut messages = Vec::new();
     let mut shown = Vec::new();
     for (result, id) in std::iter::zip(results, ids) {
-        let (mut text, images) = result_parts(result);
+        let (mut text, images) = result_parts(result, with_images);
         if !images.is_empty() {
             text.push_str(if text.is_empty() { "" } else { "\n" });
             text.push_str("(The images of this result follow.)");

@@ -72,6 +72,8 @@ fn a_part_that_a_server_does_not_take_is_recognised() {
     );
     check(400, &of("", "stream_options", "no"), "BadRequest fatal StreamOptions");
     check(400, &of("unsupported_value", "temperature", "no"), "BadRequest fatal");
+    check(500, &of("", "", "image input is not supported - hint: x"), "Overloaded retry Images");
+    check(404, &of("", "", "No endpoints found that support image input"), "BadRequest fatal Images");
 }
 
 #[test]

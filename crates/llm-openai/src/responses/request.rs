@@ -7,7 +7,7 @@ use crate::{
     history::{entries, object_text, origins, own_replay, parameters, result_parts, tool_name, user_parts},
     json::{named, text},
 };
-use lockkeeper_domain::{AssistantMessage, CallResult, Message, ToolCall, ToolDefinition, UserMessage};
+use lockkeeper_domain::{AssistantMessage, Message, ToolCall, ToolDefinition, UserMessage};
 use lockkeeper_ports::GenerateRequest;
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;
@@ -23,7 +23,7 @@ pub(crate) fn body(config: &Config, request: &GenerateRequest, without: &[Featur
     let key = request.session.as_str();
     let mut body = json!({
         "model": request.model,
-        "input": input(&request.messages, with(Feature::Replay)),
+        "input": input(&request.messages, with(Feature::Replay), with(Feature::Images)),
         "max_output_tokens": request.max_output_tokens.max(MIN_OUTPUT_TOKENS),
         "store": false,
         "stream": true,
@@ -64,12 +64,12 @@ fn tool(tool: &ToolDefinition) -> Value {
     })
 }
 
-fn input(messages: &[Message], with_replay: bool) -> Vec<Value> {
+fn input(messages: &[Message], with_replay: bool, with_images: bool) -> Vec<Value> {
     let mut input = Vec::new();
     let mut custom = HashSet::new();
     for entry in entries(messages) {
         match entry.message {
-            Message::User { message, .. } => input.push(user(message)),
+            Message::User { message, .. } => input.push(user(message, with_images)),
             Message::Assistant { message, .. } => {
                 let own = own_replay(message, Api::Responses).filter(|_| with_replay);
                 let items = match own.and_then(Value::as_array) {
@@ -81,15 +81,17 @@ fn input(messages: &[Message], with_replay: bool) -> Vec<Value> {
                 input.extend(items);
             }
             Message::Tool { results, .. } => {
-                input.extend(std::iter::zip(results, &entry.ids).map(|(r, id)| output(r, id, custom.contains(id))));
+                for (result, id) in std::iter::zip(results, &entry.ids) {
+                    input.push(output(&result_parts(result, with_images), id, custom.contains(id)));
+                }
             }
         }
     }
     input
 }
 
-fn user(message: &UserMessage) -> Value {
-    let (text, images) = user_parts(message);
+fn user(message: &UserMessage, with_images: bool) -> Value {
+    let (text, images) = user_parts(message, with_images);
     json!({"type": "message", "role": "user", "content": content(&text, &images)})
 }
 
@@ -154,9 +156,8 @@ fn function_call(call: &ToolCall, id: &str) -> Value {
     })
 }
 
-fn output(result: &CallResult, id: &str, is_custom: bool) -> Value {
-    let (text, images) = result_parts(result);
-    let output = if images.is_empty() { Value::from(text) } else { Value::Array(content(&text, &images)) };
+fn output((text, images): &(String, Vec<String>), id: &str, is_custom: bool) -> Value {
+    let output = if images.is_empty() { Value::from(text.as_str()) } else { Value::Array(content(text, images)) };
     let kind = if is_custom { "custom_tool_call_output" } else { "function_call_output" };
     json!({"type": kind, "call_id": id, "output": output})
 }

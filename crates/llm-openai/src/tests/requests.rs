@@ -129,6 +129,7 @@ fn fields(body: &Value) -> Vec<&str> {
 #[test]
 fn what_a_server_refused_is_left_out() {
     let config = Config { reasoning_effort: Some("low".to_owned()), ..Config::default() };
+    let local = Config { base_url: Some("http://127.0.0.1:1/v1".to_owned()), ..Config::default() };
     let request = History::asked("Hello").request("m");
     let with = |without: &[Feature]| responses::body(&config, &request, without);
     assert_eq!(with(&[])["reasoning"], json!({"effort": "low", "summary": "auto"}));
@@ -139,11 +140,18 @@ fn what_a_server_refused_is_left_out() {
     let raw = replay("openai", Api::Responses, responses_items());
     let without = responses::body(&Config::default(), &conversation(Some(raw)), &[Feature::Replay]);
     assert_eq!(without, responses_body(None));
+    let blind = [
+        responses::body(&Config::default(), &conversation(None), &[Feature::Images]),
+        chat::body(&local, &conversation(None), &[Feature::Images]),
+    ];
+    for body in blind.map(|body| body.to_string()) {
+        assert!(!body.contains("base64"), "{body}");
+        assert_eq!(body.matches("cannot see").count(), 3, "{body}");
+    }
     let chat_with = |config: &Config, without: &[Feature]| chat::body(config, &request, without);
     assert!(!fields(&chat_with(&config, &[Feature::StreamOptions])).contains(&"stream_options"));
     assert!(fields(&chat_with(&config, &[])).contains(&"max_completion_tokens"));
     assert!(fields(&chat_with(&config, &[Feature::TokenLimit])).contains(&"max_tokens"));
-    let local = Config { base_url: Some("http://127.0.0.1:1/v1".to_owned()), ..Config::default() };
     assert!(fields(&chat_with(&local, &[])).contains(&"max_tokens"));
     assert!(fields(&chat_with(&local, &[Feature::TokenLimit])).contains(&"max_completion_tokens"));
 }
