@@ -1,6 +1,6 @@
 use crate::{Binaries, Connect, environment, shell};
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::{
     fs,
@@ -131,7 +131,8 @@ impl Setup {
     fn spawn(&self, ready: &Path) -> Result<Child> {
         let log = fs::File::options().create(true).append(true).open(self.folder.join("server.log"))?;
         let mut command = self.command(ready)?;
-        command.process_group(0).kill_on_drop(true);
+        // In the process group of the test: who ends a test that hangs ends its servers too.
+        command.kill_on_drop(true);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         command.spawn().context("the server cannot be started")
     }
@@ -163,7 +164,7 @@ fn merge(base: &mut toml::Table, over: toml::Table) {
     }
 }
 
-/// A running server of a test's own. It and all that it started are killed when it is dropped.
+/// A running server of a test's own. It is killed when it is dropped.
 #[derive(Debug)]
 pub struct Server {
     setup: Setup,
@@ -216,7 +217,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Its sandboxes die with it, or have process groups of their own and end with their input.
-        let _ = kill_process_group(self.pid, Signal::KILL);
+        // One that was waited for is gone, and its id may be another's by now. Sandboxes end with their server.
+        if self.child.as_ref().is_some_and(|child| child.id().is_some()) {
+            let _ = kill_process(self.pid, Signal::KILL);
+        }
     }
 }
