@@ -1,3 +1,4 @@
+use secrecy::SecretString;
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -24,12 +25,13 @@ impl Api {
     }
 }
 
-/// How the provider is reached and asked. The key is not part of it: see [`OpenAiProvider::new`].
-///
-/// [`OpenAiProvider::new`]: crate::OpenAiProvider::new
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+/// How the provider is reached and asked.
+#[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// The key; it travels in the `authorization` header alone. Empty by default, and then no header is sent, as
+    /// servers of one's own want it.
+    pub api_key: SecretString,
     /// The URL above `/responses`, `/chat/completions` and `/models`, as in `http://127.0.0.1:11434/v1`.
     /// None by default: OpenAI's own.
     pub base_url: Option<String>,
@@ -78,6 +80,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            api_key: SecretString::default(),
             base_url: None,
             api: None,
             default_model: "gpt-6.1-sol".to_owned(),

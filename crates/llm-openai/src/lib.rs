@@ -27,7 +27,7 @@ use answer::Question;
 use async_trait::async_trait;
 use json::{list, named};
 use lockkeeper_ports::{GenerateRequest, LlmError, LlmProvider, ModelInfo, ModelStream};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use std::{fmt, sync::Arc};
 use transport::Transport;
@@ -43,8 +43,11 @@ pub struct OpenAiProvider {
 }
 
 impl OpenAiProvider {
-    /// A provider that asks the server of `config` with `key`, which only a server of one's own may do without.
+    /// A provider that asks the server of `config` with `key`, or else with the configured one. Only a server of one's
+    /// own may do without any.
     pub fn new(config: Config, key: Option<SecretString>) -> Result<Self, ConfigError> {
+        let configured = Some(&config.api_key).filter(|key| !key.expose_secret().is_empty());
+        let key = key.or_else(|| configured.cloned());
         let transport = Transport::new(&config, key)?;
         Ok(Self { config: Arc::new(config), transport })
     }

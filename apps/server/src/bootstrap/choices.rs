@@ -8,15 +8,22 @@ use lockkeeper_ports::Isolation;
 
 pub(super) fn model(config: &Config) -> Choice {
     let llm = &config.llm;
-    let key = |name: ProviderName| llm.vendor(name).is_some_and(|vendor| vendor.api_key.is_some());
-    let keyed = ProviderName::VENDORS.into_iter().find(|name| key(*name)).and_then(ProviderName::key_variable);
-    let hint = match (llm.provider, keyed) {
-        (Some(ProviderName::Demo), _) => String::new(),
-        (Some(name), _) => format!("{} was asked for, and this version does not have it", name.as_str()),
-        (None, Some(variable)) => format!("{variable} is set, and this version has no provider that uses it"),
-        (None, None) => "this version has no other provider".to_owned(),
+    let name = llm.chosen();
+    if name != ProviderName::Demo {
+        let default = match name {
+            ProviderName::Gemini => &llm.gemini.model,
+            ProviderName::Openai => &llm.openai.default_model,
+            ProviderName::Claude | ProviderName::Demo => &llm.claude.model,
+        };
+        let what = llm.model.as_ref().unwrap_or(default).clone();
+        return Choice { is_stand_in: false, name: name.as_str().to_owned(), what, hint: String::new() };
+    }
+    let hint = match llm.provider {
+        Some(_) => "",
+        None => "set ANTHROPIC_API_KEY, OPENAI_API_KEY or GEMINI_API_KEY",
     };
-    Choice { is_stand_in: true, name: "demo".to_owned(), what: "scripted replies, no network".to_owned(), hint }
+    let what = "scripted replies, no network".to_owned();
+    Choice { is_stand_in: true, name: "demo".to_owned(), what, hint: hint.to_owned() }
 }
 
 pub(super) fn sandbox(isolation: &Isolation) -> Choice {
@@ -58,14 +65,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_vendor_that_is_not_there_is_said_plainly() {
+    fn a_key_chooses_its_vendor_and_a_name_comes_before_it() {
         let mut config = Config::default();
-        assert_eq!(model(&config).hint, "this version has no other provider");
-        config.llm.claude.api_key = Some("k".into());
-        assert_eq!(model(&config).hint, "ANTHROPIC_API_KEY is set, and this version has no provider that uses it");
-        config.llm.provider = Some(ProviderName::Gemini);
-        assert_eq!(model(&config).hint, "gemini was asked for, and this version does not have it");
+        let chosen = |config: &Config| (model(config).name, model(config).is_stand_in);
+        assert_eq!(chosen(&config), ("demo".to_owned(), true));
+        assert!(model(&config).hint.contains("ANTHROPIC_API_KEY"));
+        config.llm.openai.api_key = "k".into();
+        assert_eq!(chosen(&config), ("openai".to_owned(), false));
+        config.llm.claude.api_key = "k".into();
+        assert_eq!(chosen(&config), ("claude".to_owned(), false));
         config.llm.provider = Some(ProviderName::Demo);
+        assert_eq!(chosen(&config), ("demo".to_owned(), true));
         assert_eq!(model(&config).hint, "");
     }
 

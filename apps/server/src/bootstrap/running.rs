@@ -12,10 +12,13 @@ use crate::{
 use anyhow::{Context as _, Result};
 use lockkeeper_domain::PrincipalId;
 use lockkeeper_http_api::HttpApi;
+use lockkeeper_llm_claude::ClaudeProvider;
 use lockkeeper_llm_demo::DemoProvider;
+use lockkeeper_llm_gemini::GeminiProvider;
+use lockkeeper_llm_openai::OpenAiProvider;
 use lockkeeper_mcp_client::McpToolHost;
 use lockkeeper_orchestrator::{AgentFactory, Janitor, Ports, Provider, SessionManager};
-use lockkeeper_ports::{Authenticator, SandboxRuntime, ToolHost};
+use lockkeeper_ports::{Authenticator, LlmProvider, SandboxRuntime, ToolHost};
 use lockkeeper_socket_gateway::{Gateway, OpenAuthenticator, StaticAuthenticator};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::{
@@ -49,7 +52,7 @@ pub(crate) async fn start(ground: Ground) -> Result<Running, Stop> {
         store,
         tools: tools_from_config(&config, Arc::clone(&sandboxes))?,
         clock: Arc::new(SystemClock),
-        agents: agents_from_config(&config),
+        agents: agents_from_config(&config)?,
         servers: servers.into(),
         policy: config.policy.rules.clone(),
         instance: format!("{}-{}", std::process::id(), random::hex::<4>()?),
@@ -165,9 +168,23 @@ fn tools_from_config(config: &Config, sandboxes: Arc<dyn SandboxRuntime>) -> Res
 }
 
 /// The demo, unless it only stands in for a vendor whose models it does not have.
-fn agents_from_config(config: &Config) -> AgentFactory {
+fn agents_from_config(config: &Config) -> Result<AgentFactory> {
     let llm = &config.llm;
-    let provider = Provider::Ready(Arc::new(DemoProvider::new(llm.demo.clone())));
-    let model = llm.model.clone().filter(|_| llm.provider == Some(ProviderName::Demo));
-    AgentFactory::new(provider, model)
+    let name = llm.chosen();
+    if let Some(variable) = name.key_variable()
+        && llm.wants_key(name)
+        && llm.key(name).is_none()
+    {
+        let missing = Provider::MissingKey { name: name.as_str(), variable };
+        return Ok(AgentFactory::new(missing, llm.model.clone()));
+    }
+    let provider: Arc<dyn LlmProvider> = match name {
+        ProviderName::Gemini => Arc::new(GeminiProvider::new(llm.gemini.clone())?),
+        ProviderName::Claude => Arc::new(ClaudeProvider::new(llm.claude.clone())?),
+        ProviderName::Openai => Arc::new(OpenAiProvider::new(llm.openai.clone(), None)?),
+        ProviderName::Demo => Arc::new(DemoProvider::new(llm.demo.clone())),
+    };
+    // A model of another provider, left in the configuration, must not reach the stand-in.
+    let model = llm.model.clone().filter(|_| name != ProviderName::Demo || llm.provider.is_some());
+    Ok(AgentFactory::new(Provider::Ready(provider), model))
 }

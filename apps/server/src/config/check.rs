@@ -1,7 +1,7 @@
 //! What a well-formed configuration may still lack: checked all at once, before anything is started.
 
 use super::{
-    AuthMode, Config, Loaded, ProviderName, RuntimeKind, StoreKind,
+    AuthMode, Config, Loaded, RuntimeKind, StoreKind,
     problem::{Kind, Problem},
 };
 use lockkeeper_domain::PrincipalId;
@@ -117,20 +117,19 @@ impl<'a> Checker<'a> {
     }
 
     fn llm(&mut self) {
-        let Some(provider) = self.config().llm.provider else {
+        let llm = &self.config().llm;
+        let Some(provider) = llm.provider else {
             if self.mode == Mode::Serve {
-                let fix = "set `llm.provider` or LLM_PROVIDER; in this version `demo` is the one that can be had";
+                let fix = "set `llm.provider` or LLM_PROVIDER to claude, openai or gemini";
                 self.problem(Kind::Missing, "llm.provider", "`serve` wants the language model's provider named", fix);
             }
             return;
         };
-        if provider != ProviderName::Demo && self.mode == Mode::Serve {
-            let what = format!("the provider `{}` is not built into this version", provider.as_str());
-            self.problem(Kind::Unsupported, "llm.provider", what, "set LLM_PROVIDER=demo for scripted replies");
-        }
-        if let (Some(variable), Some(vendor)) = (provider.key_variable(), self.config().llm.vendor(provider))
-            && vendor.api_key.as_ref().is_none_or(|key| key.expose_secret().is_empty())
-            && self.mode == Mode::Serve
+        // `dev` starts all the same, and each session is told what is missing.
+        if self.mode == Mode::Serve
+            && let Some(variable) = provider.key_variable()
+            && llm.wants_key(provider)
+            && llm.key(provider).is_none()
         {
             let what = format!("the provider `{}` needs an API key", provider.as_str());
             let key = format!("llm.{}.api_key", provider.as_str());

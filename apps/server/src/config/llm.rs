@@ -1,35 +1,52 @@
 //! The settings of language models.
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 /// Who answers.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Llm {
-    /// The provider. `dev` takes the demo by default; `serve` wants it named.
+    /// The provider. `dev` takes a vendor with a key by default, else the demo; `serve` wants it named.
     pub(crate) provider: Option<ProviderName>,
     /// The model; by default the provider's own choice.
     pub(crate) model: Option<String>,
     /// Gemini.
-    pub(crate) gemini: Vendor,
+    pub(crate) gemini: lockkeeper_llm_gemini::Config,
     /// Claude.
-    pub(crate) claude: Vendor,
+    pub(crate) claude: lockkeeper_llm_claude::Config,
     /// `OpenAI`.
-    pub(crate) openai: Vendor,
+    pub(crate) openai: lockkeeper_llm_openai::Config,
     /// The demo provider.
     pub(crate) demo: lockkeeper_llm_demo::Config,
 }
 
 impl Llm {
-    /// The settings of a vendor; none for the demo.
-    pub(crate) fn vendor(&self, name: ProviderName) -> Option<&Vendor> {
+    /// The key of a vendor, where there is one.
+    pub(crate) fn key(&self, name: ProviderName) -> Option<&SecretString> {
+        let key = match name {
+            ProviderName::Gemini => &self.gemini.api_key,
+            ProviderName::Claude => &self.claude.api_key,
+            ProviderName::Openai => &self.openai.api_key,
+            ProviderName::Demo => return None,
+        };
+        (!key.expose_secret().is_empty()).then_some(key)
+    }
+
+    /// Whether a vendor cannot be asked without a key: a server of one's own often has none.
+    pub(crate) fn wants_key(&self, name: ProviderName) -> bool {
         match name {
-            ProviderName::Gemini => Some(&self.gemini),
-            ProviderName::Claude => Some(&self.claude),
-            ProviderName::Openai => Some(&self.openai),
-            ProviderName::Demo => None,
+            ProviderName::Gemini => self.gemini.base_url == lockkeeper_llm_gemini::Config::default().base_url,
+            ProviderName::Claude => self.claude.base_url == lockkeeper_llm_claude::Config::default().base_url,
+            ProviderName::Openai => self.openai.needs_key(),
+            ProviderName::Demo => false,
         }
+    }
+
+    /// Who answers: the one that is named, else the first vendor with a key, else the demo.
+    pub(crate) fn chosen(&self) -> ProviderName {
+        let keyed = || ProviderName::VENDORS.into_iter().find(|name| self.key(*name).is_some());
+        self.provider.or_else(keyed).unwrap_or(ProviderName::Demo)
     }
 }
 
@@ -73,12 +90,4 @@ impl ProviderName {
             Self::Demo => None,
         }
     }
-}
-
-/// What a vendor's provider needs.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Vendor {
-    /// The key.
-    pub(crate) api_key: Option<SecretString>,
 }

@@ -108,7 +108,7 @@ fn text_that_looks_like_a_number_is_still_text_where_text_is_wanted() {
     };
     let loaded = check(Mode::Dev, &sources, &[]);
     assert_eq!(loaded.config.llm.model.as_deref(), Some("4"));
-    assert!(loaded.config.llm.openai.api_key.is_some());
+    assert!(loaded.config.llm.key(ProviderName::Openai).is_some());
 }
 
 #[test]
@@ -179,7 +179,6 @@ fn serve_refuses_what_this_version_lacks_and_a_missing_key() {
     let expected = [
         "unsupported store.kind @ lockkeeper.toml:1",
         "unsupported sandbox.runtime @ lockkeeper.toml:2",
-        "unsupported llm.provider @ lockkeeper.toml:3",
         "missing llm.claude.api_key @ not set",
     ];
     check(Mode::Serve, &file(text), &expected);
