@@ -40,7 +40,8 @@ pub struct Config {
     pub lease_secs: u64,
     /// How many commands may wait for a session's actor.
     pub mailbox: usize,
-    /// How long a model may be silent, in seconds. Reasoning models think for minutes.
+    /// How long a model may be silent, in seconds. A last resort: the adapters give up earlier by themselves, and need time
+    /// for their retries.
     pub model_idle_secs: u64,
     /// How often a turn is taken up again after its server was lost.
     pub max_resumes: u32,
@@ -70,7 +71,7 @@ impl Default for Config {
             max_sessions_per_principal: 16,
             lease_secs: 10,
             mailbox: 64,
-            model_idle_secs: 300,
+            model_idle_secs: 600,
             max_resumes: 3,
             max_log_events: 10_000,
             store_grace_secs: 10,
