@@ -13,7 +13,7 @@ use tokio::{
     time::{interval, timeout},
 };
 
-const START: Duration = Duration::from_secs(30);
+const START: Duration = Duration::from_mins(2);
 const STOP: Duration = Duration::from_secs(40);
 
 /// How a server is started.

@@ -174,8 +174,8 @@ mod tests {
 
     #[test]
     fn a_field_that_does_not_exist_is_an_error() {
-        let error = read(r#"{"api_key": "sk-1"}"#).expect_err("no such field");
-        assert!(error.contains("api_key"), "{error}");
+        let error = read(r#"{"api_keys": "sk-1"}"#).expect_err("no such field");
+        assert!(error.contains("api_keys"), "{error}");
         assert!(read(r#"{"api": "completions"}"#).is_err());
     }
 }
