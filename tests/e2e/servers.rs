@@ -42,7 +42,9 @@ async fn server_everything_from_npm_runs_in_the_sandbox(ground: Rc<Ground>) -> R
     ];
     client.say(&script(&steps)).await?;
     let events = client.approve_all().await?;
-    let outputs: Vec<&Event> = events.iter().filter(|event| event.name == "tool:output").collect();
+    let mut outputs: Vec<&Event> = events.iter().filter(|event| event.name == "tool:output").collect();
+    // Calls of a step run side by side: which of them is done first is nobody's promise.
+    outputs.sort_by_key(|event| event.call().map(str::to_owned));
     ensure!(outputs.len() == 4, "{events:?}");
     ensure!(stdout(outputs[0]).contains("from afar"), "{:?}", outputs[0]);
     ensure!(stdout(outputs[1]).contains("42"), "{:?}", outputs[1]);
