@@ -22,6 +22,9 @@ pub struct Swept {
     pub resumed: usize,
 }
 
+/// What people are told of a session that expired.
+pub(crate) const IDLE_TOO_LONG: &str =
+    "The session was idle for too long; its sandbox was removed. Its history is kept.";
 /// How old a sandbox without a session must be: its session may be about to be told of it.
 const GRACE: Duration = Duration::from_mins(1);
 /// How many sessions are looked at in a round.
@@ -99,12 +102,11 @@ impl Janitor {
         let idle = !claim.record.busy && claim.record.last_active_at < before;
         if let Some(sandbox) = claim.record.sandbox.filter(|_| idle) {
             shared.starter.remove(&SandboxId::new(sandbox.id)).await;
-            let reason = "The session was idle for too long; its sandbox was removed. Its history is kept.".to_owned();
             let event = Event {
                 id: EventId { epoch, seq: claim.last.seq.next() },
                 turn: None,
                 at: now,
-                body: EventBody::SessionExpired { reason },
+                body: EventBody::SessionExpired { reason: IDLE_TOO_LONG.to_owned() },
             };
             let record = RecordChange { sandbox: Some(None), ..RecordChange::default() };
             let commit = Commit { epoch, after: claim.last.seq, events: vec![event], history: None, record };

@@ -1,5 +1,8 @@
 use super::{Actor, Bench, Flow, Reply, Request, persist::Lost, send};
-use crate::opened::{Accepted, OpenCall, Snapshot};
+use crate::{
+    janitor::IDLE_TOO_LONG,
+    opened::{Accepted, OpenCall, Snapshot},
+};
 use lockkeeper_domain::{
     Answer, Code, Command, Failure, HistoryLimits, Refusal, Reply as Followed, Timestamp, Turn, UserMessage,
 };
@@ -132,7 +135,7 @@ impl Actor {
             send(reply, Ok(false));
             return Ok(Flow::Continue);
         }
-        let reason = "The session was idle for too long; its sandbox was removed. Its history is kept.".to_owned();
+        let reason = IDLE_TOO_LONG.to_owned();
         if let Ok(reaction) = self.session.handle(Command::Expire { reason }, self.shared.now(), &self.shared.rules) {
             let record = RecordChange { sandbox: Some(None), ..RecordChange::default() };
             self.carry_out(reaction, record).await?;

@@ -4,7 +4,7 @@ use super::{SessionManager, checks, gone};
 use crate::actor::{Actor, ActorHandle, Reply, Request, Taken, Unhandled, store_failure};
 use lockkeeper_domain::{Code, Event, Failure, SessionId};
 use lockkeeper_ports::{Principal, StoreError};
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use tokio::sync::{mpsc::error::TrySendError, oneshot};
 
 impl SessionManager {
@@ -60,7 +60,7 @@ impl SessionManager {
     async fn take(&self, id: &SessionId) -> Result<Taken, Failure> {
         const BATCH: usize = 512;
         let ports = &self.shared.ports;
-        let lease = Duration::from_secs(self.shared.config.lease_secs);
+        let lease = self.shared.config.lease();
         let claim = ports.store.claim(id, &ports.instance, self.shared.now(), lease).await;
         let claim = claim.map_err(|error| match error {
             StoreError::Held { .. } => Failure::new(Code::OwnedElsewhere, "Another server drives this session.")
