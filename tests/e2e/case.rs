@@ -1,6 +1,6 @@
 use anyhow::Result;
 use libtest_mimic::{Failed, Trial};
-use lockkeeper_tests::{Server, Setup, Tool, is_ci};
+use lockkeeper_tests::{Server, Setup, Tool, is_ci, sweep};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -19,6 +19,13 @@ pub(crate) struct Case {
 /// What a case has to itself.
 pub(crate) struct Ground {
     folder: TempDir,
+}
+
+/// By then its servers are dropped, hence killed.
+impl Drop for Ground {
+    fn drop(&mut self) {
+        sweep(self.folder());
+    }
 }
 
 impl Ground {

@@ -59,8 +59,11 @@ pub struct Config {
     pub tmp_bytes: u64,
     /// How often the size of a workspace is checked that the kernel does not bound, in milliseconds: 1000.
     pub workspace_check_ms: u64,
-    /// How long it may take until a command runs, in milliseconds: 10000.
+    /// How long it may take until a command runs, in milliseconds: 10000. It does not count while others start.
     pub start_timeout_ms: u64,
+    /// How many commands may be starting at once; others wait for their turn: 8. A start is work for the kernel, which
+    /// gains nothing from doing more of it side by side.
+    pub starts_at_once: usize,
     /// How long it may take until a sandbox's processes have ended, in milliseconds: 10000.
     pub stop_timeout_ms: u64,
     /// When the server runs as root, sandboxes run as users from this number on, each as another: 1900000000, which lies
@@ -91,6 +94,7 @@ impl Default for Config {
             tmp_bytes: 64 * MIB,
             workspace_check_ms: 1000,
             start_timeout_ms: 10_000,
+            starts_at_once: 8,
             stop_timeout_ms: 10_000,
             uid_base: 1_900_000_000,
             uid_count: 65_536,
@@ -117,6 +121,7 @@ impl Config {
         at_least("tmp_bytes", self.tmp_bytes, 64 << 10);
         at_least("workspace_check_ms", self.workspace_check_ms, 10);
         at_least("start_timeout_ms", self.start_timeout_ms, 1);
+        at_least("starts_at_once", self.starts_at_once as u64, 1);
         at_least("stop_timeout_ms", self.stop_timeout_ms, 1);
         at_least("uid_base", self.uid_base.into(), 1);
         at_least("uid_count", self.uid_count.into(), 1);

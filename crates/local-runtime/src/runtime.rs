@@ -23,7 +23,11 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::{sync::Mutex, task::spawn_blocking, time::timeout};
+use tokio::{
+    sync::{Mutex, Semaphore},
+    task::spawn_blocking,
+    time::timeout,
+};
 use watch::Watches;
 
 /// Why there is no local runtime.
@@ -57,6 +61,8 @@ struct Engine {
     bubblewrap: Option<PathBuf>,
     cgroups: Option<Cgroups>,
     powers: Powers,
+    /// Who may start a command now.
+    turns: Arc<Semaphore>,
 }
 
 impl LocalRuntime {
@@ -188,6 +194,7 @@ impl Engine {
             directory,
             env,
         };
+        let _turn = self.turns.acquire().await.map_err(io::Error::other)?;
         let deadline = self.config.start_timeout();
         timeout(deadline, launch(&self.launcher, &task))
             .await

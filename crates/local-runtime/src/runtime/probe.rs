@@ -17,7 +17,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
 };
-use tokio::{io::AsyncReadExt, task::spawn_blocking, time::timeout};
+use tokio::{io::AsyncReadExt, sync::Semaphore, task::spawn_blocking, time::timeout};
 
 /// Writes into the workspace by its name, and tells so in a way that nothing else does.
 const TRIAL: &str = r#"echo works > "$1/trial" && cat trial && exit 42"#;
@@ -49,6 +49,7 @@ pub(super) async fn choose(config: Config) -> Result<(Engine, Isolation), SetupE
             bubblewrap: bubblewrap.clone(),
             cgroups: cgroups.clone(),
             powers,
+            turns: Arc::new(Semaphore::new(config.starts_at_once.min(Semaphore::MAX_PERMITS))),
         };
         let mut outcome = engine.try_out().await;
         if outcome.is_err() && engine.cgroups.is_some() {
