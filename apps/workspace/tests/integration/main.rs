@@ -3,6 +3,7 @@
 mod client;
 mod commands;
 mod files;
+mod hold;
 mod process;
 mod protocol;
 mod supervisor;
