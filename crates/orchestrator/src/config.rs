@@ -47,6 +47,11 @@ pub struct Config {
     pub max_resumes: u32,
     /// How many events a log keeps once no turn needs them.
     pub max_log_events: u64,
+    /// How many sandboxes are kept started, with their tools connected, for sessions to come; where the runtime's starts are
+    /// quick by themselves, none are.
+    pub warm_sandboxes: usize,
+    /// How old such a sandbox may become before another one stands in for it, in seconds.
+    pub warm_sandbox_secs: u64,
     /// How long a store that does not answer is asked again before the session is given up, in seconds.
     pub store_grace_secs: u64,
 }
@@ -74,6 +79,8 @@ impl Default for Config {
             model_idle_secs: 600,
             max_resumes: 3,
             max_log_events: 10_000,
+            warm_sandboxes: 2,
+            warm_sandbox_secs: 600,
             store_grace_secs: 10,
         }
     }
@@ -105,6 +112,7 @@ impl Config {
         least("lease_secs", self.lease_secs, 2);
         least("mailbox", self.mailbox as u64, 1);
         least("model_idle_secs", self.model_idle_secs, 1);
+        least("warm_sandbox_secs", self.warm_sandbox_secs, 1);
         least("max_log_events", self.max_log_events, 100);
         // A step is two messages, and the question must stay in the window for as long as its turn goes on.
         let fits = u32::try_from(self.max_history_messages.saturating_sub(2) / 2).unwrap_or(u32::MAX);

@@ -10,6 +10,7 @@ mod janitor;
 mod live;
 mod manager;
 mod opened;
+mod pool;
 mod sandbox;
 mod tools;
 

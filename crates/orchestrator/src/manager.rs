@@ -5,6 +5,7 @@ mod registry;
 use crate::{
     Accepted, AgentFactory, Attached, Config, HistoryPage, NewMessage, Snapshot,
     actor::{ActorHandle, Request, Shared, store_failure},
+    pool::{self, Pool},
     sandbox::Starter,
 };
 use lockkeeper_domain::{
@@ -71,9 +72,14 @@ impl SessionManager {
             sandboxes: Arc::clone(&ports.sandboxes),
             host: Arc::clone(&ports.tools),
             servers: Arc::clone(&ports.servers),
+            pool: Pool::new(config.warm_sandboxes),
         });
         let rules = config.rules();
         let (tasks, soft, hard) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
+        if config.warm_sandboxes > 0 {
+            let oldest = Duration::from_secs(config.warm_sandbox_secs);
+            tasks.spawn(pool::keep_warm(Arc::clone(&starter), oldest, soft.clone()));
+        }
         let shared = Arc::new(Shared { config, rules, ports, starter, tasks, soft, hard });
         Arc::new(Self { shared, registry: Registry::default() })
     }

@@ -1,4 +1,7 @@
-use crate::tools::Catalog;
+use crate::{
+    pool::{Pool, Warm},
+    tools::Catalog,
+};
 use lockkeeper_domain::{Code, Epoch, Failure, SessionId};
 use lockkeeper_ports::{
     McpServer, ProgressSink, SandboxError, SandboxId, SandboxRuntime, SandboxSpec, StartProgress, ToolHost,
@@ -19,6 +22,7 @@ pub(crate) struct Starter {
     pub(crate) sandboxes: Arc<dyn SandboxRuntime>,
     pub(crate) host: Arc<dyn ToolHost>,
     pub(crate) servers: Arc<[McpServer]>,
+    pub(crate) pool: Pool,
 }
 
 impl Starter {
@@ -31,8 +35,13 @@ impl Starter {
         progress: ProgressSink,
     ) -> Result<Workbench, Failure> {
         let started = Instant::now();
-        report(&progress, started, "starting", "running", "Starting the sandbox");
         let spec = SandboxSpec { session, epoch };
+        if let Some(bench) = self.adopt(&spec).await {
+            report(&progress, started, "connecting", "done", "A sandbox was ready, its tools connected");
+            return Ok(bench);
+        }
+        let _first = self.pool.hold_off();
+        report(&progress, started, "starting", "running", "Starting the sandbox");
         let sandbox = self.sandboxes.start(&spec, Arc::clone(&progress)).await.map_err(|e| unavailable(&e))?;
         report(&progress, started, "connecting", "running", "Connecting the MCP servers");
         match self.host.connect(&sandbox, &self.servers, Arc::clone(&progress)).await {
@@ -46,6 +55,29 @@ impl Starter {
                 Err(lost(&error))
             }
         }
+    }
+
+    /// A sandbox of the pool, given to the session. One that is gone is passed over.
+    async fn adopt(&self, spec: &SandboxSpec) -> Option<Workbench> {
+        while let Some(warm) = self.pool.take() {
+            match self.sandboxes.adopt(&warm.sandbox, spec).await {
+                Ok(sandbox) => {
+                    let catalog = Arc::new(Catalog::new(warm.tools.tools()));
+                    return Some(Workbench { sandbox, tools: warm.tools, catalog });
+                }
+                Err(error) => {
+                    tracing::info!(sandbox.id = %warm.sandbox, %error, "a sandbox of the pool cannot be used");
+                    self.discard(warm).await;
+                }
+            }
+        }
+        None
+    }
+
+    /// Removes a sandbox of the pool with its tools.
+    pub(crate) async fn discard(&self, warm: Warm) {
+        warm.tools.close().await;
+        self.remove(&warm.sandbox).await;
     }
 
     /// Removes a sandbox. What cannot be removed now the janitor finds later.

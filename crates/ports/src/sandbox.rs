@@ -171,6 +171,20 @@ pub trait SandboxRuntime: Send + Sync {
     /// Starts a sandbox. Its name is unique to the pair of session and epoch.
     async fn start(&self, spec: &SandboxSpec, progress: ProgressSink) -> Result<SandboxId, SandboxError>;
 
+    /// Starts a sandbox that belongs to no session yet, so that one need not wait for it later. `list` does not show it
+    /// before it is adopted; when the server process dies, it goes without anyone's help. `None`: the runtime's starts are
+    /// so quick that it keeps none in reserve.
+    async fn reserve(&self) -> Result<Option<SandboxId>, SandboxError> {
+        Ok(None)
+    }
+
+    /// Gives a reserved sandbox, with the processes that run in it, to a session: once, and to one alone. From now on it
+    /// goes by the id that is returned. `Gone` if it is not there any more or was adopted before.
+    async fn adopt(&self, reserved: &SandboxId, spec: &SandboxSpec) -> Result<SandboxId, SandboxError> {
+        let _ = (reserved, spec);
+        Err(SandboxError::Gone)
+    }
+
     /// Runs a process in it, in its workspace.
     async fn exec(&self, sandbox: &SandboxId, spec: &ExecSpec) -> Result<Exec, SandboxError>;
 

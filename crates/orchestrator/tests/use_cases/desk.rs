@@ -82,7 +82,9 @@ impl Desk {
         self.with_stop_and_list(sandboxes)
     }
 
+    /// Without any in reserve, unless that was expected before.
     pub(crate) fn with_stop_and_list(&self, mut sandboxes: MockSandboxRuntime) -> MockSandboxRuntime {
+        sandboxes.expect_reserve().returning(|| Ok(None));
         let stopped = Arc::clone(&self.stopped);
         sandboxes.expect_stop().returning(move |id| {
             stopped.lock().expect("no panic").push(id.clone());

@@ -6,3 +6,4 @@ mod expiry;
 mod recovery;
 mod sandboxes;
 mod turns;
+mod warm;
