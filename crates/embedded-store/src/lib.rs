@@ -13,6 +13,7 @@
 //! - **Leases** end with the process: the file has one user, so whoever opens it knows that the holders are gone. Epochs
 //!   are drawn from one counter of the file and never come again, not even for a session that was deleted and made
 //!   anew.
+//! - **Other servers** there are none: the file has one user. [`PeerHub`] joins servers of one process, as tests need it.
 
 mod change;
 mod config;
@@ -22,6 +23,7 @@ mod failure;
 mod faults;
 mod follow;
 mod open;
+mod peers;
 mod ports;
 mod query;
 mod schema;
@@ -30,4 +32,5 @@ mod writer;
 
 pub use config::Config;
 pub use open::OpenError;
+pub use peers::PeerHub;
 pub use store::EmbeddedStore;

@@ -7,6 +7,7 @@
 mod auth;
 mod clock;
 mod llm;
+mod peers;
 mod sandbox;
 mod store;
 mod tools;
@@ -14,6 +15,7 @@ mod tools;
 pub use auth::{AuthError, Authenticator, Credentials, Principal};
 pub use clock::Clock;
 pub use llm::{Completion, GenerateRequest, LlmError, LlmProvider, ModelEvent, ModelInfo, ModelStream, ProposedCall};
+pub use peers::{Asked, MAX_PEER_BYTES, PeerError, Peers, Topic};
 pub use sandbox::{
     Exec, ExecSpec, ExecStatus, Isolation, ProgressSink, SandboxError, SandboxId, SandboxRuntime, SandboxSpec,
     SandboxSummary, StartProgress,
@@ -30,6 +32,7 @@ pub mod mocks {
     pub use crate::auth::MockAuthenticator;
     pub use crate::clock::MockClock;
     pub use crate::llm::MockLlmProvider;
+    pub use crate::peers::MockPeers;
     pub use crate::sandbox::MockSandboxRuntime;
     pub use crate::store::MockSessionStore;
     pub use crate::tools::{MockToolHost, MockToolSession};

@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod faulty_store;
 pub mod llm;
+pub mod peers;
 pub mod sandbox;
 pub mod store;
 pub mod tools;
