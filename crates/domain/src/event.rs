@@ -109,6 +109,8 @@ pub enum NoticeKind {
     WindowShrunk,
     /// The server continues a turn that another process left.
     TurnResumed,
+    /// Another model answers from the next turn on.
+    ModelChanged,
 }
 
 /// What a model's step came to: calls.

@@ -18,6 +18,9 @@ pub struct SessionRecord {
     /// The model that the client asked for instead of the configured one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub model: Option<String>,
+    /// Whether its turns use a key that its user brought, which is stored nowhere: without it they do not go on.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub own_key: bool,
     /// Its sandbox, while it has one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub sandbox: Option<SandboxRef>,
@@ -42,6 +45,7 @@ impl SessionRecord {
             created_at: now,
             last_active_at: now,
             model,
+            own_key: false,
             sandbox: None,
             state: SessionState::default(),
             checkpoint: Seq::default(),

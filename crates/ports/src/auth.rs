@@ -8,6 +8,8 @@ use std::net::IpAddr;
 pub struct Credentials {
     /// The token of its handshake, if it sent one. Never logged.
     pub token: Option<SecretString>,
+    /// The caller's own provider key, if it sent one. Never logged, never stored.
+    pub key: Option<SecretString>,
     /// Where it connects from.
     pub address: IpAddr,
 }
@@ -38,4 +40,10 @@ pub enum AuthError {
 pub trait Authenticator: Send + Sync {
     /// The principal behind `credentials`.
     async fn authenticate(&self, credentials: &Credentials) -> Result<Principal, AuthError>;
+
+    /// The provider key among `credentials`: by default the one that is named so. Where the key is who the client is, it may
+    /// come as the token.
+    fn provider_key(&self, credentials: &Credentials) -> Option<SecretString> {
+        credentials.key.clone()
+    }
 }

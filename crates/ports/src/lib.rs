@@ -14,7 +14,9 @@ mod tools;
 
 pub use auth::{AuthError, Authenticator, Credentials, Principal};
 pub use clock::Clock;
-pub use llm::{Completion, GenerateRequest, LlmError, LlmProvider, ModelEvent, ModelInfo, ModelStream, ProposedCall};
+pub use llm::{
+    Completion, GenerateRequest, KeyedLlm, LlmError, LlmProvider, ModelEvent, ModelInfo, ModelStream, ProposedCall,
+};
 pub use peers::{Asked, MAX_PEER_BYTES, PeerError, Peers, Topic};
 pub use sandbox::{
     Exec, ExecSpec, ExecStatus, Isolation, ProgressSink, SandboxError, SandboxId, SandboxRuntime, SandboxSpec,
@@ -31,7 +33,7 @@ pub mod mocks {
     //! mockall mocks of the ports.
     pub use crate::auth::MockAuthenticator;
     pub use crate::clock::MockClock;
-    pub use crate::llm::MockLlmProvider;
+    pub use crate::llm::{MockKeyedLlm, MockLlmProvider};
     pub use crate::peers::MockPeers;
     pub use crate::sandbox::MockSandboxRuntime;
     pub use crate::store::MockSessionStore;

@@ -1,6 +1,7 @@
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use lockkeeper_domain::{Code, Message, Replay, SessionId, StopReason, ToolDefinition, Usage};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{sync::Arc, time::Duration};
@@ -152,4 +153,21 @@ pub trait LlmProvider: Send + Sync {
 
     /// The models that the provider offers to this key, by its own list.
     async fn models(&self) -> Result<Vec<ModelInfo>, LlmError>;
+}
+
+/// A vendor that can be asked with keys of users.
+///
+/// A provider holds its key in memory as long as it lives, and shows it to its vendor alone: it is in no log, no error and no
+/// `Debug`.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+pub trait KeyedLlm: Send + Sync {
+    /// The vendor's name, as [`LlmProvider::name`] says it.
+    fn name(&self) -> &'static str;
+
+    /// The model that is used when a session asks for none.
+    fn default_model(&self) -> &str;
+
+    /// The vendor, asked with `key`. Nothing is sent yet, so that a key that the vendor does not know is no error here.
+    /// [`LlmError::Authentication`] if it cannot be a key of any vendor, such as one with a line break in it.
+    fn with_key(&self, key: SecretString) -> Result<Arc<dyn LlmProvider>, LlmError>;
 }

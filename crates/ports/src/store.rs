@@ -90,6 +90,10 @@ pub struct RecordChange {
     pub checkpoint: Option<(SessionState, Seq)>,
     /// Whether a message or a turn is unfinished.
     pub busy: Option<bool>,
+    /// The model that the session asks for from now on.
+    pub model: Option<String>,
+    /// Whether the session's turns use a key of its user's.
+    pub own_key: Option<bool>,
 }
 
 /// One step of a session: its events, its messages and its record, all or nothing.

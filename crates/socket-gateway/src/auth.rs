@@ -87,7 +87,7 @@ mod tests {
 
     async fn check(token: Option<&str>) -> Result<String, String> {
         let token = token.map(|token| token.to_owned().into());
-        let credentials = Credentials { token, address: IpAddr::V4(Ipv4Addr::LOCALHOST) };
+        let credentials = Credentials { token, key: None, address: IpAddr::V4(Ipv4Addr::LOCALHOST) };
         let outcome = known().authenticate(&credentials).await;
         outcome.map(|principal| principal.id.to_string()).map_err(|error| error.to_string())
     }

@@ -99,7 +99,7 @@ impl Connection {
         let shared = &self.shared;
         let Handshake { session, model, token, since, role } = Handshake::parse(self.peer.query(), auth)?;
         let address = self.peer.address().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
-        let credentials = Credentials { token, address };
+        let credentials = Credentials { token, key: None, address };
         let known = timeout(shared.config.connect_timeout(), shared.authenticator.authenticate(&credentials)).await;
         let principal = known.map_err(|_| unavailable())?.map_err(refusal)?;
         tracing::Span::current().record("principal.id", principal.id.as_str());

@@ -152,7 +152,7 @@ impl Tables<'_> {
 }
 
 fn apply(record: &mut SessionRecord, change: &RecordChange) {
-    let RecordChange { last_active_at, sandbox, checkpoint, busy } = change;
+    let RecordChange { last_active_at, sandbox, checkpoint, busy, model, own_key } = change;
     if let Some(at) = last_active_at {
         record.last_active_at = record.last_active_at.max(*at);
     }
@@ -165,5 +165,11 @@ fn apply(record: &mut SessionRecord, change: &RecordChange) {
     }
     if let Some(busy) = busy {
         record.busy = *busy;
+    }
+    if let Some(model) = model {
+        record.model = Some(model.clone());
+    }
+    if let Some(own_key) = own_key {
+        record.own_key = *own_key;
     }
 }

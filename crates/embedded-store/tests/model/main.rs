@@ -86,6 +86,7 @@ impl Run<'_> {
             sandbox: step.sandbox.map(sandbox),
             checkpoint: step.checkpoint.map(|seq| (SessionState::default(), Seq::new(seq.min(after + step.events)))),
             busy: step.busy,
+            ..RecordChange::default()
         };
         let events = (after + 1..=after + step.events).map(event).collect();
         Commit { epoch, after: Seq::new(after), events, history, record }

@@ -15,6 +15,8 @@ pub(super) fn full_step(driver: &Driver) -> Commit {
             sandbox: Some(Some(sandbox("box"))),
             checkpoint: Some((state, Seq::new(driver.last.get() + 2))),
             busy: Some(true),
+            model: Some("modèle/other".to_owned()),
+            own_key: Some(true),
         },
         ..driver.step(3)
     }
@@ -35,7 +37,8 @@ pub async fn a_commit_writes_events_history_and_record(store: Store) {
     assert_eq!(record.last_active_at, at(9));
     assert_eq!(record.sandbox, Some(sandbox("box")));
     assert_eq!((record.state.clone(), record.checkpoint), step.record.checkpoint.unwrap());
-    assert!(record.busy);
+    assert!(record.busy && record.own_key);
+    assert_eq!(record.model.as_deref(), Some("modèle/other"));
     assert_eq!((record.owner, record.created_at, record.version), (before.owner, before.created_at, before.version));
 }
 
@@ -67,6 +70,12 @@ pub async fn each_field_of_the_record_changes_alone(store: Store) {
     assert_eq!(store.get(&driver.id).await.unwrap().as_ref(), Some(&expected));
     driver.change(RecordChange { last_active_at: Some(at(50)), ..RecordChange::default() }).await;
     expected.last_active_at = at(50);
+    assert_eq!(store.get(&driver.id).await.unwrap().as_ref(), Some(&expected));
+    driver.change(RecordChange { model: Some("third".to_owned()), ..RecordChange::default() }).await;
+    expected.model = Some("third".to_owned());
+    assert_eq!(store.get(&driver.id).await.unwrap().as_ref(), Some(&expected));
+    driver.change(RecordChange { own_key: Some(false), ..RecordChange::default() }).await;
+    expected.own_key = false;
     assert_eq!(store.get(&driver.id).await.unwrap().as_ref(), Some(&expected));
     let checkpoint = Some((SessionState::default(), Seq::new(3)));
     driver.change(RecordChange { checkpoint, ..RecordChange::default() }).await;
