@@ -35,18 +35,6 @@ async fn a_request_goes_to_the_right_place_with_the_key_and_the_organisation() {
 }
 
 #[tokio::test]
-async fn a_users_own_key_takes_the_place_of_the_servers() {
-    let server = Server::scripted([Reply::stream(CHAT), Reply::stream(CHAT)]).await;
-    let shared = provider(config(&server, Api::Chat));
-    let own = shared.with_key(SecretString::from("mine")).expect("a valid key");
-    assert_eq!(ask(&own).await, Ok("Hello".to_owned()));
-    assert_eq!(ask(&shared).await, Ok("Hello".to_owned()));
-    let heads: Vec<String> = server.requests().into_iter().map(|request| request.head).collect();
-    assert!(heads[0].contains("Bearer mine") && !heads[0].contains(KEY), "{heads:?}");
-    assert!(heads[1].contains(KEY), "{heads:?}");
-}
-
-#[tokio::test]
 async fn an_answer_is_dropped_and_the_server_sees_the_connection_close() {
     for api in BOTH {
         let begun = whole(api).split_inclusive("\n\n").next().expect("an event").to_owned();

@@ -5,6 +5,7 @@ mod server;
 
 mod answers;
 mod failures;
+mod keys;
 mod lists;
 
 use futures::StreamExt;

@@ -193,7 +193,8 @@ fn serve(
     })
 }
 
-async fn read(socket: &mut TcpStream) -> Option<Request> {
+/// The next request of a connection; none at its end.
+pub(crate) async fn read(socket: &mut TcpStream) -> Option<Request> {
     let mut bytes = Vec::new();
     let head_end = loop {
         if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
