@@ -3,11 +3,11 @@ mod command;
 mod model;
 mod persist;
 mod request;
+mod wish;
 mod workbench;
 
 use crate::{
     Config, LiveEvent,
-    agent::Agent,
     live::LiveSender,
     manager::Ports,
     opened::Readiness,
@@ -27,6 +27,7 @@ pub(crate) use request::{Reply, Request, Unhandled};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use wish::Choice;
 
 /// What an actor needs that all actors share.
 pub(crate) struct Shared {
@@ -58,7 +59,7 @@ pub(crate) struct ActorHandle {
 pub(crate) struct Actor {
     id: SessionId,
     shared: Arc<Shared>,
-    agent: Agent,
+    choice: Choice,
     epoch: Epoch,
     last: Seq,
     last_epoch: Epoch,
@@ -117,11 +118,12 @@ enum Flow {
 
 impl Actor {
     /// The actor of a session that was claimed, and the way to it.
-    pub(crate) fn new(shared: Arc<Shared>, agent: Agent, taken: Taken, live: LiveSender) -> (Self, ActorHandle) {
+    pub(crate) fn new(shared: Arc<Shared>, taken: Taken, live: LiveSender) -> (Self, ActorHandle) {
         let Taken { claim, history, events } = taken;
         let (sender, mailbox) = mpsc::channel(shared.config.mailbox);
         let (calls, progress) = RunningCalls::new();
         let record = claim.record;
+        let choice = Choice::of(&record, &shared.ports.agents);
         let mut question = None;
         for event in &events {
             persist::remember_question(&mut question, event);
@@ -129,7 +131,7 @@ impl Actor {
         let handle = ActorHandle { owner: record.owner, mailbox: sender };
         let actor = Self {
             id: record.id,
-            agent,
+            choice,
             epoch: claim.lease.epoch,
             last: claim.last.seq,
             last_epoch: claim.last.epoch,

@@ -14,7 +14,7 @@ mod pool;
 mod sandbox;
 mod tools;
 
-pub use agent::{AgentFactory, Provider};
+pub use agent::{AgentFactory, OwnKeys, Provider};
 pub use config::Config;
 pub use janitor::{Janitor, Swept};
 pub use live::{Live, LiveEvent};

@@ -5,6 +5,7 @@ mod registry;
 use crate::{
     Accepted, AgentFactory, Attached, Config, HistoryPage, NewMessage, Snapshot,
     actor::{ActorHandle, Request, Shared, store_failure},
+    agent::Wish,
     pool::{self, Pool},
     sandbox::Starter,
 };
@@ -14,6 +15,7 @@ use lockkeeper_domain::{
 use lockkeeper_ports::{Clock, EventStream, McpServer, Principal, SandboxRuntime, SessionStore, StoreError, ToolHost};
 use registry::Registry;
 pub(crate) use registry::Visit;
+use secrecy::SecretString;
 use serde_json::Value;
 use std::{sync::Arc, time::Duration};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -46,8 +48,11 @@ pub struct OpenSession {
     pub id: Option<SessionId>,
     /// Who wants it.
     pub principal: Principal,
-    /// The model it wants instead of the configured one. Counts when the session's actor starts.
+    /// The model it wants instead of the configured one. Counts from the next turn on.
     pub model: Option<String>,
+    /// A provider key of its own. The session's turns use the one that was brought last, from the next turn on; it is held in
+    /// memory by the session's actor, and nowhere else.
+    pub key: Option<SecretString>,
 }
 
 /// How a drain went.
@@ -88,17 +93,18 @@ impl SessionManager {
     /// [`Attached::ready`] waits for it. Messages are taken from now on.
     pub async fn open(&self, request: OpenSession) -> Result<Attached, Failure> {
         self.refuse_when_draining()?;
+        let OpenSession { id, principal, model, key } = request;
         // Before anything is created for the client.
-        self.shared.ports.agents.agent(request.model.as_deref())?;
+        let wish = self.shared.ports.agents.wish(model, key)?;
         let now = self.shared.now();
-        let (id, resumed) = match request.id {
-            Some(id) => self.find_or_create(id, &request.principal, request.model, now).await?,
-            None => (self.create(checks::new_session_id()?, &request.principal, request.model, now).await?, false),
+        let (id, resumed) = match id {
+            Some(id) => self.find_or_create(id, &principal, &wish, now).await?,
+            None => (self.create(checks::new_session_id()?, &principal, &wish, now).await?, false),
         };
         // Subscribed before the actor is asked, so that no progress is missed.
         let slot = self.registry.slot(&id);
         let live = slot.live.subscribe();
-        let readiness = self.ask(&id, &request.principal, Request::Attach).await?;
+        let readiness = self.ask(&id, &principal, |reply| Request::Attach(wish.clone(), reply)).await?;
         if resumed {
             self.shared.ports.store.touch(&id, now).await.map_err(|e| store_failure(&e))?;
         }
@@ -235,25 +241,25 @@ impl SessionManager {
         &self,
         id: SessionId,
         by: &Principal,
-        model: Option<String>,
+        wish: &Wish,
         now: Timestamp,
     ) -> Result<(SessionId, bool), Failure> {
         let found = self.shared.ports.store.get(&id).await.map_err(|e| store_failure(&e))?;
         if let Some(record) = found {
             checks::owns(&record, by)?;
+            // Who has lost the key of a session may look at it all the same.
+            if !record.own_key {
+                self.shared.ports.agents.can_answer(wish)?;
+            }
             return Ok((id, true));
         }
-        Ok((self.create(id, by, model, now).await?, false))
+        Ok((self.create(id, by, wish, now).await?, false))
     }
 
-    async fn create(
-        &self,
-        id: SessionId,
-        by: &Principal,
-        model: Option<String>,
-        now: Timestamp,
-    ) -> Result<SessionId, Failure> {
-        let record = SessionRecord::opened(id.clone(), by.id.clone(), model, now);
+    async fn create(&self, id: SessionId, by: &Principal, wish: &Wish, now: Timestamp) -> Result<SessionId, Failure> {
+        self.shared.ports.agents.can_answer(wish)?;
+        let mut record = SessionRecord::opened(id.clone(), by.id.clone(), wish.model.clone(), now);
+        record.own_key = wish.key.is_some();
         match self.shared.ports.store.create(&record).await {
             Ok(()) => Ok(id),
             // Two tabs of one client may ask for the same new session at once.

@@ -107,7 +107,7 @@ impl Connection {
         if self.inbox.gone.is_cancelled() && self.inbox.is_empty() {
             return Ok(None);
         }
-        let request = OpenSession { id: session, principal: principal.clone(), model };
+        let request = OpenSession { id: session, principal: principal.clone(), model, key: None };
         let attached = shared.manager.open(request).await?;
         let session = attached.session().clone();
         tracing::Span::current().record("session.id", session.as_str());

@@ -12,7 +12,8 @@ impl Actor {
     pub(super) async fn answer(&mut self, request: Request) -> Result<Flow, Lost> {
         self.refuse_overdue().await?;
         match request {
-            Request::Attach(reply) => {
+            Request::Attach(wish, reply) => {
+                self.take_wish(wish).await?;
                 self.want_bench();
                 send(reply, Ok(self.readiness.subscribe()));
             }
@@ -40,6 +41,11 @@ impl Actor {
         if self.shared.soft.is_cancelled() {
             let failure = Failure::new(Code::Draining, "The server is shutting down.")
                 .with_hint("Connect again in a moment and send the message again.");
+            send(reply, Err(failure));
+            return Ok(());
+        }
+        // Before it is stored: its turn could only fail.
+        if let Err(failure) = self.choice.possible() {
             send(reply, Err(failure));
             return Ok(());
         }

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 /// What a model's stream yields.
-pub(super) type ModelItem = Result<ModelEvent, LlmError>;
+pub(super) type ModelItem = Result<ModelEvent, Failure>;
 
 /// How many pieces may wait while a step is being written. They then become one event.
 const PIECES: usize = 64;
@@ -37,7 +37,7 @@ impl ModelCall {
         let mut items = Vec::new();
         self.items.recv_many(&mut items, PIECES).await;
         if items.is_empty() {
-            items.push(Err(LlmError::Cut("the adapter ended without a word".to_owned())));
+            items.push(Err(failure(&LlmError::Cut("the adapter ended without a word".to_owned()), None)));
         }
         items
     }
@@ -60,18 +60,19 @@ impl Actor {
     }
 
     fn call_model(
-        &self,
+        &mut self,
         turn: TurnId,
         step: u32,
         catalog: Arc<Catalog>,
         limits: HistoryLimits,
         shrunk: bool,
     ) -> ModelCall {
+        let agent = self.choice.of_turn(turn);
         let messages = self.session.conversation(limits);
         let shown_tokens = messages.iter().map(Message::estimated_tokens).sum();
         let request = GenerateRequest {
             session: self.id.clone(),
-            model: self.agent.model.clone(),
+            model: agent.model,
             system: self.shared.config.system_prompt.as_str().into(),
             messages,
             tools: Arc::clone(catalog.tools()),
@@ -79,7 +80,12 @@ impl Actor {
         };
         let (sender, items) = mpsc::channel(PIECES * 4);
         let idle = Duration::from_secs(self.shared.config.model_idle_secs);
-        let listening = listen(Arc::clone(&self.agent.provider), request, idle, sender);
+        let listening = async move {
+            match agent.provider {
+                Ok(provider) => listen(provider, request, idle, sender).await,
+                Err(failure) => drop(sender.send(Err(failure)).await),
+            }
+        };
         let task = AbortOnDropHandle::new(self.shared.tasks.spawn(listening));
         ModelCall { items, turn, step, catalog, spoke: false, shrunk, shown_tokens, _task: task }
     }
@@ -103,10 +109,10 @@ impl Actor {
         let Some(model) = self.model.take() else { return Ok(()) };
         let command = match end {
             Ok(completion) => Command::ModelDone(self.judge(completion, &model.catalog)),
-            Err(LlmError::ContextTooLong(_)) if !model.spoke && !model.shrunk => {
+            Err(failure) if failure.code == Code::ContextTooLong && !model.spoke && !model.shrunk => {
                 return self.shrink(model).await;
             }
-            Err(error) => Command::ModelFailed(failure(&error)),
+            Err(failure) => Command::ModelFailed(failure),
         };
         if let Ok(mut reaction) = self.session.handle(command, now, &rules) {
             reaction.changes = joined(changes, reaction.changes);
@@ -146,11 +152,12 @@ async fn listen(
     idle: Duration,
     items: mpsc::Sender<ModelItem>,
 ) {
+    let model = request.model.clone();
     let silent = || LlmError::Timeout(format!("nothing came for {} s", idle.as_secs()));
     let asked = tokio::time::timeout(idle, provider.generate(request)).await;
     let mut stream = match asked.unwrap_or_else(|_| Err(silent())) {
         Ok(stream) => stream,
-        Err(error) => return drop(items.send(Err(error)).await),
+        Err(error) => return drop(items.send(Err(failure(&error, Some(&model)))).await),
     };
     loop {
         let item = match tokio::time::timeout(idle, stream.next()).await {
@@ -159,6 +166,7 @@ async fn listen(
             Err(_) => Err(silent()),
         };
         let is_end = matches!(item, Err(_) | Ok(ModelEvent::Completed(_)));
+        let item = item.map_err(|error| failure(&error, Some(&model)));
         if items.send(item).await.is_err() || is_end {
             return;
         }
@@ -166,7 +174,7 @@ async fn listen(
 }
 
 /// Merges neighbouring pieces, and finds the end.
-fn sort(items: Vec<ModelItem>) -> (Vec<Said>, Option<Result<Completion, LlmError>>) {
+fn sort(items: Vec<ModelItem>) -> (Vec<Said>, Option<Result<Completion, Failure>>) {
     let mut said: Vec<Said> = Vec::new();
     for item in items {
         match item {
@@ -187,14 +195,19 @@ fn sort(items: Vec<ModelItem>) -> (Vec<Said>, Option<Result<Completion, LlmError
     (said, None)
 }
 
-fn failure(error: &LlmError) -> Failure {
-    let code = error.code();
+/// What people are told of an error, and what to do about it. Vendors say in words of their own that a model is unknown.
+fn failure(error: &LlmError, model: Option<&str>) -> Failure {
+    let (code, message) = (error.code(), error.to_string());
+    let about_the_model = |model: &str| message.contains(model) || message.to_ascii_lowercase().contains("model");
     let hint = match code {
         Code::ProviderAuthentication => "Check the provider's API key.",
         Code::ProviderQuota => "Check the provider's billing, or choose another provider.",
         Code::ContextTooLong => "Reset the history, or choose a model with a larger context.",
+        Code::ProviderBadRequest if model.is_some_and(about_the_model) => {
+            "GET /api/models lists the models that there are; connect with another one as auth.model."
+        }
         code if code.is_retryable() => "Send the message again in a moment.",
-        _ => return Failure::new(code, error.to_string()),
+        _ => return Failure::new(code, message),
     };
-    Failure::new(code, error.to_string()).with_hint(hint)
+    Failure::new(code, message).with_hint(hint)
 }

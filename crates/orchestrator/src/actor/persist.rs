@@ -51,6 +51,7 @@ impl Actor {
             remember_question(&mut self.question, &event);
         }
         if !busy {
+            self.choice.turn_is_over();
             self.trim().await?;
         }
         Ok(())

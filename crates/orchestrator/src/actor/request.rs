@@ -1,4 +1,7 @@
-use crate::opened::{Accepted, Readiness, Snapshot};
+use crate::{
+    agent::Wish,
+    opened::{Accepted, Readiness, Snapshot},
+};
 use lockkeeper_domain::{Answer, Failure, Timestamp, UserMessage};
 use tokio::sync::{oneshot, watch};
 
@@ -16,8 +19,8 @@ pub(super) fn send<T>(reply: Reply<T>, answer: Result<T, Failure>) {
 
 /// What an actor can be asked.
 pub(crate) enum Request {
-    /// Somebody attached: a sandbox is wanted. The answer tells how far it is.
-    Attach(Reply<watch::Receiver<Readiness>>),
+    /// Somebody attached, with wishes for the agent: a sandbox is wanted. The answer tells how far it is.
+    Attach(Wish, Reply<watch::Receiver<Readiness>>),
     Submit(UserMessage, Reply<Accepted>),
     Decide(Answer, Reply<()>),
     Cancel(Reply<()>),
@@ -32,7 +35,7 @@ impl Request {
     /// The actor ends: whoever asked may ask its successor.
     pub(super) fn refuse(self) {
         match self {
-            Self::Attach(reply) => drop(reply.send(Err(Unhandled))),
+            Self::Attach(_, reply) => drop(reply.send(Err(Unhandled))),
             Self::Submit(_, reply) => drop(reply.send(Err(Unhandled))),
             Self::Decide(_, reply) | Self::Cancel(reply) | Self::Reset(reply) | Self::End(reply) => {
                 drop(reply.send(Err(Unhandled)));

@@ -53,8 +53,8 @@ impl Actor {
     async fn bench_ready(&mut self, bench: Workbench) -> Result<(), Lost> {
         let ready = Ready {
             sandbox: bench.sandbox.to_string(),
-            provider: self.agent.provider.name(),
-            model: self.agent.model.clone(),
+            provider: self.choice.next().name,
+            model: self.choice.next().model.clone(),
             tools: Arc::clone(bench.catalog.tools()),
         };
         let place = SandboxRef { id: bench.sandbox.to_string(), started_at: self.shared.now() };

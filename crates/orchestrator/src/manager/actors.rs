@@ -42,11 +42,10 @@ impl SessionManager {
             return if handle.owner == by.id { Ok(handle.clone()) } else { Err(checks::not_yours()) };
         }
         self.refuse_when_draining()?;
-        let record = self.record_of(id, by).await?;
+        self.record_of(id, by).await?;
         self.registry.room_for(&by.id, &self.shared.config)?;
-        let agent = self.shared.ports.agents.agent(record.model.as_deref())?;
         let taken = self.take(id).await?;
-        let (driver, handle) = Actor::new(Arc::clone(&self.shared), agent, taken, slot.live.clone());
+        let (driver, handle) = Actor::new(Arc::clone(&self.shared), taken, slot.live.clone());
         let place = self.registry.enter(id, handle.owner.clone());
         self.shared.tasks.spawn(async move {
             driver.run().await;

@@ -115,7 +115,7 @@ pub(crate) fn principal(name: &str) -> Principal {
 
 pub(crate) fn wish(session: Option<&str>, name: &str) -> OpenSession {
     let id = session.map(|id| SessionId::parse(id).expect("an id"));
-    OpenSession { id, principal: principal(name), model: None }
+    OpenSession { id, principal: principal(name), model: None, key: None }
 }
 
 impl User {
