@@ -3,6 +3,7 @@ use crate::graph::{Edge, Graph, Kind};
 const DOMAIN: &str = "lockkeeper-domain";
 const PORTS: &str = "lockkeeper-ports";
 const ORCHESTRATOR: &str = "lockkeeper-orchestrator";
+const SANITIZER: &str = "lockkeeper-sanitizer";
 
 /// The adapters and the interfaces: what only the server puts together.
 const ADAPTERS: &[&str] = &[
@@ -23,6 +24,7 @@ const FOR_TESTS: &[&str] = &["lockkeeper-testkit", "lockkeeper-embedded-store", 
 
 /// Each foreign technology, and the crates that may name it. `deny.toml` says the same of transitive use.
 const WRAPPERS: &[(&str, &[&str])] = &[
+    ("aho-corasick", &[SANITIZER]),
     ("async-openai", &["lockkeeper-llm-openai"]),
     ("axum", &["lockkeeper-http-api"]),
     ("bollard", &["lockkeeper-docker-runtime"]),
@@ -38,11 +40,13 @@ const WRAPPERS: &[(&str, &[&str])] = &[
     ("redb", &["lockkeeper-embedded-store"]),
     // The server makes the one client that the vendors' crates share.
     ("reqwest", &["lockkeeper", "lockkeeper-llm-claude", "lockkeeper-llm-gemini", "lockkeeper-llm-openai"]),
+    ("regex", &[SANITIZER]),
     ("rmcp", &["lockkeeper-mcp-client", "lockkeeper-workspace"]),
     ("seccompiler", &["lockkeeper-local-runtime"]),
     ("socketioxide", &["lockkeeper-socket-gateway"]),
     ("socketioxide-core", &["lockkeeper-socket-gateway"]),
     ("tracing-subscriber", &["lockkeeper"]),
+    ("vte", &[SANITIZER]),
 ];
 
 /// Dependencies between members that point the wrong way.
@@ -92,11 +96,12 @@ fn is_allowed(edge: &Edge) -> bool {
 /// What production code of a member may use; `None` for one that has no place yet.
 fn allowed(from: &str) -> Option<Vec<&'static str>> {
     Some(match from {
-        DOMAIN | "lockkeeper-workspace" => vec![],
+        DOMAIN | SANITIZER | "lockkeeper-workspace" => vec![],
         PORTS => vec![DOMAIN],
-        ORCHESTRATOR | "lockkeeper-testkit" => vec![DOMAIN, PORTS],
+        ORCHESTRATOR => vec![DOMAIN, PORTS, SANITIZER],
+        "lockkeeper-testkit" => vec![DOMAIN, PORTS],
         // The server puts all of it together, and starts the sandbox's binary by its path.
-        "lockkeeper" => [&[DOMAIN, PORTS, ORCHESTRATOR], ADAPTERS, INTERFACES].concat(),
+        "lockkeeper" => [&[DOMAIN, PORTS, ORCHESTRATOR, SANITIZER], ADAPTERS, INTERFACES].concat(),
         // Real clients know the wire alone.
         "lockkeeper-tests" => vec![],
         name if INTERFACES.contains(&name) => vec![DOMAIN, PORTS, ORCHESTRATOR],

@@ -1,0 +1,31 @@
+use serde::Deserialize;
+
+/// What is let through.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The longest text, in bytes: 65536. Of a longer one the beginning and the end stay.
+    pub max_bytes: usize,
+    /// Whether secrets are replaced: true.
+    pub redact: bool,
+}
+
+impl Config {
+    /// The least that `max_bytes` may be: what is cut must have room for the words that say so.
+    pub const LEAST_BYTES: usize = 1024;
+
+    /// What is wrong with the values, each with its key; empty when nothing is.
+    pub fn problems(&self) -> Vec<(&'static str, String)> {
+        let (found, least) = (self.max_bytes, Self::LEAST_BYTES);
+        if found < least {
+            return vec![("max_bytes", format!("is {found} and must be at least {least}"))];
+        }
+        Vec::new()
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { max_bytes: 64 << 10, redact: true }
+    }
+}

@@ -1,0 +1,160 @@
+//! Finds secrets: those that are known, in the forms in which they travel, and what looks like one.
+
+use crate::patterns::{self, Pattern};
+use aho_corasick::{AhoCorasick, MatchKind};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
+};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+use std::{fmt, fmt::Write as _, ops::Range};
+
+/// The kind of the secrets that were told.
+const KNOWN: &str = "secret";
+/// Shorter ones would be found in everything.
+const SHORTEST: usize = 8;
+
+/// A secret that was found, without it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// What kind of secret it is: `secret` for a known one, else who issues those that look like it, as in `github_token`.
+    pub kind: &'static str,
+}
+
+pub(crate) struct Secrets {
+    known: Option<AhoCorasick>,
+    patterns: &'static [Pattern],
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secrets").finish_non_exhaustive()
+    }
+}
+
+impl Secrets {
+    pub(crate) fn new(known: &[SecretString]) -> Self {
+        let long = known.iter().map(SecretString::expose_secret).filter(|secret| secret.len() >= SHORTEST);
+        let mut forms: Vec<String> = long.flat_map(forms).collect();
+        forms.sort_unstable();
+        forms.dedup();
+        let build = || AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&forms).ok();
+        let known = (!forms.is_empty()).then(build).flatten();
+        Self { known, patterns: patterns::all() }
+    }
+
+    /// The text with each secret replaced by what says that one was there.
+    pub(crate) fn redact(&self, text: &str) -> String {
+        let found = self.places(text);
+        if found.is_empty() {
+            return text.to_owned();
+        }
+        let mut clean = String::with_capacity(text.len());
+        let mut from = 0;
+        for (place, kind) in found {
+            clean.push_str(&text[from..place.start]);
+            let hash = Sha256::digest(&text.as_bytes()[place.clone()]);
+            // Writing to a string does not fail.
+            let _ = write!(clean, "[REDACTED:{kind}:{:02x}{:02x}{:02x}{:02x}]", hash[0], hash[1], hash[2], hash[3]);
+            from = place.end;
+        }
+        clean.push_str(&text[from..]);
+        clean
+    }
+
+    pub(crate) fn find(&self, text: &str) -> Option<Found> {
+        self.places(text).first().map(|(_, kind)| Found { kind })
+    }
+
+    /// Where secrets stand, in order, none over another.
+    fn places(&self, text: &str) -> Vec<(Range<usize>, &'static str)> {
+        let known = self.known.iter().flat_map(|known| known.find_iter(text)).map(|found| (found.range(), KNOWN));
+        let mut places: Vec<_> = known.collect();
+        for Pattern { kind, regex } in self.patterns {
+            places.extend(regex.find_iter(text).map(|found| (found.range(), *kind)));
+        }
+        // Of two that overlap the one that begins first stays, and takes in what the other has more.
+        places.sort_by_key(|(place, _)| (place.start, std::cmp::Reverse(place.end)));
+        let mut apart: Vec<(Range<usize>, &'static str)> = Vec::new();
+        for (place, kind) in places {
+            match apart.last_mut() {
+                Some((last, _)) if place.start < last.end => last.end = last.end.max(place.end),
+                _ => apart.push((place, kind)),
+            }
+        }
+        apart
+    }
+}
+
+/// A secret as it stands, in base64 wherever it may begin within a longer text, percent-encoded, and in hexadecimal.
+fn forms(secret: &str) -> Vec<String> {
+    let mut forms = vec![secret.to_owned(), percent(secret)];
+    let (mut lower, mut upper) = (String::new(), String::new());
+    for byte in secret.bytes() {
+        let _ = write!(lower, "{byte:02x}");
+        let _ = write!(upper, "{byte:02X}");
+    }
+    forms.extend([lower, upper]);
+    for before in 0..3 {
+        let mut bytes = vec![0; before];
+        bytes.extend_from_slice(secret.as_bytes());
+        for engine in [STANDARD_NO_PAD, URL_SAFE_NO_PAD] {
+            let text = engine.encode(&bytes);
+            // The first and the last characters depend on the neighbours as well.
+            let first = (before * 8).div_ceil(6);
+            let whole = bytes.len() * 8 / 6;
+            forms.push(text[first..whole].to_owned());
+        }
+    }
+    forms
+}
+
+fn percent(secret: &str) -> String {
+    let mut encoded = String::new();
+    for byte in secret.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::engine::general_purpose::STANDARD;
+
+    const SECRET: &str = "hunter2/and+more=";
+
+    fn secrets() -> Secrets {
+        Secrets::new(&[SecretString::from(SECRET), SecretString::from("short")])
+    }
+
+    #[test]
+    fn a_known_secret_is_found_in_the_forms_in_which_it_travels() {
+        let secrets = secrets();
+        for before in ["", "x", "xy", "xyz"] {
+            let text = STANDARD.encode(format!("{before}{SECRET}tail"));
+            assert!(secrets.redact(&text).contains("[REDACTED:secret:"), "{text}");
+        }
+        let hex = "68756e746572322f616e642b6d6f72653d";
+        let texts = [SECRET.to_owned(), format!("a={SECRET}&b"), percent(SECRET), hex.to_owned(), hex.to_uppercase()];
+        for text in texts {
+            let clean = secrets.redact(&text);
+            assert!(clean.contains("[REDACTED:secret:") && !clean.contains("hunter2"), "{clean}");
+        }
+        assert_eq!(secrets.redact("a short text"), "a short text");
+    }
+
+    #[test]
+    fn what_overlaps_is_replaced_as_a_whole() {
+        let token = format!("ghp_{}", "a1B2".repeat(9));
+        let secrets = Secrets::new(&[SecretString::from(format!("{token}-tail"))]);
+        assert_eq!(secrets.places(&format!("x {token}-tail y")), [(2..47, KNOWN)]);
+        assert_eq!(secrets.find(&token), Some(Found { kind: "github_token" }));
+        assert_eq!(secrets.find("nothing"), None);
+    }
+}
