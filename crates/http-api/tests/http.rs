@@ -4,7 +4,7 @@ use futures::future::BoxFuture;
 use http_body_util::Full;
 use hyper::{Request, Response, StatusCode};
 use lockkeeper_domain::Policy;
-use lockkeeper_embedded_store::EmbeddedStore;
+use lockkeeper_embedded_store::{EmbeddedStore, PeerHub};
 use lockkeeper_http_api::{Config, HttpApi, Served};
 use lockkeeper_orchestrator::{AgentFactory, Ports, Provider, SessionManager};
 use lockkeeper_ports::mocks::MockSandboxRuntime;
@@ -53,7 +53,8 @@ impl Server {
             agents: AgentFactory::new(Provider::Ready(Arc::new(ScriptedProvider::new([]))), None),
             servers: [].into(),
             policy: Policy::default(),
-            instance: "test".to_owned(),
+            secrets: [].into(),
+            peers: PeerHub::new().join("test"),
         };
         assert_eq!(config.problems(), []);
         let manager = SessionManager::new(lockkeeper_orchestrator::Config::default(), ports);
@@ -121,7 +122,7 @@ async fn what_is_not_there_is_json_too() {
 
 #[tokio::test]
 async fn the_page_says_how_to_connect_and_runs_nothing() {
-    let server = Server::start(Config::default()).await;
+    let server = Server::start(Config { console: false, ..Config::default() }).await;
     let (status, head, body) = server.ask("GET", "/").await;
     assert_eq!(status, StatusCode::OK);
     assert!(head.contains("content-type: text/html"), "{head}");
@@ -130,6 +131,24 @@ async fn the_page_says_how_to_connect_and_runs_nothing() {
     let policy = head.lines().find(|line| line.starts_with("content-security-policy:")).expect("a policy");
     assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{policy}");
     assert!(policy.contains("style-src 'sha256-") && !policy.contains("unsafe"), "{policy}");
+}
+
+#[tokio::test]
+async fn the_front_page_is_the_console_where_that_was_built() {
+    let built = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../apps/console/dist/index.html"));
+    let page = std::fs::read_to_string(built).ok();
+    let server = Server::start(Config::default()).await;
+    let (status, _, body) = server.ask("GET", "/").await;
+    assert_eq!(status, StatusCode::OK);
+    let Some(page) = page else { return assert!(body.contains("socket.io-client"), "{body}") };
+    assert_eq!(body, page);
+    // All that the page names is there, and it names nothing elsewhere.
+    let names = page.split(['"']).filter(|part| part.starts_with('/') || part.contains("://"));
+    for name in names {
+        let (status, head, _) = server.ask("GET", name).await;
+        assert_eq!(status, StatusCode::OK, "{name}");
+        assert!(head.contains("content-security-policy: default-src 'none'"), "{head}");
+    }
 }
 
 #[tokio::test]

@@ -11,6 +11,8 @@ use crate::{
     live::LiveSender,
     manager::Ports,
     opened::Readiness,
+    order::News,
+    output::Output,
     sandbox::{Starter, Workbench},
 };
 use calls::RunningCalls;
@@ -18,10 +20,10 @@ use lockkeeper_domain::{
     ApprovalRequired, Changes, Code, Command, Effect, Epoch, Event, EventId, Failure, Message, PrincipalId, Reaction,
     Rules, Seq, Session, SessionId, Timestamp, ToolCall, TurnId,
 };
-use lockkeeper_ports::{CallProgress, Claim, RecordChange};
+use lockkeeper_ports::{CallProgress, Claim, RecordChange, Topic};
 use model::{ModelCall, ModelItem};
 use persist::Lost;
-pub(crate) use persist::store_failure;
+pub(crate) use persist::{remember_question, store_failure};
 use request::send;
 pub(crate) use request::{Reply, Request, Unhandled};
 use std::sync::Arc;
@@ -35,6 +37,7 @@ pub(crate) struct Shared {
     pub(crate) rules: Rules,
     pub(crate) ports: Ports,
     pub(crate) starter: Arc<Starter>,
+    pub(crate) output: Arc<Output>,
     pub(crate) tasks: TaskTracker,
     /// No new turns begin.
     pub(crate) soft: CancellationToken,
@@ -260,15 +263,29 @@ impl Actor {
         self.mailbox.close();
         self.model = None;
         self.calls.cancel_all();
+        // The next owner has a sandbox of its own and need not wait until this one is gone.
+        self.let_go().await;
+        while let Ok(request) = self.mailbox.try_recv() {
+            request.refuse();
+        }
         if let Bench::Ready(bench) = std::mem::replace(&mut self.bench, Bench::Absent) {
             bench.tools.close().await;
             self.shared.starter.remove(&bench.sandbox).await;
         }
-        if let Err(error) = self.shared.ports.store.release(&self.id, self.epoch).await {
+    }
+
+    /// Gives the lease back, and tells the other servers where there is something to do.
+    async fn let_go(&self) {
+        let ports = &self.shared.ports;
+        if let Err(error) = ports.store.release(&self.id, self.epoch).await {
             tracing::warn!(%error, "the lease could not be let go; it will run out");
+            return;
         }
-        while let Ok(request) = self.mailbox.try_recv() {
-            request.refuse();
+        if self.stored_busy {
+            let news = serde_json::to_vec(&News::LetGo(self.id.clone())).expect("news are JSON with string keys");
+            if let Err(error) = ports.peers.tell(&Topic::Servers, news).await {
+                tracing::debug!(%error, "the other servers find out by themselves");
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 use lockkeeper_domain::{Code, Failure};
 use lockkeeper_ports::{KeyedLlm, LlmProvider};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize, Serializer};
 use std::{fmt, sync::Arc};
 
 /// What the configuration made of its choice of provider.
@@ -57,10 +58,12 @@ pub struct AgentFactory {
 }
 
 /// What an attaching client wants of the agent, once it is known to be possible.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Wish {
     pub(crate) model: Option<String>,
-    /// Lives in memory alone.
+    /// Lives in memory alone, and goes to another server only where [`carries_secrets`](lockkeeper_ports::Peers::carries_secrets)
+    /// lets it.
+    #[serde(serialize_with = "revealed")]
     pub(crate) key: Option<SecretString>,
 }
 
@@ -169,6 +172,11 @@ fn check_model(model: &str) -> Result<(), Failure> {
     }
     let rule = "A model's name is 1 to 128 characters out of A-Z, a-z, 0-9 and . _ - : / @ + and begins with a letter or a digit.";
     Err(Failure::new(Code::InvalidPayload, rule).with_hint("GET /api/models lists the models that there are."))
+}
+
+/// Writes a key for the server that will use it.
+fn revealed<S: Serializer>(key: &Option<SecretString>, to: S) -> Result<S::Ok, S::Error> {
+    key.as_ref().map(ExposeSecret::expose_secret).serialize(to)
 }
 
 fn refused() -> Failure {

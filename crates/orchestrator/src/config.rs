@@ -38,6 +38,11 @@ pub struct Config {
     pub max_sessions_per_principal: usize,
     /// How long a lease lasts unless it is renewed, in seconds.
     pub lease_secs: u64,
+    /// How long a command may look for the server that drives its session, in seconds. Longer than a lease, so that it outlives
+    /// a server that dies.
+    pub forward_secs: u64,
+    /// How often sessions are looked for whose server has died in a turn, in milliseconds.
+    pub takeover_poll_ms: u64,
     /// How many commands may wait for a session's actor.
     pub mailbox: usize,
     /// How long a model may be silent, in seconds. A last resort: the adapters give up earlier by themselves, and need time
@@ -47,6 +52,8 @@ pub struct Config {
     pub max_resumes: u32,
     /// How many events a log keeps once no turn needs them.
     pub max_log_events: u64,
+    /// What of a tool's output is let through, to the model as to clients.
+    pub output: lockkeeper_sanitizer::Config,
     /// How many sandboxes are kept started, with their tools connected, for sessions to come; where the runtime's starts are
     /// quick by themselves, none are.
     pub warm_sandboxes: usize,
@@ -75,10 +82,13 @@ impl Default for Config {
             max_sessions: 256,
             max_sessions_per_principal: 16,
             lease_secs: 10,
+            forward_secs: 15,
+            takeover_poll_ms: 1_000,
             mailbox: 64,
             model_idle_secs: 600,
             max_resumes: 3,
             max_log_events: 10_000,
+            output: lockkeeper_sanitizer::Config::default(),
             warm_sandboxes: 2,
             warm_sandbox_secs: 600,
             store_grace_secs: 10,
@@ -110,6 +120,8 @@ impl Config {
         least("max_sessions", self.max_sessions as u64, 1);
         least("max_sessions_per_principal", self.max_sessions_per_principal as u64, 1);
         least("lease_secs", self.lease_secs, 2);
+        least("forward_secs", self.forward_secs, self.lease_secs + 1);
+        least("takeover_poll_ms", self.takeover_poll_ms, 50);
         least("mailbox", self.mailbox as u64, 1);
         least("model_idle_secs", self.model_idle_secs, 1);
         least("warm_sandbox_secs", self.warm_sandbox_secs, 1);
@@ -126,6 +138,7 @@ impl Config {
             let found = self.max_history_messages;
             problems.push(("max_history_messages", format!("is {found} and may be at most {most}")));
         }
+        problems.extend(self.output.problems());
         problems
     }
 
@@ -143,6 +156,10 @@ impl Config {
 
     pub(crate) fn lease(&self) -> Duration {
         Duration::from_secs(self.lease_secs)
+    }
+
+    pub(crate) fn forward(&self) -> Duration {
+        Duration::from_secs(self.forward_secs)
     }
 }
 

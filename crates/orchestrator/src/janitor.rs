@@ -36,8 +36,14 @@ impl Janitor {
         Self { manager }
     }
 
-    /// Sweeps now, and then in each period, until `stop`.
+    /// Sweeps now, and then in each period, until `stop`. Sessions that nobody drives any more, though they have something to do,
+    /// are taken over meanwhile: at once when their server says that it lets them go, else within `takeover_poll_ms` after
+    /// its lease has run out.
     pub async fn run(&self, stop: CancellationToken) {
+        tokio::join!(self.sweep_periodically(stop.clone()), self.manager.take_over(stop));
+    }
+
+    async fn sweep_periodically(&self, stop: CancellationToken) {
         let mut period = tokio::time::interval(Duration::from_secs(self.manager.shared().config.janitor_period_secs));
         period.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -92,12 +98,14 @@ impl Janitor {
     async fn expire_left_behind(&self, id: &SessionId, before: Timestamp) -> Result<bool, StoreError> {
         let shared = self.manager.shared();
         let (store, now) = (&shared.ports.store, shared.now());
-        let claim =
-            match store.claim(id, &format!("{}/janitor", shared.ports.instance), now, shared.config.lease()).await {
-                Ok(claim) => claim,
-                Err(StoreError::Held { .. } | StoreError::NotFound) => return Ok(false),
-                Err(error) => return Err(error),
-            };
+        let claim = match store
+            .claim(id, &format!("{}/janitor", shared.ports.peers.name()), now, shared.config.lease())
+            .await
+        {
+            Ok(claim) => claim,
+            Err(StoreError::Held { .. } | StoreError::NotFound) => return Ok(false),
+            Err(error) => return Err(error),
+        };
         let epoch = claim.lease.epoch;
         let idle = !claim.record.busy && claim.record.last_active_at < before;
         if let Some(sandbox) = claim.record.sandbox.filter(|_| idle) {

@@ -10,6 +10,8 @@ mod janitor;
 mod live;
 mod manager;
 mod opened;
+mod order;
+mod output;
 mod pool;
 mod sandbox;
 mod tools;

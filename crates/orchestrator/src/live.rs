@@ -1,10 +1,12 @@
-use lockkeeper_domain::{Seq, TurnId};
+use lockkeeper_domain::{Seq, SessionId, TurnId};
 use lockkeeper_ports::{CallProgress, StartProgress};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, mpsc};
 
 /// News that is not logged: worth something now and nothing later.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum LiveEvent {
     /// `system:progress`: the sandbox is being started.
     Starting(StartProgress),
@@ -15,7 +17,7 @@ pub enum LiveEvent {
 }
 
 /// A live event and where in the log it belongs.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Live {
     /// The last event that was logged before it. A view that is not there yet waits with it; a view that is beyond
     /// drops it, so that live and logged events are never shown out of order.
@@ -24,23 +26,45 @@ pub struct Live {
     pub event: LiveEvent,
 }
 
+/// Where news for the views on other servers go.
+pub(crate) type Elsewhere = mpsc::Sender<(SessionId, Live)>;
+
 /// Sends live events to all views of a session. A view that lags loses the oldest; nothing waits for it.
 #[derive(Clone, Debug)]
-pub(crate) struct LiveSender(Arc<broadcast::Sender<Live>>);
+pub(crate) struct LiveSender {
+    here: Arc<broadcast::Sender<Live>>,
+    elsewhere: Option<(SessionId, Elsewhere)>,
+}
 
 impl LiveSender {
     const BACKLOG: usize = 128;
 
+    /// To the views on this server.
     pub(crate) fn new() -> Self {
-        Self(Arc::new(broadcast::Sender::new(Self::BACKLOG)))
+        Self { here: Arc::new(broadcast::Sender::new(Self::BACKLOG)), elsewhere: None }
+    }
+
+    /// To the views on all servers: for the session's owner.
+    pub(crate) fn everywhere(&self, id: SessionId, elsewhere: Elsewhere) -> Self {
+        Self { here: Arc::clone(&self.here), elsewhere: Some((id, elsewhere)) }
     }
 
     pub(crate) fn send(&self, after: Seq, event: LiveEvent) {
+        let live = Live { after, event };
+        if let Some((id, elsewhere)) = &self.elsewhere {
+            // Nothing waits for the way to other servers: when it is full, what comes now is lost.
+            let _ = elsewhere.try_send((id.clone(), live.clone()));
+        }
+        self.pass_on(live);
+    }
+
+    /// Shows the views on this server what the session's owner told.
+    pub(crate) fn pass_on(&self, live: Live) {
         // An error only says that nobody is looking.
-        let _ = self.0.send(Live { after, event });
+        let _ = self.here.send(live);
     }
 
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<Live> {
-        self.0.subscribe()
+        self.here.subscribe()
     }
 }

@@ -1,23 +1,35 @@
 mod actors;
+mod attach;
 mod checks;
+mod look;
+mod peers;
+mod reach;
 mod registry;
+mod takeover;
 
 use crate::{
-    Accepted, AgentFactory, Attached, Config, HistoryPage, NewMessage, Snapshot,
-    actor::{ActorHandle, Request, Shared, store_failure},
+    Accepted, AgentFactory, Attached, Config, HistoryPage, NewMessage,
+    actor::{ActorHandle, Shared, store_failure},
     agent::Wish,
+    live::Elsewhere,
+    order::{Order, Outcome},
+    output::Output,
     pool::{self, Pool},
     sandbox::Starter,
 };
+use attach::Waiting;
 use lockkeeper_domain::{
     Answer, CallId, Code, Failure, Policy, Scope, Seq, SessionId, SessionRecord, Timestamp, UserMessage,
 };
-use lockkeeper_ports::{Clock, EventStream, McpServer, Principal, SandboxRuntime, SessionStore, StoreError, ToolHost};
+use lockkeeper_ports::{
+    Clock, EventStream, McpServer, Peers, Principal, SandboxRuntime, SessionStore, StoreError, ToolHost,
+};
 use registry::Registry;
 pub(crate) use registry::Visit;
 use secrecy::SecretString;
 use serde_json::Value;
 use std::{sync::Arc, time::Duration};
+use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// What the use cases need from outside.
@@ -37,9 +49,14 @@ pub struct Ports {
     pub servers: Arc<[McpServer]>,
     /// The rules of the gate.
     pub policy: Policy,
-    /// The name of this process in leases; no two processes share one.
-    pub instance: String,
+    /// Secrets of the server that no tool's output may carry to a model or a browser.
+    pub secrets: Arc<[SecretString]>,
+    /// The servers that share the store.
+    pub peers: Arc<dyn Peers>,
 }
+
+/// How many live news wait for the way to other servers. Those beyond are lost.
+const LIVE_NEWS: usize = 1_024;
 
 /// A client wants a session.
 #[derive(Clone, Debug)]
@@ -68,6 +85,11 @@ pub struct Drained {
 pub struct SessionManager {
     shared: Arc<Shared>,
     registry: Registry,
+    /// Live news of the sessions here, for the views on other servers.
+    elsewhere: Elsewhere,
+    /// What goes on until the manager is drained or dropped.
+    background: TaskTracker,
+    closed: CancellationToken,
 }
 
 impl SessionManager {
@@ -85,13 +107,22 @@ impl SessionManager {
             let oldest = Duration::from_secs(config.warm_sandbox_secs);
             tasks.spawn(pool::keep_warm(Arc::clone(&starter), oldest, soft.clone()));
         }
-        let shared = Arc::new(Shared { config, rules, ports, starter, tasks, soft, hard });
-        Arc::new(Self { shared, registry: Registry::default() })
+        let output = Arc::new(Output::new(&config.output, &ports.secrets, &ports.servers));
+        let shared = Arc::new(Shared { config, rules, ports, starter, output, tasks, soft, hard });
+        let peers = Arc::clone(&shared.ports.peers);
+        let (elsewhere, news) = mpsc::channel(LIVE_NEWS);
+        let (registry, background, closed) = (Registry::default(), TaskTracker::new(), CancellationToken::new());
+        let telling = peers::tell_live(Arc::clone(&peers), news);
+        background.spawn(closed.clone().run_until_cancelled_owned(telling));
+        let manager = Arc::new(Self { shared, registry, elsewhere, background, closed });
+        let serving = peers::serve(Arc::downgrade(&manager), peers, manager.background.clone());
+        manager.background.spawn(manager.closed.clone().run_until_cancelled_owned(serving));
+        manager
     }
 
     /// Attaches a view to a session, which is created where there is none by that name. Its sandbox starts if it has none;
     /// [`Attached::ready`] waits for it. Messages are taken from now on.
-    pub async fn open(&self, request: OpenSession) -> Result<Attached, Failure> {
+    pub async fn open(self: &Arc<Self>, request: OpenSession) -> Result<Attached, Failure> {
         self.refuse_when_draining()?;
         let OpenSession { id, principal, model, key } = request;
         // Before anything is created for the client.
@@ -101,14 +132,15 @@ impl SessionManager {
             Some(id) => self.find_or_create(id, &principal, &wish, now).await?,
             None => (self.create(checks::new_session_id()?, &principal, &wish, now).await?, false),
         };
-        // Subscribed before the actor is asked, so that no progress is missed.
+        // Subscribed before the owner is asked, so that no progress is missed.
         let slot = self.registry.slot(&id);
+        self.hear(&id, &slot).await;
         let live = slot.live.subscribe();
-        let readiness = self.ask(&id, &principal, |reply| Request::Attach(wish.clone(), reply)).await?;
+        let Waiting { readiness, asking } = self.attach(&id, &principal, wish).await?;
         if resumed {
             self.shared.ports.store.touch(&id, now).await.map_err(|e| store_failure(&e))?;
         }
-        Ok(Attached { session: id, resumed, live, readiness, _slot: slot })
+        Ok(Attached { session: id, resumed, live, readiness, _asking: asking, _slot: slot })
     }
 
     /// Takes a user's message. When this returns `Ok`, the message is stored and its turn will end.
@@ -117,7 +149,10 @@ impl SessionManager {
         checks::check(&message, &self.shared.config)?;
         let NewMessage { text, attachments, client_message_id } = message;
         let message = UserMessage { text, attachments, client_message_id, by: by.id.clone() };
-        self.ask(id, by, |reply| Request::Submit(message.clone(), reply)).await
+        match self.order(id, by, Order::Submit(message)).await? {
+            Outcome::Accepted(accepted) => Ok(accepted),
+            _ => Err(Failure::new(Code::Internal, "The message was not accepted.")),
+        }
     }
 
     /// Takes a human's answer for a call: the first one holds. `args` are run instead of the model's.
@@ -133,27 +168,22 @@ impl SessionManager {
         args: Option<Value>,
     ) -> Result<(), Failure> {
         let answer = Answer { call, approved, scope, reason, args, by: by.id.clone() };
-        self.ask(id, by, |reply| Request::Decide(answer.clone(), reply)).await
+        self.order(id, by, Order::Decide(answer)).await.map(drop)
     }
 
     /// Stops the turn that runs.
     pub async fn cancel(&self, id: &SessionId, by: &Principal) -> Result<(), Failure> {
-        self.ask(id, by, Request::Cancel).await
+        self.order(id, by, Order::Cancel).await.map(drop)
     }
 
     /// Empties the history. Turns that run or wait are cancelled first.
     pub async fn reset(&self, id: &SessionId, by: &Principal) -> Result<(), Failure> {
-        self.ask(id, by, Request::Reset).await
+        self.order(id, by, Order::Reset).await.map(drop)
     }
 
     /// Ends the session: its sandbox goes now, its history stays.
     pub async fn end(&self, id: &SessionId, by: &Principal) -> Result<(), Failure> {
-        self.ask(id, by, Request::End).await
-    }
-
-    /// The session as it stands.
-    pub async fn snapshot(&self, id: &SessionId, by: &Principal) -> Result<Snapshot, Failure> {
-        self.ask(id, by, Request::Snapshot).await
+        self.order(id, by, Order::End).await.map(drop)
     }
 
     /// A part of the history: at most `limit` messages, those before the place `before` or the newest.
@@ -183,27 +213,6 @@ impl SessionManager {
         self.shared.ports.store.owned_by(&by.id, limit).await.map_err(|e| store_failure(&e))
     }
 
-    /// Takes over sessions whose turns another process left open. Returns how many.
-    pub async fn resume_abandoned(&self) -> Result<usize, StoreError> {
-        const AT_ONCE: usize = 64;
-        let abandoned = self.shared.ports.store.abandoned(self.shared.now(), AT_ONCE).await?;
-        let mut resumed = 0;
-        for id in abandoned {
-            // An actor that is late with its renewal is not a dead one.
-            if self.live_actor(&id).await.is_some() {
-                continue;
-            }
-            let Some(record) = self.shared.ports.store.get(&id).await? else { continue };
-            match self.actor(&id, &Principal { id: record.owner }).await {
-                Ok(_) => resumed += 1,
-                Err(failure) => {
-                    tracing::warn!(session.id = %id, code = %failure.code, "an open turn could not be taken over: {}", failure.message);
-                }
-            }
-        }
-        Ok(resumed)
-    }
-
     /// Whether sessions can be served now.
     pub async fn readiness(&self) -> Result<(), Failure> {
         self.refuse_when_draining()?;
@@ -213,19 +222,6 @@ impl SessionManager {
     /// How many sessions have an actor in this process.
     pub fn live_sessions(&self) -> usize {
         self.registry.live()
-    }
-
-    /// Ends all actors: those that work get `within` to come to a rest. Nothing that was acknowledged is lost; what is open is
-    /// taken up by the next process.
-    pub async fn drain(&self, within: Duration) -> Drained {
-        let before = self.registry.live();
-        self.shared.soft.cancel();
-        self.shared.tasks.close();
-        let rested = tokio::time::timeout(within, self.shared.tasks.wait()).await.is_ok();
-        let cut = if rested { 0 } else { self.registry.live() };
-        self.shared.hard.cancel();
-        self.shared.tasks.wait().await;
-        Drained { finished: before.saturating_sub(cut), cut }
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -282,7 +278,8 @@ impl SessionManager {
     }
 }
 
-fn gone() -> Failure {
-    Failure::new(Code::StoreUnavailable, "The session was lost on its way to the store.")
-        .with_hint("Send it again; what was acknowledged is kept, and a message sent twice is taken once.")
+impl Drop for SessionManager {
+    fn drop(&mut self) {
+        self.closed.cancel();
+    }
 }

@@ -3,8 +3,10 @@ use lockkeeper_domain::{
     ApprovalRequired, Attachment, CallId, ClientMessageId, EventId, Failure, Message, SessionId, ToolCall,
     ToolDefinition, TurnId,
 };
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tokio::sync::{broadcast, watch};
+use tokio_util::task::AbortOnDropHandle;
 
 /// A message as a client sends it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +20,7 @@ pub struct NewMessage {
 }
 
 /// A message was accepted: it is stored, and its turn will end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accepted {
     /// Its turn.
     pub turn: TurnId,
@@ -27,12 +29,12 @@ pub struct Accepted {
 }
 
 /// A session that is ready: its sandbox runs, its tools are known.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ready {
     /// The runtime's name for the sandbox.
     pub sandbox: String,
     /// The provider.
-    pub provider: &'static str,
+    pub provider: String,
     /// The model.
     pub model: String,
     /// The tools.
@@ -49,6 +51,8 @@ pub struct Attached {
     pub(crate) resumed: bool,
     pub(crate) live: broadcast::Receiver<Live>,
     pub(crate) readiness: watch::Receiver<Readiness>,
+    /// Asks the other server, where one drives the session, whether it is ready.
+    pub(crate) _asking: Option<AbortOnDropHandle<()>>,
     /// Keeps the session's live news together while actors come and go.
     pub(crate) _slot: Visit,
 }

@@ -1,6 +1,8 @@
+use crate::output::Output;
 use jsonschema::Validator;
 use lockkeeper_domain::{Code, JudgedCall, Judgement, Policy, Session, ToolDefinition, ToolName, Verdict};
 use lockkeeper_ports::ProposedCall;
+use lockkeeper_sanitizer::Found;
 use serde_json::Value;
 use std::{collections::HashMap, sync::Arc};
 
@@ -25,7 +27,7 @@ impl Catalog {
     }
 
     /// What the gate says of a call that the model proposes.
-    pub(crate) fn judge(&self, call: ProposedCall, session: &Session, policy: &Policy) -> JudgedCall {
+    pub(crate) fn judge(&self, call: ProposedCall, session: &Session, policy: &Policy, output: &Output) -> JudgedCall {
         let name = ToolName::as_written(call.name);
         let Some(tool) = self.tools.iter().find(|t| t.name == name) else {
             let known: Vec<_> = self.tools.iter().map(|t| t.name.as_str()).collect();
@@ -44,7 +46,7 @@ impl Catalog {
         let args = if call.args.is_null() { Value::Object(serde_json::Map::new()) } else { call.args };
         let judgement = match self.check(&tool.name, &args) {
             Err(message) => Judgement::Refuse { code: Code::InvalidArguments, message },
-            Ok(()) => consider(tool, session, policy),
+            Ok(()) => hold_back(consider(tool, session, policy), output.secret_in(&args)),
         };
         JudgedCall {
             provider_id: call.provider_id,
@@ -99,10 +101,22 @@ fn consider(tool: &ToolDefinition, session: &Session, policy: &Policy) -> Judgem
     }
 }
 
+/// Asks before a secret leaves, whatever rule would let the call run.
+fn hold_back(judgement: Judgement, secret: Option<Found>) -> Judgement {
+    let Some(Found { kind }) = secret else { return judgement };
+    let seen = format!("its arguments hold what looks like a secret ({kind})");
+    match judgement {
+        Judgement::Run { why } => Judgement::Ask { why: format!("{seen}, though {why}") },
+        Judgement::Ask { why } => Judgement::Ask { why: format!("{seen}; {why}") },
+        refused @ Judgement::Refuse { .. } => refused,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use lockkeeper_domain::{DecisionRule, Rule, ServerName, SessionState};
+    use lockkeeper_sanitizer::Config;
     use serde_json::json;
 
     fn catalog() -> Catalog {
@@ -126,7 +140,7 @@ mod tests {
     fn check(name: &str, args: Value, policy: &Policy) -> Judgement {
         let session = Session::fold(SessionState::default(), Vec::new(), []);
         let call = ProposedCall { provider_id: None, name: name.to_owned(), args };
-        catalog().judge(call, &session, policy).judgement
+        catalog().judge(call, &session, policy, &Output::new(&Config::default(), &[], &[])).judgement
     }
 
     #[test]
@@ -148,5 +162,7 @@ mod tests {
         assert!(matches!(check("fs__read", json!({"path": "a"}), &asks), Judgement::Ask { .. }));
         assert!(matches!(check("fs__read", json!({"path": "a"}), &allows), Judgement::Run { .. }));
         assert_eq!(refused(check("fs__read", json!({"path": "a"}), &denies)), Some(Code::Denied));
+        let secret = json!({"path": "AKIAIOSFODNN7EXAMPLE"});
+        assert!(matches!(check("fs__read", secret, &allows), Judgement::Ask { why } if why.contains("aws_key")));
     }
 }

@@ -11,6 +11,7 @@ use crate::{
 };
 use anyhow::{Context as _, Result};
 use lockkeeper_domain::PrincipalId;
+use lockkeeper_embedded_store::PeerHub;
 use lockkeeper_http_api::HttpApi;
 use lockkeeper_llm_claude::ClaudeProvider;
 use lockkeeper_llm_demo::DemoProvider;
@@ -37,7 +38,7 @@ pub(crate) struct Running {
     manager: Arc<SessionManager>,
     gateway: Gateway,
     lifecycle: Lifecycle,
-    _lock: File,
+    _lock: Option<File>,
 }
 
 /// How long clients may take to hear that the server goes.
@@ -45,7 +46,7 @@ const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
 /// Starts a server on this ground: from here on it acts.
 pub(crate) async fn start(ground: Ground) -> Result<Running, Stop> {
-    let Ground { loaded, listener, store, sandboxes, servers, lock } = ground;
+    let Ground { loaded, listener, store, sandboxes, why, servers, lock } = ground;
     let config = loaded.config;
     let token = made_up_token(&config)?;
     let ports = Ports {
@@ -55,7 +56,8 @@ pub(crate) async fn start(ground: Ground) -> Result<Running, Stop> {
         agents: agents_from_config(&config)?,
         servers: servers.into(),
         policy: config.policy.rules.clone(),
-        instance: format!("{}-{}", std::process::id(), random::hex::<4>()?),
+        secrets: secrets_of(&config),
+        peers: PeerHub::new().join(format!("{}-{}", std::process::id(), random::hex::<4>()?)),
         sandboxes: Arc::clone(&sandboxes),
     };
     let manager = SessionManager::new(config.session.clone(), ports);
@@ -78,7 +80,7 @@ pub(crate) async fn start(ground: Ground) -> Result<Running, Stop> {
     });
     let banner = Banner {
         model: choices::model(&config),
-        sandbox: choices::sandbox(&sandboxes.isolation()),
+        sandbox: choices::sandbox(&sandboxes.isolation(), why.as_deref()),
         store: choices::store(&config),
         approval: choices::approval(&config),
         url,
@@ -165,6 +167,12 @@ fn authenticator_from_config(config: &Config, made_up: Option<&SecretString>) ->
 
 fn tools_from_config(config: &Config, sandboxes: Arc<dyn SandboxRuntime>) -> Result<Arc<dyn ToolHost>> {
     Ok(Arc::new(McpToolHost::new(sandboxes, config.mcp.limits.clone())?))
+}
+
+/// What no tool's output may show.
+fn secrets_of(config: &Config) -> Arc<[SecretString]> {
+    let keys = ProviderName::VENDORS.into_iter().filter_map(|vendor| config.llm.key(vendor));
+    keys.chain(config.auth.tokens.values()).cloned().collect()
 }
 
 /// The demo, unless it only stands in for a vendor whose models it does not have.

@@ -1,4 +1,5 @@
 use super::{Actor, Bench, persist::Lost};
+use crate::output::Output;
 use lockkeeper_domain::{CallId, Code, Command, ToolCall, ToolResult};
 use lockkeeper_ports::{CallContext, CallProgress, ToolHostError, ToolSession};
 use std::{
@@ -41,13 +42,13 @@ impl RunningCalls {
         self.calls.is_empty()
     }
 
-    fn start(&mut self, call: ToolCall, tools: Arc<dyn ToolSession>) {
+    fn start(&mut self, call: ToolCall, tools: Arc<dyn ToolSession>, output: Arc<Output>) {
         let cancel = CancellationToken::new();
         let context = CallContext { call: call.id.clone(), progress: self.progress.clone(), cancel: cancel.clone() };
         let (name, args) = (call.name.clone(), call.args.clone());
         let running = async move {
             match tools.call(&name, args, context).await {
-                Ok(result) => CallEnd::Settled(result),
+                Ok(result) => CallEnd::Settled(output.clean(result)),
                 Err(ToolHostError::SandboxGone) => CallEnd::SandboxGone,
                 Err(error @ ToolHostError::UnknownTool(_)) => {
                     CallEnd::Settled(ToolResult::failed(Code::UnknownTool, error.to_string()))
@@ -91,7 +92,7 @@ impl Actor {
     /// Runs a call that the gate let through, once the tools are there.
     pub(super) fn run_call(&mut self, call: ToolCall) {
         if let Bench::Ready(bench) = &self.bench {
-            self.calls.start(call, Arc::clone(&bench.tools));
+            self.calls.start(call, Arc::clone(&bench.tools), Arc::clone(&self.shared.output));
         } else {
             self.calls_wanted.push(call);
             self.want_bench();

@@ -1,16 +1,17 @@
 use super::{Actor, Bench, Flow, Reply, Request, persist::Lost, send};
 use crate::{
     janitor::IDLE_TOO_LONG,
-    opened::{Accepted, OpenCall, Snapshot},
+    opened::{Accepted, Snapshot},
 };
-use lockkeeper_domain::{
-    Answer, Code, Command, Failure, HistoryLimits, Refusal, Reply as Followed, Timestamp, Turn, UserMessage,
-};
+use lockkeeper_domain::{Answer, Code, Command, Failure, Refusal, Reply as Followed, Timestamp, UserMessage};
 use lockkeeper_ports::RecordChange;
 
 impl Actor {
     pub(super) async fn answer(&mut self, request: Request) -> Result<Flow, Lost> {
-        self.refuse_overdue().await?;
+        if let Err(lost) = self.refuse_overdue().await {
+            request.refuse();
+            return Err(lost);
+        }
         match request {
             Request::Attach(wish, reply) => {
                 self.take_wish(wish).await?;
@@ -107,11 +108,7 @@ impl Actor {
                 Ok(())
             }
             Err(lost) => {
-                let failure = match &lost {
-                    Lost::Store(failure) => failure.clone(),
-                    Lost::Fenced => Failure::new(Code::OwnedElsewhere, "Another process drives this session now."),
-                };
-                send(reply, Err(failure));
+                drop(reply.send(lost.answer()));
                 Err(lost)
             }
         }
@@ -121,7 +118,10 @@ impl Actor {
         match self.session.handle(Command::End, self.shared.now(), &self.shared.rules) {
             Ok(reaction) => {
                 let record = RecordChange { sandbox: Some(None), ..RecordChange::default() };
-                self.carry_out(reaction, record).await?;
+                if let Err(lost) = self.carry_out(reaction, record).await {
+                    drop(reply.send(lost.answer()));
+                    return Err(lost);
+                }
                 // Whoever comes from now on gets a successor.
                 self.mailbox.close();
                 send(reply, Ok(()));
@@ -152,17 +152,8 @@ impl Actor {
     }
 
     fn snapshot(&self) -> Snapshot {
-        let everything = HistoryLimits { max_tokens: usize::MAX, ..self.shared.rules.history };
-        let calls = self.session.open_calls();
-        Snapshot {
-            last: self.last_id(),
-            messages: self.session.conversation(everything),
-            turn: self.session.turn().map(Turn::id),
-            partial: self.session.turn().map(|t| t.partial().to_owned()).unwrap_or_default(),
-            thinking: self.model.is_some() || self.model_wanted.is_some(),
-            calls: calls.into_iter().map(|c| OpenCall { call: c.call.clone(), waiting: c.waiting }).collect(),
-            pending: self.question.iter().cloned().collect(),
-        }
+        let thinking = self.model.is_some() || self.model_wanted.is_some();
+        Snapshot::of(&self.session, &self.shared.rules, self.last_id(), thinking, self.question.clone())
     }
 }
 

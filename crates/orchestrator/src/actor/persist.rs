@@ -1,4 +1,4 @@
-use super::Actor;
+use super::{Actor, request::Unhandled};
 use crate::sandbox::backoff;
 use lockkeeper_domain::{Changes, Code, Epoch, Event, EventBody, EventId, Failure, Seq, SessionState};
 use lockkeeper_ports::{Commit, HistoryChange, RecordChange, StoreError};
@@ -9,7 +9,10 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub(super) enum Lost {
     /// Somebody else drives it now.
-    Fenced,
+    Fenced {
+        /// Whether the last step may be in the log all the same.
+        written: bool,
+    },
     /// The store did not take a step within the grace.
     Store(Failure),
 }
@@ -17,8 +20,19 @@ pub(super) enum Lost {
 impl Lost {
     pub(super) fn log(&self) {
         match self {
-            Self::Fenced => tracing::info!("another owner has taken the session over"),
+            Self::Fenced { .. } => tracing::info!("another owner has taken the session over"),
             Self::Store(failure) => tracing::error!(code = %failure.code, "{}", failure.message),
+        }
+    }
+
+    /// The word to who gave the order that was lost.
+    pub(super) fn answer<T>(&self) -> Result<Result<T, Failure>, Unhandled> {
+        match self {
+            Self::Fenced { written: false } => Err(Unhandled),
+            Self::Fenced { written: true } => {
+                Ok(Err(Failure::new(Code::OwnedElsewhere, "Another server drives this session now.")))
+            }
+            Self::Store(failure) => Ok(Err(failure.clone())),
         }
     }
 }
@@ -82,7 +96,7 @@ impl Actor {
         loop {
             let error = match self.shared.ports.store.commit(&self.id, commit).await {
                 Ok(_) => return Ok(()),
-                Err(StoreError::Fenced | StoreError::NotFound) => return Err(Lost::Fenced),
+                Err(StoreError::Fenced | StoreError::NotFound) => return Err(Lost::Fenced { written: attempt > 0 }),
                 Err(error) => error,
             };
             let pause = backoff(attempt);
@@ -99,7 +113,7 @@ impl Actor {
     pub(super) async fn renew(&mut self) -> Result<(), Lost> {
         let store = &self.shared.ports.store;
         match store.renew(&self.id, self.epoch, self.shared.now(), self.shared.config.lease()).await {
-            Err(StoreError::Fenced | StoreError::NotFound) => Err(Lost::Fenced),
+            Err(StoreError::Fenced | StoreError::NotFound) => Err(Lost::Fenced { written: false }),
             Err(error) => {
                 // Safety is in the epoch: without a renewal another owner may come, and then our writes are refused.
                 tracing::warn!(%error, "the lease could not be renewed");
@@ -112,13 +126,16 @@ impl Actor {
     /// Takes the lease anew, for a new epoch: a sandbox's name is unique to its session and epoch.
     pub(super) async fn claim_again(&mut self) -> Result<(), Lost> {
         let ports = &self.shared.ports;
-        let claim = ports.store.claim(&self.id, &ports.instance, self.shared.now(), self.shared.config.lease()).await;
+        let claim =
+            ports.store.claim(&self.id, ports.peers.name(), self.shared.now(), self.shared.config.lease()).await;
         match claim {
             Ok(claim) if claim.last.seq == self.last => {
                 self.epoch = claim.lease.epoch;
                 Ok(())
             }
-            Ok(_) | Err(StoreError::Held { .. } | StoreError::NotFound | StoreError::Fenced) => Err(Lost::Fenced),
+            Ok(_) | Err(StoreError::Held { .. } | StoreError::NotFound | StoreError::Fenced) => {
+                Err(Lost::Fenced { written: false })
+            }
             Err(error) => Err(Lost::Store(store_failure(&error))),
         }
     }
@@ -133,7 +150,7 @@ impl Actor {
         let through = Seq::new(through);
         match self.shared.ports.store.trim(&self.id, self.epoch, through).await {
             Ok(()) => self.trimmed = through,
-            Err(StoreError::Fenced) => return Err(Lost::Fenced),
+            Err(StoreError::Fenced) => return Err(Lost::Fenced { written: true }),
             Err(error) => tracing::warn!(%error, "the log could not be trimmed"),
         }
         Ok(())

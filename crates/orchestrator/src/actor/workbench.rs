@@ -53,7 +53,7 @@ impl Actor {
     async fn bench_ready(&mut self, bench: Workbench) -> Result<(), Lost> {
         let ready = Ready {
             sandbox: bench.sandbox.to_string(),
-            provider: self.choice.next().name,
+            provider: self.choice.next().name.to_owned(),
             model: self.choice.next().model.clone(),
             tools: Arc::clone(bench.catalog.tools()),
         };

@@ -5,12 +5,15 @@ use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+use tokio_util::task::AbortOnDropHandle;
 
 /// A session's place: its actor while it has one, and its live news, which views keep while actors come and go.
 pub(crate) struct Slot {
     pub(super) live: LiveSender,
     /// Locked while an actor is being started, so that two clients start one actor.
     pub(super) actor: tokio::sync::Mutex<Option<ActorHandle>>,
+    /// Passes on what the session's owner on another server tells, once somebody looks.
+    pub(super) relay: tokio::sync::Mutex<Option<AbortOnDropHandle<()>>>,
 }
 
 /// A hold on a slot. The slot goes when nobody holds it any more.
@@ -69,7 +72,10 @@ impl Registry {
     }
 
     pub(super) fn slot(&self, id: &SessionId) -> Visit {
-        let empty = || Arc::new(Slot { live: LiveSender::new(), actor: tokio::sync::Mutex::default() });
+        let empty = || {
+            let (actor, relay) = (tokio::sync::Mutex::default(), tokio::sync::Mutex::default());
+            Arc::new(Slot { live: LiveSender::new(), actor, relay })
+        };
         let slot = Arc::clone(self.inner().slots.entry(id.clone()).or_insert_with(empty));
         Visit { inner: Arc::clone(&self.inner), id: id.clone(), slot }
     }

@@ -5,7 +5,7 @@ use lockkeeper_domain::{
     CallId, ClientMessageId, Event, EventBody, Failure, Policy, PrincipalId, Rule, Scope, Seq, ServerName, SessionId,
     StopReason, ToolSettled,
 };
-use lockkeeper_embedded_store::EmbeddedStore;
+use lockkeeper_embedded_store::{EmbeddedStore, PeerHub};
 use lockkeeper_orchestrator::{
     Accepted, AgentFactory, Attached, Config, NewMessage, OpenSession, Ports, Provider, SessionManager,
 };
@@ -20,8 +20,14 @@ use lockkeeper_testkit::{
 };
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
+
+/// Managers have names of their own.
+static NEXT: AtomicUsize = AtomicUsize::new(0);
 
 /// What is around a manager. It outlives managers, as the world outlives a server.
 #[derive(Clone)]
@@ -34,6 +40,7 @@ pub(crate) struct Desk {
     pub(crate) listed: Arc<Mutex<Vec<SandboxSummary>>>,
     pub(crate) config: Config,
     pub(crate) rules: Vec<Rule>,
+    pub(crate) hub: PeerHub,
 }
 
 impl Desk {
@@ -53,6 +60,7 @@ impl Desk {
             listed: Arc::default(),
             config: Config::default(),
             rules: Vec::new(),
+            hub: PeerHub::new(),
         }
     }
 
@@ -70,7 +78,8 @@ impl Desk {
             agents: AgentFactory::new(provider, None),
             servers: [server].into(),
             policy: Policy::new(self.rules.clone()),
-            instance: "desk".to_owned(),
+            secrets: [].into(),
+            peers: self.hub.join(format!("desk-{}", NEXT.fetch_add(1, Ordering::Relaxed))),
         };
         SessionManager::new(self.config.clone(), ports)
     }

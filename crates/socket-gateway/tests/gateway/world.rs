@@ -7,7 +7,7 @@ use crate::{
 };
 use futures::FutureExt;
 use lockkeeper_domain::{Event, Policy, PrincipalId, Seq, ServerName, SessionId};
-use lockkeeper_embedded_store::EmbeddedStore;
+use lockkeeper_embedded_store::{EmbeddedStore, PeerHub};
 use lockkeeper_orchestrator::{AgentFactory, Ports, Provider, SessionManager};
 use lockkeeper_ports::{Authenticator, Clock, EventLog, ExecStatus, McpServer, SandboxRuntime, StoreError};
 use lockkeeper_socket_gateway::{Config, Gateway, GatewayService, OpenAuthenticator, StaticAuthenticator};
@@ -139,7 +139,8 @@ impl Builder {
             agents: AgentFactory::new(choice, None),
             servers: [server].into(),
             policy: Policy::default(),
-            instance: "test".to_owned(),
+            secrets: [].into(),
+            peers: PeerHub::new().join("test"),
         };
         let manager = SessionManager::new(self.sessions, ports);
         let (gateway, service) = Gateway::new(self.config, Arc::clone(&manager), self.authenticator, clock);

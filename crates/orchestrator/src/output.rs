@@ -1,0 +1,102 @@
+//! What tools say, made fit for the model, the browser and the log before any of them gets it.
+
+use lockkeeper_domain::{Content, KnownContent, ToolResult};
+use lockkeeper_ports::McpServer;
+use lockkeeper_sanitizer::{Config, Found, Sanitizer};
+use secrecy::SecretString;
+use serde_json::Value;
+
+/// Cleans results of tools, and finds secrets in what models want to send.
+#[derive(Debug)]
+pub(crate) struct Output {
+    sanitizer: Sanitizer,
+    max_bytes: usize,
+}
+
+impl Output {
+    /// Knows `secrets` by heart, and those settings of the MCP servers that are secrets by their names.
+    pub(crate) fn new(config: &Config, secrets: &[SecretString], servers: &[McpServer]) -> Self {
+        let settings = servers.iter().flat_map(|server| &server.env);
+        let named = settings.filter(|(name, _)| names_a_secret(name)).map(|(_, value)| value.clone());
+        let known: Vec<_> = secrets.iter().cloned().chain(named).collect();
+        Self { sanitizer: Sanitizer::new(config.clone(), &known), max_bytes: config.max_bytes }
+    }
+
+    /// The result, cleaned, with no more text in all than one text may have. Images stay as they are.
+    pub(crate) fn clean(&self, result: ToolResult) -> ToolResult {
+        let mut room = self.max_bytes;
+        let mut left_out = 0;
+        let mut content = Vec::with_capacity(result.content.len());
+        for part in result.content {
+            let part = self.part(part);
+            let length = part.as_text().map_or(0, str::len);
+            if length > room {
+                left_out += length;
+            } else {
+                room -= length;
+                content.push(part);
+            }
+        }
+        if left_out > 0 {
+            content.push(Content::text(format!("[left out: {left_out} bytes of further text]")));
+        }
+        let structured = result.structured.map(|value| self.sanitizer.clean_json(value));
+        ToolResult { content, structured, ..result }
+    }
+
+    /// A secret that would leave with these arguments.
+    pub(crate) fn secret_in(&self, args: &Value) -> Option<Found> {
+        self.sanitizer.find_in(args)
+    }
+
+    fn part(&self, part: Content) -> Content {
+        match part {
+            Content::Known(KnownContent::Text { text }) => Content::text(self.sanitizer.clean(&text)),
+            image @ Content::Known(KnownContent::Image { .. }) => image,
+            Content::Other(value) => match self.sanitizer.clean_json(value) {
+                Value::String(said) => Content::text(said),
+                value => Content::Other(value),
+            },
+        }
+    }
+}
+
+fn names_a_secret(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL"].iter().any(|word| name.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lockkeeper_domain::ServerName;
+    use serde_json::json;
+
+    fn output() -> Output {
+        let env = [("API_KEY", "correct-horse"), ("MODE", "production")];
+        let env = env.map(|(name, value)| (name.to_owned(), SecretString::from(value))).into();
+        let server = McpServer { name: ServerName::new("s"), command: Vec::new(), env };
+        Output::new(&Config { max_bytes: 1024, ..Config::default() }, &[SecretString::from("told-by-heart")], &[server])
+    }
+
+    #[test]
+    fn secrets_of_the_configuration_do_not_come_back_and_plain_settings_do() {
+        let result = ToolResult::succeeded(vec![Content::text("correct-horse told-by-heart in production\u{1b}[2J")]);
+        let clean = output().clean(result).content[0].as_text().expect("text").to_owned();
+        assert_eq!(clean.matches("[REDACTED:secret:").count(), 2);
+        assert!(clean.ends_with(" in production"), "{clean}");
+        assert!(output().secret_in(&json!({"body": "correct-horse"})).is_some());
+        assert!(output().secret_in(&json!({"body": "production"})).is_none());
+    }
+
+    #[test]
+    fn many_parts_have_no_more_room_than_one() {
+        let part = || Content::text("x".repeat(400));
+        let other = Content::Other(json!({"type": "resource", "resource": {"text": "\u{202e}y"}}));
+        let result = ToolResult::succeeded(vec![part(), other, part(), part()]);
+        let clean = output().clean(result);
+        assert_eq!(clean.content.len(), 4);
+        assert_eq!(clean.content[1], Content::Other(json!({"type": "resource", "resource": {"text": "\\u{202E}y"}})));
+        assert_eq!(clean.content[3].as_text(), Some("[left out: 400 bytes of further text]"));
+    }
+}
