@@ -1,0 +1,180 @@
+//! What a container may be: the whole of what the engine is asked for, in one place.
+
+use crate::{
+    config::Config,
+    names::{self, Labels, Names},
+};
+use bollard::models::{
+    ContainerCreateBody, ExecConfig, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig, ResourcesUlimits,
+    RestartPolicy, RestartPolicyNameEnum,
+};
+use lockkeeper_domain::Timestamp;
+use lockkeeper_ports::ExecSpec;
+use secrecy::ExposeSecret;
+use std::collections::{BTreeMap, HashMap};
+
+/// The user of the container's main process. No server runs as this one: what it runs can then not be signalled or read by
+/// them.
+pub(crate) const HOLDER: u32 = 65_532;
+/// What every image of sandboxes has.
+pub(crate) const WORKSPACE_BINARY: &str = "/usr/local/bin/lockkeeper-workspace";
+/// Where a process of a sandbox finds its workspace, which is its working directory.
+pub(crate) const WORKSPACE: &str = "/workspace";
+
+/// The system calls that are allowed; all others fail. Of our own making, see docs/adr/0013.
+const SECCOMP: &str = include_str!("seccomp.json");
+/// Raised with every change to what a container may.
+const VERSION: &str = "1";
+/// What stands for the workspace's path in a command's arguments.
+const PLACEHOLDER: &str = "{workspace}";
+/// Nothing of the host's hardware, timers or keys can be read there.
+const MASKED: [&str; 12] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/firmware",
+    "/sys/devices/virtual/powercap",
+];
+const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/// A container with its processes' user, for a session or to be kept in reserve.
+pub(crate) fn container(
+    config: &Config,
+    names: &Names,
+    instance: &str,
+    user: u32,
+    now: Timestamp,
+) -> ContainerCreateBody {
+    let texts = |items: &[&str]| Some(items.iter().map(ToString::to_string).collect::<Vec<_>>());
+    let limit = |seconds: u64| seconds.to_string();
+    ContainerCreateBody {
+        image: Some(config.image.clone()),
+        user: Some(format!("{HOLDER}:{HOLDER}")),
+        entrypoint: texts(&[WORKSPACE_BINARY]),
+        cmd: texts(&["hold", "--max-life", &limit(config.max_life_secs), "--idle", &limit(config.idle_secs)]),
+        working_dir: Some(WORKSPACE.into()),
+        env: Some(Vec::new()),
+        tty: Some(false),
+        open_stdin: Some(false),
+        // Spares some engines 90 ms of setting up what `none` then leaves out.
+        network_disabled: Some(true),
+        stop_signal: Some("SIGTERM".into()),
+        stop_timeout: Some(2),
+        labels: Some(labels(config, names, instance, user, now)),
+        host_config: Some(host_config(config, user)),
+        ..ContainerCreateBody::default()
+    }
+}
+
+/// A process of a sandbox, under the supervisor that ends whatever it starts. Its environment is in no description that
+/// the engine keeps.
+pub(crate) fn exec(spec: &ExecSpec, user: u32) -> ExecConfig {
+    let mut env: BTreeMap<&str, &str> = BTreeMap::from([("HOME", WORKSPACE), ("LANG", "C.UTF-8")]);
+    env.extend(spec.env.iter().map(|(name, value)| (name.as_str(), value.expose_secret())));
+    let supervisor = [WORKSPACE_BINARY, "run", "--framed", "--grace-ms", "0", "--"].map(String::from);
+    let command = spec.command.iter().map(|argument| argument.replace(PLACEHOLDER, WORKSPACE));
+    ExecConfig {
+        user: Some(format!("{user}:{user}")),
+        privileged: Some(false),
+        tty: Some(false),
+        attach_stdin: Some(true),
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        working_dir: Some(WORKSPACE.into()),
+        env: Some(env.into_iter().map(|(name, value)| format!("{name}={value}")).collect()),
+        cmd: Some(supervisor.into_iter().chain(command).collect()),
+        ..ExecConfig::default()
+    }
+}
+
+fn labels(config: &Config, names: &Names, instance: &str, user: u32, now: Timestamp) -> Labels {
+    let created = now.as_millis() / 1000;
+    let expires = created.saturating_add_unsigned(config.max_life_secs);
+    HashMap::from(
+        [
+            (names::OWNER, names.deployment().to_owned()),
+            (names::INSTANCE, instance.to_owned()),
+            (names::CREATED, created.to_string()),
+            (names::EXPIRES, expires.to_string()),
+            (names::PROFILE, VERSION.to_owned()),
+            (names::USER, user.to_string()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value)),
+    )
+}
+
+fn host_config(config: &Config, user: u32) -> HostConfig {
+    let texts = |items: &[&str]| Some(items.iter().map(ToString::to_string).collect::<Vec<_>>());
+    HostConfig {
+        init: Some(true),
+        auto_remove: Some(true),
+        restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None }),
+        runtime: Some(config.runtime.clone()),
+        network_mode: Some("none".into()),
+        ipc_mode: Some("private".into()),
+        cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
+        pid_mode: Some(String::new()),
+        uts_mode: Some(String::new()),
+        userns_mode: Some(String::new()),
+        privileged: Some(false),
+        readonly_rootfs: Some(true),
+        cap_drop: texts(&["ALL"]),
+        cap_add: Some(Vec::new()),
+        devices: Some(Vec::new()),
+        binds: Some(Vec::new()),
+        group_add: Some(Vec::new()),
+        security_opt: Some(vec!["no-new-privileges:true".into(), format!("seccomp={SECCOMP}")]),
+        memory: Some(signed(config.memory_bytes)),
+        // As much as the memory: no swap.
+        memory_swap: Some(signed(config.memory_bytes)),
+        memory_reservation: Some(signed(config.memory_bytes / 2)),
+        // Before the server, when the machine itself has no memory left.
+        oom_score_adj: Some(500),
+        oom_kill_disable: Some(false),
+        nano_cpus: Some(signed(config.cpu_millis) * 1_000_000),
+        cpu_shares: Some(256),
+        pids_limit: Some(signed(config.pids)),
+        // Not RLIMIT_NPROC, which counts a user's processes in all containers; not RLIMIT_FSIZE, which kills.
+        ulimits: Some(vec![ulimit("nofile", config.open_files), ulimit("core", 0), ulimit("memlock", 65_536)]),
+        tmpfs: Some(tmpfs(config, user)),
+        log_config: Some(HostConfigLogConfig { typ: Some("none".into()), config: None }),
+        masked_paths: texts(&MASKED),
+        readonly_paths: texts(&READ_ONLY),
+        ..HostConfig::default()
+    }
+}
+
+fn tmpfs(config: &Config, user: u32) -> HashMap<String, String> {
+    let exec = if config.executable_workspace { "exec" } else { "noexec" };
+    let mount = |exec: &str, bytes: u64, files: u64, rest: &str| {
+        format!("rw,nosuid,nodev,{exec},size={bytes},nr_inodes={files}{rest}")
+    };
+    let own = format!(",mode=0700,uid={user},gid={user}");
+    let mut tmpfs = HashMap::from([
+        (WORKSPACE.to_owned(), mount(exec, config.workspace_bytes, config.workspace_files, &own)),
+        ("/tmp".to_owned(), mount(exec, config.tmp_bytes, config.tmp_files, ",mode=1777")),
+        ("/dev/shm".to_owned(), mount("noexec", config.shm_bytes, config.shm_files, ",mode=1777")),
+    ]);
+    let writable = config.writable_paths.iter();
+    tmpfs.extend(writable.map(|path| (path.clone(), mount(exec, config.tmp_bytes, config.tmp_files, &own))));
+    tmpfs
+}
+
+fn ulimit(name: &str, limit: u64) -> ResourcesUlimits {
+    ResourcesUlimits { name: Some(name.into()), soft: Some(signed(limit)), hard: Some(signed(limit)) }
+}
+
+/// The configuration has been checked: nothing is as large as this.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

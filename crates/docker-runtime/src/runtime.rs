@@ -1,0 +1,287 @@
+mod start;
+
+use crate::{
+    config::Config,
+    diagnose::{self, Examined, Finding},
+    engine::Fault,
+    events,
+    exec::{self, LaunchError},
+    names::{self, Named, Names},
+    sandboxes::{Sandbox, Sandboxes},
+    shared::{Shared, unavailable},
+};
+use async_trait::async_trait;
+use bollard::{
+    models::ContainerInspectResponse,
+    query_parameters::{ListContainersOptions, RenameContainerOptions},
+};
+use lockkeeper_ports::{
+    Clock, Exec, ExecSpec, Isolation, ProgressSink, SandboxError, SandboxId, SandboxRuntime, SandboxSpec,
+    SandboxSummary,
+};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    sync::Arc,
+};
+use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
+use tokio_util::task::TaskTracker;
+
+/// Why there is no Docker runtime.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The configuration must change.
+    #[error("the Docker runtime's configuration: {}", .0.join("; "))]
+    Config(Vec<String>),
+    /// The engine does not answer. It may do so later.
+    #[error("{}", diagnose::in_words(.0))]
+    Unreachable(Vec<Finding>),
+    /// The engine answers and cannot be used as it is: the image is missing, or the user may not speak with it.
+    #[error("{}", diagnose::in_words(.0))]
+    Unusable(Vec<Finding>),
+}
+
+/// Sandboxes as containers.
+pub struct DockerRuntime {
+    shared: Arc<Shared>,
+    isolation: Isolation,
+    /// They end with this.
+    _watchers: JoinSet<()>,
+}
+
+impl DockerRuntime {
+    /// Connects to the engine, and makes sure that it can do what a sandbox needs and has the image.
+    pub async fn new(config: Config, clock: Arc<dyn Clock>) -> Result<Self, SetupError> {
+        let problems = config.problems();
+        if !problems.is_empty() {
+            return Err(SetupError::Config(problems));
+        }
+        let config = Arc::new(config);
+        let Examined { engine, isolation, findings } = diagnose::examine(&config).await;
+        for finding in findings.iter().filter(|finding| !finding.is_fatal()) {
+            tracing::warn!(%finding, "the Docker engine");
+        }
+        let fatal: Vec<_> = findings.into_iter().filter(Finding::is_fatal).collect();
+        let engine = match engine {
+            Some(engine) if fatal.is_empty() => engine,
+            _ if fatal.iter().any(Finding::may_pass) => return Err(SetupError::Unreachable(fatal)),
+            _ => return Err(SetupError::Unusable(fatal)),
+        };
+        let instance = if config.instance.is_empty() { random_name() } else { config.instance.clone() };
+        let shared = Arc::new(Shared {
+            names: Names::new(&config.deployment),
+            instance,
+            clock,
+            sandboxes: Sandboxes::new(HashSet::new()),
+            tasks: TaskTracker::new(),
+            starts: Semaphore::new(config.starts_at_once),
+            removals: Semaphore::new(config.removals_at_once),
+            engine,
+            config,
+        });
+        let mut watchers = JoinSet::new();
+        let (listening, listens) = tokio::sync::oneshot::channel();
+        watchers.spawn(events::watch(shared.clone(), listening));
+        watchers.spawn(events::keep_alive(shared.clone()));
+        // Before the first container, so that none of its events is missed.
+        drop(timeout(shared.config.api_timeout(), listens).await);
+        Ok(Self { shared, isolation, _watchers: watchers })
+    }
+
+    /// The sandbox, if it is there and ours: perhaps one of an earlier process.
+    async fn find(&self, id: &SandboxId) -> Result<Arc<Sandbox>, SandboxError> {
+        let shared = &self.shared;
+        if shared.names.parse(id.as_str()).is_none() {
+            return Err(SandboxError::Gone);
+        }
+        if let Some(known) = shared.sandboxes.get(id) {
+            return if known.ended().is_none() { Ok(known) } else { Err(SandboxError::Gone) };
+        }
+        let found = shared.engine.call(async |docker| docker.inspect_container(id.as_str(), None).await).await;
+        let found = match found {
+            Ok(found) => found,
+            Err(Fault::NotFound(_)) => return Err(SandboxError::Gone),
+            Err(fault) => return Err(unavailable(fault)),
+        };
+        let Some(sandbox) = self.read(&found).filter(|_| is_running(&found)) else { return Err(SandboxError::Gone) };
+        shared.sandboxes.insert(id, sandbox.clone());
+        Ok(sandbox)
+    }
+
+    /// What the labels say of a container of ours.
+    fn read(&self, found: &ContainerInspectResponse) -> Option<Arc<Sandbox>> {
+        let labels = found.config.as_ref()?.labels.as_ref()?;
+        let user = labels.get(names::USER)?.parse().ok()?;
+        let ours = self.shared.names.is_ours(labels);
+        ours.then(|| Sandbox::new(found.id.clone()?.into(), user, self.shared.config.execs_at_once).into())?
+    }
+
+    /// After a refusal: a paused container goes on, once; one that does not run is given up.
+    async fn revive(&self, sandbox: &Sandbox) -> Result<(), SandboxError> {
+        let container = sandbox.container.as_str();
+        let engine = &self.shared.engine;
+        let found = engine.call(async |docker| docker.inspect_container(container, None).await).await;
+        let state = match found {
+            Ok(found) => found.state.unwrap_or_default(),
+            Err(Fault::NotFound(_)) => {
+                self.shared.condemn(sandbox, "the container was removed");
+                return Err(SandboxError::Gone);
+            }
+            Err(fault) => return Err(unavailable(fault)),
+        };
+        if state.running != Some(true) {
+            self.shared.condemn(sandbox, "the container does not run");
+            return Err(SandboxError::Gone);
+        }
+        if state.paused == Some(true) {
+            tracing::warn!(container.id = container, "somebody paused a sandbox: it goes on");
+            let unpaused = engine.call(async |docker| docker.unpause_container(container).await).await;
+            match unpaused {
+                Ok(()) | Err(Fault::Conflict(_) | Fault::Refused { .. }) => {}
+                Err(fault) => return Err(unavailable(fault)),
+            }
+        }
+        Ok(())
+    }
+
+    async fn launch(&self, sandbox: &Arc<Sandbox>, spec: &ExecSpec) -> Result<Exec, LaunchError> {
+        let _turn = sandbox.turns.acquire().await;
+        let limit = self.shared.config.start_timeout();
+        let launched = timeout(limit, exec::launch(&self.shared, sandbox, spec)).await;
+        launched.unwrap_or_else(|_| Err(Fault::Timeout(limit).into()))
+    }
+}
+
+impl fmt::Debug for DockerRuntime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DockerRuntime").field("engine", &self.shared.engine).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl SandboxRuntime for DockerRuntime {
+    fn isolation(&self) -> Isolation {
+        self.isolation.clone()
+    }
+
+    #[tracing::instrument(name = "docker.start", skip_all, fields(session.id = %spec.session, epoch = %spec.epoch), err)]
+    async fn start(&self, spec: &SandboxSpec, progress: ProgressSink) -> Result<SandboxId, SandboxError> {
+        let id = self.shared.names.of(spec);
+        start::start(&self.shared, &id, &start::Told::new(Some(progress))).await?;
+        Ok(id)
+    }
+
+    #[tracing::instrument(name = "docker.reserve", skip_all, err)]
+    async fn reserve(&self) -> Result<Option<SandboxId>, SandboxError> {
+        let id = self.shared.names.reserved(&random_name());
+        start::start(&self.shared, &id, &start::Told::new(None)).await?;
+        Ok(Some(id))
+    }
+
+    #[tracing::instrument(name = "docker.adopt", skip_all, fields(session.id = %spec.session, epoch = %spec.epoch), err)]
+    async fn adopt(&self, reserved: &SandboxId, spec: &SandboxSpec) -> Result<SandboxId, SandboxError> {
+        if self.shared.names.parse(reserved.as_str()) != Some(Named::Reserved) {
+            return Err(SandboxError::Gone);
+        }
+        // Taken out, so that of two who want it one has it.
+        let sandbox = self.shared.sandboxes.take(reserved).ok_or(SandboxError::Gone)?;
+        let id = self.shared.names.of(spec);
+        let container = sandbox.container.clone();
+        // Known under its new name before anyone can hear of it, so that its events find it.
+        let options = RenameContainerOptions { name: id.to_string() };
+        let renamed = match &sandbox.ended() {
+            Some(_) => Err(Fault::NotFound(String::new())),
+            None => self.shared.engine.call(async |docker| docker.rename_container(&container, options).await).await,
+        };
+        match renamed {
+            Ok(()) => {
+                self.shared.sandboxes.insert(&id, sandbox);
+                Ok(id)
+            }
+            Err(fault) => {
+                self.shared.condemn(&sandbox, "it could not be given to a session");
+                self.shared.sandboxes.free_user(sandbox.user);
+                Err(if matches!(fault, Fault::NotFound(_)) { SandboxError::Gone } else { unavailable(fault) })
+            }
+        }
+    }
+
+    #[tracing::instrument(name = "docker.exec", skip_all, fields(sandbox.id = %sandbox), err)]
+    async fn exec(&self, sandbox: &SandboxId, spec: &ExecSpec) -> Result<Exec, SandboxError> {
+        let found = self.find(sandbox).await?;
+        let mut launched = self.launch(&found, spec).await;
+        if matches!(&launched, Err(LaunchError::Fault(Fault::Conflict(_)))) {
+            self.revive(&found).await?;
+            launched = self.launch(&found, spec).await;
+        }
+        let error = match launched {
+            Ok(exec) => return Ok(exec),
+            Err(error) => error,
+        };
+        if found.ended().is_some() {
+            return Err(SandboxError::Gone);
+        }
+        Err(match error {
+            LaunchError::CannotExec(reason) => {
+                SandboxError::CannotExec { command: spec.command.first().cloned().unwrap_or_default(), reason }
+            }
+            LaunchError::Fault(Fault::NotFound(_) | Fault::Conflict(_)) => {
+                self.shared.condemn(&found, "the container was removed or does not run");
+                SandboxError::Gone
+            }
+            LaunchError::Fault(fault) => unavailable(fault),
+            LaunchError::NotStarted(reason) => unavailable(reason),
+        })
+    }
+
+    #[tracing::instrument(name = "docker.stop", skip_all, fields(sandbox.id = %sandbox), err)]
+    async fn stop(&self, sandbox: &SandboxId) -> Result<(), SandboxError> {
+        let shared = &self.shared;
+        if shared.names.parse(sandbox.as_str()).is_none() {
+            return Ok(());
+        }
+        let known = shared.sandboxes.get(sandbox);
+        let container = if let Some(known) = known {
+            known.end("the sandbox was stopped");
+            known.container.clone()
+        } else {
+            // What bears a name of ours and is not ours is nothing that we know.
+            let found = shared.engine.call(async |docker| docker.inspect_container(sandbox.as_str(), None).await).await;
+            match found.map(|found| self.read(&found)) {
+                Ok(Some(found)) => found.container.clone(),
+                Ok(None) | Err(Fault::NotFound(_)) => return Ok(()),
+                Err(fault) => return Err(unavailable(fault)),
+            }
+        };
+        shared.remove(&container).await.map_err(unavailable)?;
+        shared.sandboxes.forget(&container);
+        Ok(())
+    }
+
+    async fn list(&self) -> Result<Vec<SandboxSummary>, SandboxError> {
+        let shared = &self.shared;
+        let owner = format!("{}={}", names::OWNER, shared.names.deployment());
+        let options = ListContainersOptions {
+            all: true,
+            filters: Some(HashMap::from([("label".into(), vec![owner])])),
+            ..ListContainersOptions::default()
+        };
+        let all = shared.engine.call(async |docker| docker.list_containers(Some(options)).await).await;
+        let all = all.map_err(unavailable)?.into_iter();
+        Ok(all.filter_map(|one| shared.names.summary(&one.names?, &one.labels?)).collect())
+    }
+}
+
+fn is_running(found: &ContainerInspectResponse) -> bool {
+    found.state.as_ref().and_then(|state| state.running) == Some(true)
+}
+
+/// 64 random bits.
+fn random_name() -> String {
+    format!("{:016x}", random())
+}
+
+/// Where there is no randomness the time must do: names are unique to the process anyhow, but for a restart.
+fn random() -> u64 {
+    getrandom::u64().unwrap_or_else(|_| u64::from(std::process::id()))
+}

@@ -1,0 +1,187 @@
+//! From nothing to a container that runs, or back to nothing.
+
+use super::is_running;
+use crate::{
+    engine::Fault,
+    names, profile,
+    sandboxes::Sandbox,
+    shared::{Shared, unavailable},
+};
+use bollard::{
+    models::ContainerStateStatusEnum,
+    query_parameters::{CreateContainerOptions, StartContainerOptions},
+};
+use lockkeeper_ports::{ProgressSink, SandboxError, SandboxId, StartProgress};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::time::{sleep, timeout};
+
+/// How often a name is asked for that somebody has, or whose answer was lost.
+const ATTEMPTS: u32 = 5;
+const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(50);
+
+/// Whoever wants to hear how far it is.
+pub(super) struct Told {
+    progress: Option<ProgressSink>,
+    began: Instant,
+}
+
+impl Told {
+    pub(super) fn new(progress: Option<ProgressSink>) -> Self {
+        Self { progress, began: Instant::now() }
+    }
+
+    fn tell(&self, stage: &str, status: &str, message: &str) {
+        let Some(progress) = &self.progress else { return };
+        progress(StartProgress {
+            stage: stage.into(),
+            status: status.into(),
+            message: message.into(),
+            current: None,
+            total: None,
+            unit: None,
+            elapsed_ms: u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        });
+    }
+}
+
+/// The name belongs to somebody else.
+#[derive(Debug, thiserror::Error)]
+#[error("a container that is not ours is called {0}: it is left alone")]
+struct Foreign(String);
+
+/// A container that nobody waits for any more: it is removed when this is dropped.
+struct Unfinished<'a> {
+    shared: &'a Arc<Shared>,
+    id: &'a SandboxId,
+    user: u32,
+    is_finished: bool,
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if !self.is_finished {
+            self.shared.sandboxes.free_user(self.user);
+            self.shared.remove_later(self.id.to_string());
+        }
+    }
+}
+
+/// Starts the container of this name, or fails and leaves none.
+pub(super) async fn start(shared: &Arc<Shared>, id: &SandboxId, told: &Told) -> Result<(), SandboxError> {
+    told.tell("creating", "running", "Creating a container");
+    let _turn = shared.starts.acquire().await;
+    let first = u32::try_from(super::random() >> 32).unwrap_or_default();
+    let user = shared.sandboxes.take_user(shared.config.uid_base, shared.config.uid_count, first);
+    let user = user.ok_or_else(|| unavailable("every user of uid_base and uid_count has a sandbox"))?;
+    let mut unfinished = Unfinished { shared, id, user, is_finished: false };
+    let limit = shared.config.start_timeout();
+    let started = timeout(limit, bring_up(shared, id, user, told)).await;
+    let error = match started.unwrap_or(Err(SandboxError::StartTimeout(limit))) {
+        Ok(sandbox) => {
+            unfinished.is_finished = true;
+            if sandbox.user != user {
+                shared.sandboxes.free_user(user);
+            }
+            shared.sandboxes.insert(id, sandbox);
+            told.tell("starting", "done", "The container runs");
+            return Ok(());
+        }
+        Err(error) => error,
+    };
+    told.tell("starting", "failed", &error.to_string());
+    let is_foreign = matches!(&error, SandboxError::Unavailable(cause) if cause.is::<Foreign>());
+    if is_foreign || shared.remove(id.as_str()).await.is_ok() {
+        unfinished.is_finished = true;
+        shared.sandboxes.free_user(user);
+    }
+    // What could not be removed at once is removed later.
+    Err(error)
+}
+
+async fn bring_up(shared: &Arc<Shared>, id: &SandboxId, user: u32, told: &Told) -> Result<Arc<Sandbox>, SandboxError> {
+    let sandbox = create(shared, id, user).await?;
+    told.tell("starting", "running", "Starting the container");
+    let container = sandbox.container.as_str();
+    let limit = shared.config.start_timeout();
+    let started = shared
+        .engine
+        .call_within(limit, async |docker| docker.start_container(container, None::<StartContainerOptions>).await)
+        .await;
+    started.map_err(|fault| refused(shared, fault))?;
+    Ok(sandbox)
+}
+
+async fn create(shared: &Arc<Shared>, id: &SandboxId, user: u32) -> Result<Arc<Sandbox>, SandboxError> {
+    let mut last = None;
+    for attempt in 0..ATTEMPTS {
+        if attempt > 0 {
+            sleep(BETWEEN_ATTEMPTS * attempt).await;
+        }
+        let body = profile::container(&shared.config, &shared.names, &shared.instance, user, shared.clock.now());
+        let options = CreateContainerOptions { name: Some(id.to_string()), platform: String::new() };
+        let created = shared.engine.call(async |docker| docker.create_container(Some(options), body).await).await;
+        match created {
+            Ok(created) => return Ok(Sandbox::new(created.id, user, shared.config.execs_at_once)),
+            Err(fault @ Fault::Conflict(_)) => {
+                if let Some(adopted) = settle(shared, id).await? {
+                    return Ok(adopted);
+                }
+                last = Some(fault);
+            }
+            // The answer may have been lost, and the container be there: then the name is taken the next time.
+            Err(fault @ Fault::Unreachable(_)) => last = Some(fault),
+            Err(fault) => return Err(refused(shared, fault)),
+        }
+    }
+    Err(last.map_or_else(|| unavailable("the container could not be created"), |fault| refused(shared, fault)))
+}
+
+/// The name is taken. By this process, which did not hear that it succeeded or was asked twice: then that is the container.
+/// By an earlier one, or by what was given up: then it is removed, with whatever may still run in it. By somebody else: then
+/// it is theirs.
+async fn settle(shared: &Arc<Shared>, id: &SandboxId) -> Result<Option<Arc<Sandbox>>, SandboxError> {
+    let found = shared.engine.call(async |docker| docker.inspect_container(id.as_str(), None).await).await;
+    let found = match found {
+        Ok(found) => found,
+        Err(Fault::NotFound(_)) => return Ok(None),
+        Err(fault) => return Err(unavailable(fault)),
+    };
+    let labels = found.config.as_ref().and_then(|config| config.labels.clone()).unwrap_or_default();
+    if !shared.names.is_ours(&labels) {
+        return Err(unavailable(Foreign(id.to_string())));
+    }
+    let container = found.id.clone().unwrap_or_default();
+    let user = labels.get(names::USER).and_then(|user| user.parse().ok());
+    let status = found.state.as_ref().and_then(|state| state.status);
+    if let Some(user) = user.filter(|_| labels.get(names::INSTANCE) == Some(&shared.instance)) {
+        match shared.sandboxes.by_container(&container) {
+            Some(known) if known.ended().is_none() && is_running(&found) => return Ok(Some(known)),
+            None if status == Some(ContainerStateStatusEnum::CREATED) => {
+                return Ok(Some(Sandbox::new(container, user, shared.config.execs_at_once)));
+            }
+            _ => {}
+        }
+    }
+    shared.remove(&container).await.map_err(unavailable)?;
+    shared.sandboxes.forget(&container);
+    Ok(None)
+}
+
+/// What the engine refuses at a start is more often than not a matter of the image.
+fn refused(shared: &Shared, fault: Fault) -> SandboxError {
+    let image = &shared.config.image;
+    let said = fault.message();
+    if matches!(fault, Fault::NotFound(_)) && said.to_lowercase().contains("image") {
+        return unavailable(format!("there is no image {image}: build it with `lockkeeper image build`"));
+    }
+    if said.contains(profile::WORKSPACE_BINARY) {
+        return unavailable(format!(
+            "the image {image} has no {} that runs: build it with `lockkeeper image build` ({said})",
+            profile::WORKSPACE_BINARY
+        ));
+    }
+    unavailable(fault)
+}

@@ -1,0 +1,186 @@
+//! What this process knows of its containers, which the engine's events keep true.
+
+use lockkeeper_ports::SandboxId;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+
+/// A container that runs for us.
+#[derive(Debug)]
+pub(crate) struct Sandbox {
+    /// The engine's own id, which stays when the name changes.
+    pub(crate) container: String,
+    /// As whom its processes run.
+    pub(crate) user: u32,
+    /// Who may start a process now.
+    pub(crate) turns: Semaphore,
+    health: watch::Sender<Health>,
+    execs: Mutex<HashMap<String, CancellationToken>>,
+}
+
+/// How a container fares.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Health {
+    /// How often something in it was killed for the memory that it took.
+    pub(crate) out_of_memory: u64,
+    /// Why nothing may run in it any more.
+    pub(crate) ended: Option<String>,
+}
+
+impl Sandbox {
+    pub(crate) fn new(container: String, user: u32, execs_at_once: usize) -> Arc<Self> {
+        Arc::new(Self {
+            container,
+            user,
+            turns: Semaphore::new(execs_at_once),
+            health: watch::Sender::default(),
+            execs: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn health(&self) -> watch::Receiver<Health> {
+        self.health.subscribe()
+    }
+
+    pub(crate) fn ended(&self) -> Option<String> {
+        self.health.borrow().ended.clone()
+    }
+
+    /// Says why it ended; false if that was known.
+    pub(crate) fn end(&self, reason: &str) -> bool {
+        self.health.send_if_modified(|health| {
+            let first = health.ended.is_none();
+            health.ended.get_or_insert_with(|| reason.to_owned());
+            first
+        })
+    }
+
+    pub(crate) fn ran_out_of_memory(&self) {
+        self.health.send_modify(|health| health.out_of_memory += 1);
+    }
+
+    /// A process of it is to be watched; the token tells that it has ended.
+    pub(crate) fn watch_exec(&self, exec: &str) -> CancellationToken {
+        self.execs().entry(exec.to_owned()).or_default().clone()
+    }
+
+    pub(crate) fn forget_exec(&self, exec: &str) {
+        self.execs().remove(exec);
+    }
+
+    pub(crate) fn exec_ended(&self, exec: &str) {
+        if let Some(token) = self.execs().get(exec) {
+            token.cancel();
+        }
+    }
+
+    pub(crate) fn running_execs(&self) -> Vec<String> {
+        self.execs().keys().cloned().collect()
+    }
+
+    fn execs(&self) -> MutexGuard<'_, HashMap<String, CancellationToken>> {
+        self.execs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// All of them.
+#[derive(Debug)]
+pub(crate) struct Sandboxes(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    by_name: HashMap<SandboxId, Arc<Sandbox>>,
+    users: HashSet<u32>,
+}
+
+impl Sandboxes {
+    /// `users` are those that containers of earlier processes have.
+    pub(crate) fn new(users: HashSet<u32>) -> Self {
+        Self(Mutex::new(Known { by_name: HashMap::new(), users }))
+    }
+
+    /// A user that no sandbox of ours has, looked for from a `start` that should be random: other processes look too.
+    pub(crate) fn take_user(&self, base: u32, count: u32, start: u32) -> Option<u32> {
+        let mut known = self.known();
+        let mut candidates = (0..count).map(|offset| base + (start % count + offset) % count);
+        let user = candidates.find(|user| !known.users.contains(user))?;
+        known.users.insert(user);
+        Some(user)
+    }
+
+    pub(crate) fn free_user(&self, user: u32) {
+        self.known().users.remove(&user);
+    }
+
+    pub(crate) fn insert(&self, id: &SandboxId, sandbox: Arc<Sandbox>) {
+        let mut known = self.known();
+        known.users.insert(sandbox.user);
+        known.by_name.insert(id.clone(), sandbox);
+    }
+
+    pub(crate) fn get(&self, id: &SandboxId) -> Option<Arc<Sandbox>> {
+        self.known().by_name.get(id).cloned()
+    }
+
+    /// Takes it out: of two that ask, one gets it.
+    pub(crate) fn take(&self, id: &SandboxId) -> Option<Arc<Sandbox>> {
+        self.known().by_name.remove(id)
+    }
+
+    /// It is gone, whatever it is called by now.
+    pub(crate) fn forget(&self, container: &str) {
+        let mut known = self.known();
+        let gone: Vec<_> = known.by_name.extract_if(|_, sandbox| sandbox.container == container).collect();
+        for (_, sandbox) in gone {
+            known.users.remove(&sandbox.user);
+        }
+    }
+
+    pub(crate) fn by_container(&self, container: &str) -> Option<Arc<Sandbox>> {
+        self.known().by_name.values().find(|sandbox| sandbox.container == container).cloned()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Sandbox>> {
+        self.known().by_name.values().cloned().collect()
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_user_is_given_out_twice() {
+        let sandboxes = Sandboxes::new(HashSet::from([11]));
+        let mut given: Vec<_> = (0..3).filter_map(|start| sandboxes.take_user(10, 4, start * 7)).collect();
+        given.sort_unstable();
+        assert_eq!(given, [10, 12, 13]);
+        assert_eq!(sandboxes.take_user(10, 4, 3), None);
+        sandboxes.free_user(12);
+        assert_eq!(sandboxes.take_user(10, 4, 0), Some(12));
+    }
+
+    #[test]
+    fn the_first_reason_for_an_end_stays() {
+        let sandbox = Sandbox::new("c".into(), 1, 1);
+        assert!(sandbox.end("first") && !sandbox.end("second"));
+        assert_eq!(sandbox.ended().as_deref(), Some("first"));
+    }
+
+    #[test]
+    fn what_is_gone_frees_its_user_under_any_name() {
+        let sandboxes = Sandboxes::new(HashSet::new());
+        let user = sandboxes.take_user(10, 1, 0).expect("a user");
+        sandboxes.insert(&SandboxId::new("a"), Sandbox::new("c".into(), user, 1));
+        sandboxes.forget("c");
+        assert!(sandboxes.get(&SandboxId::new("a")).is_none());
+        assert_eq!(sandboxes.take_user(10, 1, 0), Some(10));
+    }
+}
