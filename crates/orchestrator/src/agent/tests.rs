@@ -29,8 +29,8 @@ fn taken() -> OwnKeys {
     OwnKeys::Taken(Arc::new(vendor))
 }
 
-fn key(key: &str) -> Option<SecretString> {
-    Some(key.to_owned().into())
+fn key(key: &str) -> SecretString {
+    key.to_owned().into()
 }
 
 #[test]
@@ -55,20 +55,20 @@ fn a_missing_key_is_named_and_an_own_one_is_the_other_way() {
 #[test]
 fn an_own_key_stands_in_for_the_servers_and_its_loss_is_no_reason_to_take_the_servers() {
     let keyless = AgentFactory::new(MISSING, None).with_own_keys(taken());
-    let agent = keyless.of_user(None, key("k"));
+    let agent = keyless.of_user(None, Some(key("k")));
     assert_eq!((agent.name, agent.model.as_str(), agent.provider.is_ok()), ("claude", "own-default", true));
     let lost = factory(None).with_own_keys(taken()).of_user(None, None).provider.err().expect("lost");
     assert_eq!(lost.code, Code::MissingKey);
     assert!(lost.hint.expect("a hint").contains("auth.apiKey"));
     for keys in [OwnKeys::Refused, OwnKeys::Needless] {
-        let lost = factory(None).with_own_keys(keys).of_user(None, key("k")).provider.err().expect("not taken");
+        let lost = factory(None).with_own_keys(keys).of_user(None, Some(key("k"))).provider.err().expect("not taken");
         assert_eq!(lost.code, Code::MissingKey);
     }
 }
 
 #[test]
 fn a_key_is_taken_dropped_or_refused_as_the_configuration_says() {
-    let wish = |keys, k| factory(None).with_own_keys(keys).wish(None, key(k)).map(|wish| wish.key.is_some());
+    let wish = |keys, k| factory(None).with_own_keys(keys).wish(None, Some(key(k))).map(|wish| wish.key.is_some());
     assert_eq!(wish(taken(), "k"), Ok(true));
     assert_eq!(wish(OwnKeys::Needless, "k"), Ok(false));
     assert_eq!(wish(OwnKeys::Refused, "k").map_err(|failure| failure.code), Err(Code::Forbidden));
@@ -91,6 +91,6 @@ fn a_model_is_named_as_vendors_name_theirs() {
 #[test]
 fn a_debug_print_holds_no_key() {
     let factory = factory(None).with_own_keys(taken());
-    let print = format!("{:?} {factory:?}", factory.wish(None, key("canary")));
+    let print = format!("{:?} {factory:?}", factory.wish(None, Some(key("canary"))));
     assert!(!print.contains("canary"), "{print}");
 }

@@ -7,7 +7,7 @@ use lockkeeper_domain::{
 };
 use lockkeeper_embedded_store::{EmbeddedStore, PeerHub};
 use lockkeeper_orchestrator::{
-    Accepted, AgentFactory, Attached, Config, NewMessage, OpenSession, Ports, Provider, SessionManager,
+    Accepted, AgentFactory, Attached, Config, NewMessage, OpenSession, OwnKeys, Ports, Provider, SessionManager,
 };
 use lockkeeper_ports::{
     Clock, EventStream, McpServer, Principal, SandboxId, SandboxSummary, SessionStore, mocks::MockSandboxRuntime,
@@ -41,6 +41,7 @@ pub(crate) struct Desk {
     pub(crate) config: Config,
     pub(crate) rules: Vec<Rule>,
     pub(crate) hub: PeerHub,
+    pub(crate) own_keys: OwnKeys,
 }
 
 impl Desk {
@@ -61,6 +62,7 @@ impl Desk {
             config: Config::default(),
             rules: Vec::new(),
             hub: PeerHub::new(),
+            own_keys: OwnKeys::Refused,
         }
     }
 
@@ -75,7 +77,7 @@ impl Desk {
             sandboxes: Arc::new(sandboxes),
             tools: Arc::new(self.host.clone()),
             clock: Arc::new(self.clock) as Arc<dyn Clock>,
-            agents: AgentFactory::new(provider, None),
+            agents: AgentFactory::new(provider, None).with_own_keys(self.own_keys.clone()),
             servers: [server].into(),
             policy: Policy::new(self.rules.clone()),
             secrets: [].into(),
@@ -142,6 +144,11 @@ impl User {
 
     pub(crate) async fn opens(manager: &Arc<SessionManager>, after: Seq) -> Self {
         let attached = manager.open(wish(Some("s"), "ann")).await.expect("opened");
+        Self::of(manager, attached, after).await
+    }
+
+    /// Ann, with a view that she has.
+    pub(crate) async fn of(manager: &Arc<SessionManager>, attached: Attached, after: Seq) -> Self {
         let (me, session) = (principal("ann"), attached.session().clone());
         let events = manager.follow(&session, &me, after).await.expect("followed");
         Self { manager: Arc::clone(manager), me, session, attached, events }

@@ -3,6 +3,7 @@
 mod approvals;
 mod desk;
 mod expiry;
+mod keys;
 mod recovery;
 mod sandboxes;
 mod turns;
