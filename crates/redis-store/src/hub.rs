@@ -1,0 +1,199 @@
+//! The one connection that listens, for everyone in this process.
+//!
+//! What is wanted is in a table; a task keeps the server's subscriptions to it, again after each reconnection and from time to
+//! time for good measure. Whoever listens is woken when its subscription stands, since something may have been said before.
+
+use crate::Config;
+use bytes::Bytes;
+use fred::{
+    clients::SubscriberClient,
+    interfaces::{EventInterface as _, PubsubInterface as _},
+    types::Message,
+};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::{Notify, broadcast, broadcast::error::RecvError, watch},
+    time::MissedTickBehavior,
+};
+use tokio_util::task::AbortOnDropHandle;
+
+/// How many messages of a channel wait for whoever listens slowly. Those beyond are lost to it.
+const NEWS: usize = 2_048;
+/// How long after a failure, or after all is well, subscriptions are made again.
+const AGAIN_SOON: Duration = Duration::from_millis(200);
+const AGAIN: Duration = Duration::from_secs(15);
+/// How many channels one command subscribes to.
+const AT_ONCE: usize = 256;
+
+/// Who listens to what.
+pub(crate) struct Hub {
+    table: Arc<Table>,
+    _task: AbortOnDropHandle<()>,
+}
+
+#[derive(Default)]
+struct Table {
+    channels: Mutex<HashMap<String, Channel>>,
+    changed: Notify,
+}
+
+struct Channel {
+    wake: watch::Sender<bool>,
+    /// Where the words go, if somebody wants them.
+    news: Option<broadcast::Sender<Bytes>>,
+    listeners: usize,
+}
+
+/// A place among those who listen to a channel. The last one that goes ends the subscription.
+pub(crate) struct Subscription {
+    table: Arc<Table>,
+    channel: String,
+    /// Changes whenever there may be something new. Its value says whether the server's subscription stands.
+    pub(crate) wake: watch::Receiver<bool>,
+}
+
+impl Hub {
+    pub(crate) fn over(subscriber: SubscriberClient, config: &Config) -> Self {
+        let table = Arc::new(Table::default());
+        let timeout = Duration::from_millis(config.operation_timeout_ms);
+        let keeper = Keeper { table: Arc::clone(&table), subscriber, timeout, standing: HashSet::new() };
+        let task = AbortOnDropHandle::new(tokio::runtime::Handle::current().spawn(keeper.run()));
+        Self { table, _task: task }
+    }
+
+    /// Listens to a channel from soon on: as soon as [`Subscription::wake`] is true.
+    pub(crate) fn subscribe(&self, channel: String) -> Subscription {
+        let subscription = self.enter(&mut self.table.lock(), channel);
+        self.table.changed.notify_one();
+        subscription
+    }
+
+    fn enter(&self, channels: &mut HashMap<String, Channel>, channel: String) -> Subscription {
+        let entry = channels
+            .entry(channel.clone())
+            .or_insert_with(|| Channel { wake: watch::channel(false).0, news: None, listeners: 0 });
+        entry.listeners += 1;
+        Subscription { table: Arc::clone(&self.table), channel, wake: entry.wake.subscribe() }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn channels(&self) -> usize {
+        self.table.lock().len()
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let mut channels = self.table.lock();
+        if let Some(channel) = channels.get_mut(&self.channel) {
+            channel.listeners -= 1;
+            if channel.listeners == 0 {
+                channels.remove(&self.channel);
+                drop(channels);
+                self.table.changed.notify_one();
+            }
+        }
+    }
+}
+
+impl Table {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Channel>> {
+        self.channels.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pass(&self, message: Message) {
+        let Some(said) = message.value.into_bytes() else { return };
+        if let Some(channel) = self.lock().get(&*message.channel) {
+            if let Some(news) = &channel.news {
+                // Nobody may want the words any more.
+                let _unheard = news.send(said);
+            }
+            channel.wake.send_modify(|_| {});
+        }
+    }
+
+    fn wake_all(&self) {
+        for channel in self.lock().values() {
+            channel.wake.send_modify(|_| {});
+        }
+    }
+
+    fn stands(&self, names: &[String], stands: bool) {
+        let channels = self.lock();
+        for channel in names.iter().filter_map(|name| channels.get(name)) {
+            channel.wake.send_replace(stands);
+        }
+    }
+}
+
+struct Keeper {
+    table: Arc<Table>,
+    subscriber: SubscriberClient,
+    timeout: Duration,
+    /// The subscriptions that the server has.
+    standing: HashSet<String>,
+}
+
+impl Keeper {
+    async fn run(mut self) {
+        let mut messages = self.subscriber.message_rx();
+        let mut reconnections = self.subscriber.reconnect_rx();
+        let mut again = tokio::time::interval(AGAIN);
+        again.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let table = Arc::clone(&self.table);
+            tokio::select! {
+                message = messages.recv() => match message {
+                    Ok(message) => table.pass(message),
+                    Err(RecvError::Lagged(_)) => table.wake_all(),
+                    Err(RecvError::Closed) => return,
+                },
+                server = reconnections.recv() => match server {
+                    Ok(_) | Err(RecvError::Lagged(_)) => self.begin_anew(&mut again).await,
+                    Err(RecvError::Closed) => return,
+                },
+                () = table.changed.notified() => self.keep_up(&mut again).await,
+                _ = again.tick() => self.begin_anew(&mut again).await,
+            }
+        }
+    }
+
+    async fn begin_anew(&mut self, again: &mut tokio::time::Interval) {
+        self.standing.clear();
+        self.keep_up(again).await;
+    }
+
+    /// Makes the server's subscriptions what is wanted.
+    async fn keep_up(&mut self, again: &mut tokio::time::Interval) {
+        let (missing, gone) = {
+            let channels = self.table.lock();
+            let missing: Vec<String> =
+                channels.keys().filter(|name| !self.standing.contains(*name)).cloned().collect();
+            let gone: Vec<String> =
+                self.standing.iter().filter(|name| !channels.contains_key(*name)).cloned().collect();
+            (missing, gone)
+        };
+        for names in missing.chunks(AT_ONCE) {
+            let made = tokio::time::timeout(self.timeout, self.subscriber.subscribe(names.to_vec())).await;
+            if !matches!(made, Ok(Ok(()))) {
+                tracing::debug!("subscriptions could not be made; they will be made again");
+                self.table.stands(&missing, false);
+                again.reset_after(AGAIN_SOON);
+                return;
+            }
+            self.standing.extend(names.iter().cloned());
+            self.table.stands(names, true);
+        }
+        for names in gone.chunks(AT_ONCE) {
+            // One that is left over is told to nobody.
+            drop(tokio::time::timeout(self.timeout, self.subscriber.unsubscribe(names.to_vec())).await);
+        }
+        for name in gone {
+            self.standing.remove(&name);
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Every key that this crate writes, and what it holds.
+//!
+//! The braces are literal. In a cluster they make the session's id the hash tag, so that the three keys of a session are
+//! in one slot and one script changes them together.
+//!
+//! | key | type | holds | lives |
+//! |---|---|---|---|
+//! | `mcp:session:{id}` | hash | the record, the lease, where the log ends: [`field`] | retention |
+//! | `mcp:conversation:{id}` | list | the history's messages as JSON, oldest first | retention |
+//! | `mcp:log:{id}` | stream | the events as JSON in field `e`; an entry's id is `<seq>-<epoch>` | retention |
+//! | `mcp:owner:<owner>` | sorted set | the owner's sessions by last use, in ms | for good |
+//! | `mcp:idle` | sorted set | sessions that have a sandbox, by a lower bound of their last use | for good |
+//! | `mcp:busy` | sorted set | sessions that are busy | for good |
+//! | `mcp:probe:<n>` | string | nothing: written to see whether that works | a minute |
+//!
+//! Retention is [`Config::retention_secs`](crate::Config::retention_secs) from the last write, renewals of the lease included,
+//! and the same for all three keys of a session; by default they live until they are deleted.
+//!
+//! The name of a log is also the channel where its growth is told. The message says nothing that is relied on.
+//!
+//! **Indexes are hints.** A session that belongs into one is always there: its entry is written before the record says so.
+//! What else is in there is found out by reading the record, and taken out later. So a crash between the two leaves too
+//! much in an index and never too little, and no step needs two slots of a cluster.
+//!
+//! **A negative score** in `mcp:idle` and `mcp:busy` is a probation: the time, in ms and negated, when somebody saw that the
+//! session does not belong there. Whoever is about to need the entry makes the score positive again; otherwise the entry goes a
+//! minute later.
+
+use lockkeeper_domain::{PrincipalId, SessionId};
+
+/// The version of this layout, in each session's field [`field::LAYOUT`]. A higher one is not read.
+pub(crate) const LAYOUT: u32 = 1;
+
+/// The fields of `mcp:session:{id}`. Numbers are decimal, times in milliseconds.
+pub(crate) mod field {
+    /// The version of the layout.
+    pub(crate) const LAYOUT: &str = "v";
+    /// The record as it was created, as JSON. The fields below are newer.
+    pub(crate) const RECORD: &str = "record";
+    /// The owner.
+    pub(crate) const OWNER: &str = "owner";
+    /// The last use: the heartbeat.
+    pub(crate) const ACTIVE: &str = "active";
+    /// The sandbox as JSON. Absent: none.
+    pub(crate) const SANDBOX: &str = "sandbox";
+    /// The state of the last checkpoint as JSON. Absent: that of the record.
+    pub(crate) const STATE: &str = "state";
+    /// The last event that the state accounts for.
+    pub(crate) const CHECKPOINT: &str = "checkpoint";
+    /// `1` or `0`.
+    pub(crate) const BUSY: &str = "busy";
+    /// The model as JSON. Absent: that of the record.
+    pub(crate) const MODEL: &str = "model";
+    /// `1` or `0`. Absent: as in the record.
+    pub(crate) const OWN_KEY: &str = "own_key";
+    /// Who has the lease. Absent: nobody.
+    pub(crate) const HOLDER: &str = "holder";
+    /// When the lease ends.
+    pub(crate) const UNTIL: &str = "until";
+    /// The last epoch that was given.
+    pub(crate) const EPOCH: &str = "epoch";
+    /// The last event's number.
+    pub(crate) const SEQ: &str = "seq";
+    /// The last event's epoch.
+    pub(crate) const SEQ_EPOCH: &str = "seq_epoch";
+    // Scripts alone use these. `born`: a random name of this session among all that had its id. `trimmed`: the last event
+    // that is not kept. `attempt`: the last commit without events.
+}
+
+/// The three keys of one session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SessionKeys {
+    pub(crate) session: String,
+    pub(crate) conversation: String,
+    pub(crate) log: String,
+}
+
+impl SessionKeys {
+    pub(crate) fn of(id: &SessionId) -> Self {
+        Self {
+            session: format!("mcp:session:{{{id}}}"),
+            conversation: format!("mcp:conversation:{{{id}}}"),
+            log: format!("mcp:log:{{{id}}}"),
+        }
+    }
+}
+
+pub(crate) const IDLE: &str = "mcp:idle";
+pub(crate) const BUSY: &str = "mcp:busy";
+
+pub(crate) fn owner(owner: &PrincipalId) -> String {
+    format!("mcp:owner:{owner}")
+}
+
+/// A key for the `nth` probe. They are spread over a cluster's slots.
+pub(crate) fn probe(nth: u64) -> String {
+    format!("mcp:probe:{nth}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_keys_of_a_session_share_a_slot() {
+        let id = SessionId::parse("a-1").unwrap();
+        let SessionKeys { session, conversation, log } = SessionKeys::of(&id);
+        let names = [session.as_str(), &conversation, &log];
+        assert_eq!(names, ["mcp:session:{a-1}", "mcp:conversation:{a-1}", "mcp:log:{a-1}"]);
+        let slots = names.map(|name| fred::util::redis_keyslot(name.as_bytes()));
+        assert_eq!(slots, [fred::util::redis_keyslot(b"a-1"); 3]);
+    }
+}

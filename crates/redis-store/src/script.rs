@@ -1,0 +1,40 @@
+//! The scripts: each operation on a session is one, and so atomic.
+
+use fred::util::sha1_hash;
+use std::sync::LazyLock;
+
+/// A script, known to the server by its hash once it has seen it.
+pub(crate) struct Script {
+    pub(crate) body: &'static str,
+    hash: LazyLock<String>,
+}
+
+impl Script {
+    pub(crate) fn hash(&self) -> &str {
+        &self.hash
+    }
+}
+
+macro_rules! scripts {
+    ($($name:ident = $file:literal;)*) => {
+        $(
+            pub(crate) static $name: Script = Script {
+                body: include_str!(concat!("scripts/", $file)),
+                hash: LazyLock::new(|| sha1_hash(include_str!(concat!("scripts/", $file)))),
+            };
+        )*
+    };
+}
+
+scripts! {
+    CREATE = "create.lua";
+    TOUCH = "touch.lua";
+    CLAIM = "claim.lua";
+    RENEW = "renew.lua";
+    RELEASE = "release.lua";
+    DELETE = "delete.lua";
+    COMMIT = "commit.lua";
+    TRIM = "trim.lua";
+    READ = "read.lua";
+    REPAIR = "repair.lua";
+}

@@ -1,0 +1,60 @@
+-- KEYS: session, conversation, log
+-- ARGV: 1 epoch, 2 after, 3 first and 4 last number, 5 how many events, 6 how many messages, 7 how many fields,
+--   8 '' or 'slide' or 'clear', 9 how many messages go, 10 last active or '', 11 name of this attempt,
+--   12 retention in ms or 0; then the events, the messages, and each field with its value, '' where it goes
+local FIRST = 13
+local session = redis.call('HMGET', KEYS[1], 'holder', 'epoch', 'seq', 'active', 'attempt', 'owner')
+if not session[3] then return { 'FENCED' } end
+local events, messages = tonumber(ARGV[5]), tonumber(ARGV[6])
+
+-- Before the fence: a commit that was written must not hear that nothing was.
+if events > 0 and tonumber(ARGV[4]) <= tonumber(session[3]) then
+    local stored = redis.call('XRANGE', KEYS[3], ARGV[3], ARGV[4])
+    local same = #stored == events
+    for i = 1, #stored do
+        same = same and stored[i][2][2] == ARGV[FIRST + i - 1]
+    end
+    if same then return { 'BEFORE', session[6] } end
+end
+if not session[1] or session[2] ~= ARGV[1] then return { 'FENCED' } end
+if session[3] ~= ARGV[2] then return { 'CONFLICT', session[3] } end
+if events == 0 and session[5] == ARGV[11] then return { 'OK', session[6] } end
+
+local fields = {}
+local function set(name, value)
+    fields[#fields + 1] = name
+    fields[#fields + 1] = value
+end
+if ARGV[10] ~= '' and tonumber(ARGV[10]) > tonumber(session[4]) then set('active', ARGV[10]) end
+for i = FIRST + events + messages, FIRST + events + messages + 2 * tonumber(ARGV[7]) - 1, 2 do
+    if ARGV[i + 1] == '' then
+        redis.call('HDEL', KEYS[1], ARGV[i])
+    else
+        set(ARGV[i], ARGV[i + 1])
+    end
+end
+if events > 0 then
+    set('seq', ARGV[4])
+    set('seq_epoch', ARGV[1])
+else
+    set('attempt', ARGV[11])
+end
+redis.call('HSET', KEYS[1], unpack(fields))
+
+local number = tonumber(ARGV[3])
+for i = 0, events - 1 do
+    redis.call('XADD', KEYS[3], string.format('%.0f-%s', number + i, ARGV[1]), 'e', ARGV[FIRST + i])
+end
+if ARGV[8] == 'clear' then
+    redis.call('DEL', KEYS[2])
+elseif ARGV[8] == 'slide' then
+    for i = 0, messages - 1 do
+        redis.call('RPUSH', KEYS[2], ARGV[FIRST + events + i])
+    end
+    if ARGV[9] ~= '0' then redis.call('LTRIM', KEYS[2], ARGV[9], -1) end
+end
+if ARGV[12] ~= '0' then
+    for i = 1, 3 do redis.call('PEXPIRE', KEYS[i], ARGV[12]) end
+end
+if events > 0 then redis.call('PUBLISH', KEYS[3], ARGV[4]) end
+return { 'OK', session[6] }
