@@ -1,6 +1,7 @@
 use crate::{
     Config, Served,
     compact::compact,
+    console::Console,
     headers::secure,
     health::{self, Health},
     page::Page,
@@ -42,18 +43,24 @@ impl HttpApi {
     {
         let health =
             Health { config: Arc::clone(&self.config), manager: Arc::clone(&self.manager), version: self.version };
-        let page = Page::new(self.version);
+        let front = Console::built().filter(|_| self.config.console).map_or_else(
+            || {
+                let page = Page::new(self.version);
+                Router::new().route("/", get(move || std::future::ready(page.show())))
+            },
+            Console::routes,
+        );
         // As a service of its own route: a layer beside a fallback breaks long polling.
         let sockets = Router::new()
             .route_service("/socket.io/", socket.clone())
             .route_service("/socket.io", socket)
             .layer(map_request(compact));
         Router::new()
-            .route("/", get(move || std::future::ready(page.show())))
             .route("/healthz", get(health::healthz))
             .route("/readyz", get(health::readyz))
             .route("/version", get(health::version))
             .with_state(health)
+            .merge(front)
             .merge(sockets)
             .fallback(health::not_found)
             .method_not_allowed_fallback(health::not_allowed)

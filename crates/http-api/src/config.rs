@@ -16,11 +16,20 @@ pub struct Config {
     pub readiness_ms: u64,
     /// How long requests may go on when the server stops, in seconds: 5.
     pub drain_secs: u64,
+    /// Whether `/` is the web console, where that was built in: true. Else it is a page that says how to connect.
+    pub console: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { max_connections: 2048, header_read_secs: 30, write_stall_secs: 20, readiness_ms: 2_000, drain_secs: 5 }
+        Self {
+            max_connections: 2048,
+            header_read_secs: 30,
+            write_stall_secs: 20,
+            readiness_ms: 2_000,
+            drain_secs: 5,
+            console: true,
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Lockkeeper's HTTP interface: health, readiness, a page that says how to connect, and the place where Socket.IO is mounted.
+//! Lockkeeper's HTTP interface: health, readiness, the web console or a page that says how to connect, and the place where Socket.IO is mounted.
 //!
 //! [`HttpApi::serve`] accepts connections and guards them: a client that reads nothing, or never finishes its request, is
 //! cut off, whatever is mounted. Every request carries the peer's address as an extension of type
@@ -7,6 +7,7 @@
 mod api;
 mod compact;
 mod config;
+mod console;
 mod headers;
 mod health;
 mod page;

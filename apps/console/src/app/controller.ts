@@ -1,0 +1,302 @@
+// What the user does and what the server says, brought together in one state.
+
+import type { Answer, Json, Scope, ServerEvent } from "../contract.ts";
+import { hasGap, numberOf } from "../session/order.ts";
+import { reduce } from "../session/reduce.ts";
+import { EMPTY, type Session } from "../session/state.ts";
+import { Connection, type Listener } from "../transport/connection.ts";
+import { keepToken, nameSession, sessionInAddress, token } from "../transport/credentials.ts";
+import { readiness, type Readiness } from "../transport/readiness.ts";
+import { announcement } from "./announce.ts";
+import { recorded, type Frame } from "./frames.ts";
+import { forget, knownSessions, remember, type KnownSession } from "./known_sessions.ts";
+import { afterBreak, marked, restored, save, without, type Outbox } from "./outbox.ts";
+import { Store } from "./store.ts";
+
+/** How the connection stands. */
+export type Link =
+  | { readonly kind: "connecting" }
+  | { readonly kind: "starting" }
+  | { readonly kind: "ready" }
+  | { readonly kind: "lost"; readonly problem: string }
+  | { readonly kind: "refused"; readonly reason: string; readonly code: string | undefined };
+
+/** A user's answer to a call that has not taken effect. */
+export interface Deciding {
+  readonly state: "sending" | "failed";
+  readonly problem?: string;
+}
+
+export interface AppState {
+  readonly sessionId: string | undefined;
+  readonly session: Session;
+  readonly link: Link;
+  readonly readiness: Readiness | undefined;
+  readonly outbox: Outbox;
+  readonly deciding: ReadonlyMap<string, Deciding>;
+  readonly frames: readonly Frame[];
+  readonly known: readonly KnownSession[];
+  /** What went wrong with something that the user asked for. */
+  readonly problem: string | undefined;
+  readonly announced: string;
+}
+
+export interface Verdict {
+  readonly approved: boolean;
+  readonly scope?: Scope;
+  readonly args?: Json;
+  readonly reason?: string;
+}
+
+const HEALTH_PERIOD_MS = 30_000;
+
+export class Controller {
+  readonly store: Store<AppState>;
+  #connection: Connection | undefined;
+  /** What is numbered higher happens now; the rest is told again. */
+  #liveFrom = Number.POSITIVE_INFINITY;
+
+  constructor() {
+    this.store = new Store<AppState>({
+      sessionId: undefined,
+      session: EMPTY,
+      link: { kind: "connecting" },
+      readiness: undefined,
+      outbox: [],
+      deciding: new Map(),
+      frames: [],
+      known: knownSessions(localStorage),
+      problem: undefined,
+      announced: "",
+    });
+    this.open(sessionInAddress(window));
+    window.addEventListener("hashchange", () => {
+      const id = sessionInAddress(window);
+      if (id !== undefined && id !== this.#state.sessionId) this.open(id);
+    });
+    setInterval(() => !document.hidden && void this.#look(), HEALTH_PERIOD_MS);
+  }
+
+  get #state(): AppState {
+    return this.store.value;
+  }
+
+  /** Goes to this session, or to a new one. */
+  open(id: string | undefined): void {
+    this.#connection?.close();
+    nameSession(window, id);
+    this.#set({
+      sessionId: id,
+      session: EMPTY,
+      link: { kind: "connecting" },
+      outbox: id === undefined ? [] : restored(sessionStorage, id),
+      deciding: new Map(),
+      problem: undefined,
+    });
+    this.#liveFrom = Number.POSITIVE_INFINITY;
+    const identity = {
+      session: id,
+      token: () => token(window),
+      // From the log's beginning where nothing is known yet, so that a reload shows all of it.
+      lastEventId: () => this.#state.session.order.lastId ?? "0-0",
+    };
+    this.#connection = new Connection(identity, this.#listener());
+  }
+
+  useToken(value: string): void {
+    keepToken(window, value);
+    this.open(this.#state.sessionId);
+  }
+
+  retry(): void {
+    this.#set({ link: { kind: "connecting" } });
+    this.#connection?.retry();
+  }
+
+  /** Says this, now or as soon as there is a connection. */
+  say(text: string): void {
+    const id = crypto.randomUUID();
+    this.#post([...this.#state.outbox, { id, text, state: "waiting" }]);
+    void this.#deliver();
+  }
+
+  /** Sends a refused message once more, or gives it up. */
+  resend(id: string): void {
+    this.#post(marked(this.#state.outbox, id, "waiting"));
+    void this.#deliver();
+  }
+
+  discard(id: string): void {
+    this.#post(without(this.#state.outbox, new Set([id])));
+  }
+
+  /** Answers for a call. Whether it took effect, the log says. */
+  async decide(callId: string, verdict: Verdict): Promise<void> {
+    const tell = (deciding: Deciding | undefined): void => {
+      const map = new Map(this.#state.deciding);
+      if (deciding) map.set(callId, deciding);
+      else map.delete(callId);
+      this.#set({ deciding: map });
+    };
+    tell({ state: "sending" });
+    try {
+      const answer = await this.#send("tool:approval", { callId, ...verdict });
+      tell(answer.ok ? undefined : { state: "failed", problem: explained(answer) });
+    } catch {
+      tell({ state: "failed", problem: "No answer came. If it arrived, this card will close by itself." });
+    }
+  }
+
+  stop(): Promise<void> {
+    return this.#command("turn:cancel");
+  }
+
+  clearHistory(): Promise<void> {
+    return this.#command("history:reset");
+  }
+
+  endSession(): Promise<void> {
+    return this.#command("session:end");
+  }
+
+  forgetSession(id: string): void {
+    this.#set({ known: forget(localStorage, id) });
+  }
+
+  clearFrames(): void {
+    this.#set({ frames: [] });
+  }
+
+  dismissProblem(): void {
+    this.#set({ problem: undefined });
+  }
+
+  #listener(): Listener {
+    return {
+      event: (event) => this.#take(event),
+      connected: () => this.#set({ link: { kind: "starting" } }),
+      lost: (problem) => {
+        this.#broke();
+        const announced = this.#state.link.kind === "ready" ? "The connection is lost." : this.#state.announced;
+        this.#set({ link: { kind: "lost", problem }, announced });
+        void this.#look();
+      },
+      refused: (reason, code) => {
+        this.#broke();
+        this.#set({ link: { kind: "refused", reason, code }, announced: `The server refused: ${reason}` });
+        void this.#look();
+      },
+      sent: (name, payload) => this.#record("out", name, payload),
+      answered: (name, answer) => this.#record("ack", name, answer),
+    };
+  }
+
+  #take(event: ServerEvent): void {
+    this.store.change((state) => ({
+      ...state,
+      session: reduce(state.session, event, Date.now()),
+      frames: recorded(state.frames, { at: Date.now(), direction: "in", ...event }),
+    }));
+    if (event.name === "system:ready") this.#ready(event.payload.sessionId, event.payload.lastEventId);
+    if (event.name === "history:snapshot") this.#liveFrom = numberOf(event.payload.lastEventId);
+    if (event.name === "user:message" || event.name === "history:snapshot") this.#settleOutbox();
+    if (event.name === "tool:approval_resolved") this.#forgetDecision(event.payload.callId);
+    const { id } = event.meta;
+    if (id !== undefined && numberOf(id) > this.#liveFrom) {
+      const announced = announcement(event);
+      if (announced !== undefined) this.#set({ announced });
+    }
+    if (hasGap(this.#state.session.order)) this.#connection?.resync();
+  }
+
+  #ready(id: string, last: string): void {
+    this.#liveFrom = numberOf(last);
+    this.#connection?.named(id);
+    nameSession(window, id);
+    this.#set({
+      sessionId: id,
+      link: { kind: "ready" },
+      known: remember(localStorage, id, Date.now()),
+      readiness: { kind: "ready" },
+      announced: "Connected.",
+    });
+    this.#post(this.#state.outbox);
+    void this.#deliver();
+  }
+
+  #broke(): void {
+    this.#liveFrom = Number.POSITIVE_INFINITY;
+    this.#post(afterBreak(this.#state.outbox));
+  }
+
+  /** Sends what waits, in the order in which it was said. */
+  async #deliver(): Promise<void> {
+    while (this.#state.link.kind === "ready") {
+      const next = this.#state.outbox.find((each) => each.state === "waiting");
+      if (next === undefined) return;
+      const { id, text } = next;
+      this.#post(marked(this.#state.outbox, id, "sent"));
+      try {
+        const answer = await this.#send("message", { text, clientMessageId: id });
+        if (!answer.ok) this.#post(marked(this.#state.outbox, id, "refused", explained(answer)));
+        else if (answer.duplicate) this.discard(id);
+        else this.#post(marked(this.#state.outbox, id, "accepted"));
+      } catch {
+        // It goes out again, by the same name, with the next connection.
+        this.#post(afterBreak(this.#state.outbox));
+        return;
+      }
+    }
+  }
+
+  /** What stands in the log is on its way no more. */
+  #settleOutbox(): void {
+    const { session, outbox } = this.#state;
+    if (outbox.length === 0) return;
+    const ids = session.items.map((item) => (item.kind === "user" ? item.clientMessageId : undefined));
+    this.#post(without(outbox, new Set(ids)));
+  }
+
+  #forgetDecision(callId: string): void {
+    if (!this.#state.deciding.has(callId)) return;
+    const deciding = new Map(this.#state.deciding);
+    deciding.delete(callId);
+    this.#set({ deciding });
+  }
+
+  #post(outbox: Outbox): void {
+    this.#set({ outbox });
+    if (this.#state.sessionId !== undefined) save(sessionStorage, this.#state.sessionId, outbox);
+  }
+
+  async #command(name: string): Promise<void> {
+    this.#set({ problem: undefined });
+    try {
+      const answer = await this.#send(name);
+      if (!answer.ok) this.#set({ problem: explained(answer) });
+    } catch (error) {
+      this.#set({ problem: error instanceof Error ? error.message : "No answer came." });
+    }
+  }
+
+  #send(name: string, payload?: unknown): Promise<Answer> {
+    return this.#connection?.send(name, payload) ?? Promise.reject(new Error("There is no connection at the moment."));
+  }
+
+  #record(direction: "out" | "ack", name: string, payload: unknown): void {
+    const frame = { at: Date.now(), direction, name, payload, meta: undefined };
+    this.store.change((state) => ({ ...state, frames: recorded(state.frames, frame) }));
+  }
+
+  async #look(): Promise<void> {
+    this.#set({ readiness: await readiness() });
+  }
+
+  #set(change: Partial<AppState>): void {
+    this.store.change((state) => ({ ...state, ...change }));
+  }
+}
+
+function explained(answer: Extract<Answer, { ok: false }>): string {
+  return answer.hint === undefined ? answer.message : `${answer.message} ${answer.hint}`;
+}

@@ -1,0 +1,199 @@
+// The events of the contract, version 1, as crates/socket-gateway/src/wire writes them. docs/events.md explains them.
+
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+
+/** The second argument of every event from the server. */
+export interface Meta {
+  /** The event's place in the session's log; absent on events that are not logged. */
+  id?: string;
+  turn?: number;
+  at: string;
+  callId?: string;
+  /** On `error` alone. */
+  code?: string;
+}
+
+export interface Annotations {
+  readOnlyHint?: boolean;
+  destructiveHint?: boolean;
+  idempotentHint?: boolean;
+  openWorldHint?: boolean;
+}
+
+export interface Tool {
+  name: string;
+  server: string;
+  title?: string;
+  description: string;
+  inputSchema: Json;
+  annotations: Annotations;
+}
+
+export interface Approval {
+  callId: string;
+  name: string;
+  server: string | null;
+  args: Json;
+  queuePosition: number;
+  totalInQueue: number;
+  expiresAt: string;
+  why: string;
+  annotations: Annotations;
+}
+
+export interface Ready {
+  sessionId: string;
+  containerId: string;
+  provider: string;
+  model: string;
+  tools: Tool[];
+  protocol: number;
+  lastEventId: string;
+  resumed: boolean;
+  pending: Approval[];
+}
+
+export interface Progress {
+  stage: string;
+  status: string;
+  message: string;
+  current?: number;
+  total?: number;
+  unit?: string;
+  elapsedMs: number;
+}
+
+export interface Attachment {
+  mimeType: string;
+  data: string;
+  name?: string;
+}
+
+export interface UserMessage {
+  text: string;
+  attachments?: Attachment[];
+  clientMessageId?: string;
+}
+
+export interface Piece {
+  text: string;
+  step: number;
+  attempt: number;
+}
+
+export interface AgentError {
+  message: string;
+  code: string;
+  retryable: boolean;
+  hint?: string;
+}
+
+export interface ToolCall {
+  callId: string;
+  name: string;
+  server: string | null;
+  args: Json;
+  status: "waiting" | "allowed" | "refused";
+  why: string;
+}
+
+export type Decision = "approved" | "denied" | "expired" | "cancelled";
+export type Scope = "once" | "session" | "always";
+
+export interface Resolution {
+  callId: string;
+  decision: Decision;
+  by: string | null;
+  scope: Scope;
+  reason?: string;
+  args?: Json;
+}
+
+export interface ToolProgress {
+  callId: string;
+  progress: number;
+  total?: number;
+  message?: string;
+}
+
+export interface ToolError {
+  callId: string;
+  name: string;
+  message: string;
+  code: string;
+}
+
+export interface Usage {
+  inputTokens: number;
+  outputTokens: number;
+  cachedInputTokens: number;
+  reasoningTokens: number;
+}
+
+export interface TurnCompleted {
+  stopReason: string;
+  usage: Usage;
+  toolCalls: number;
+  durationMs: number;
+}
+
+/** A part of a tool's result, in MCP's form. */
+export type Content =
+  { type: "text"; text: string } | { type: "image"; data: string; mimeType: string } | { [key: string]: Json };
+
+export interface HistoryCall {
+  callId: string;
+  name: string;
+  server: string | null;
+  args: Json;
+  waiting?: boolean;
+}
+
+export type HistoryMessage =
+  | { role: "user"; turn: number; at: string; text: string; attachments?: Attachment[]; clientMessageId?: string }
+  | { role: "assistant"; turn: number; at: string; text: string; reasoning?: string; calls?: HistoryCall[] }
+  | { role: "tool"; turn: number; at: string; results: { callId: string; content: Content[]; code?: string }[] };
+
+export interface Snapshot {
+  lastEventId: string;
+  messages: HistoryMessage[];
+  turn?: number;
+  partial: string;
+  thinking: boolean;
+  calls: HistoryCall[];
+  pending: Approval[];
+}
+
+/** Every event from the server, and its payload. */
+export interface ServerEvents {
+  "system:ready": Ready;
+  "system:progress": Progress;
+  "system:message": string;
+  "user:message": UserMessage;
+  "agent:thinking": null;
+  "agent:delta": Piece;
+  "agent:reasoning": Piece;
+  "agent:response": string;
+  "agent:error": AgentError;
+  "tool:calls": ToolCall[];
+  "tool:approval_required": Approval;
+  "tool:approval_resolved": Resolution;
+  "tool:started": { callId: string; name: string; server: string | null };
+  "tool:progress": ToolProgress;
+  "tool:output": string;
+  "tool:error": ToolError;
+  "turn:completed": TurnCompleted;
+  "history:snapshot": Snapshot;
+  "session:expired": { reason: string };
+  error: string;
+}
+
+/** An event as it came. */
+export type ServerEvent = {
+  [Name in keyof ServerEvents]: { name: Name; payload: ServerEvents[Name]; meta: Meta };
+}[keyof ServerEvents];
+
+/** The acknowledgement of what a client sent. */
+export type Answer =
+  | { ok: true; turn?: number; duplicate?: boolean }
+  | { ok: false; code: string; message: string; retryable: boolean; hint?: string };

@@ -1,0 +1,109 @@
+import { useCallback, useEffect, useState } from "preact/hooks";
+import type { AppState, Controller } from "../app/controller.ts";
+import { asking, isRunning, type Call } from "../session/state.ts";
+import { Composer } from "./composer.tsx";
+import { Conversation } from "./conversation.tsx";
+import { Notices } from "./notices.tsx";
+import { Panels } from "./panels.tsx";
+import { linkState } from "./status_panel.tsx";
+import { Visible } from "./text.tsx";
+import { ThemeChoice } from "./theme.tsx";
+
+export function App({ controller }: { controller: Controller }) {
+  const state = useStore(controller);
+  const [open, setOpen] = useState(() => matchMedia("(min-width: 64rem)").matches);
+  const questions = asking(state.session);
+  const decide = useCallback<Controller["decide"]>((...verdict) => controller.decide(...verdict), [controller]);
+  useTitle(questions.length);
+  useJump(questions);
+  return (
+    <div class="page" data-panels={open}>
+      <Header state={state} open={open} toggle={() => setOpen(!open)} />
+      <main>
+        <Notices state={state} controller={controller} />
+        <Conversation state={state} controller={controller} decide={decide} />
+        {questions.length > 0 && (
+          <div class="waiting">
+            <button type="button" aria-keyshortcuts="Alt+Q" title="Alt+Q" onClick={() => jump(questions)}>
+              {questions.length === 1 ? "A call waits" : `${questions.length} calls wait`} for your approval
+            </button>
+          </div>
+        )}
+        <Composer
+          isRunning={isRunning(state.session)}
+          canSend={state.link.kind !== "refused"}
+          say={(text) => controller.say(text)}
+          stop={() => void controller.stop()}
+        />
+      </main>
+      <aside id="panels" aria-label="Panels" hidden={!open}>
+        {open && <Panels state={state} controller={controller} />}
+      </aside>
+      <div class="hidden" aria-live="polite" id="announcer">
+        {state.announced}
+      </div>
+    </div>
+  );
+}
+
+function Header({ state, open, toggle }: { state: AppState; open: boolean; toggle(): void }) {
+  const { link, session } = state;
+  const { ready } = session;
+  return (
+    <header class="bar">
+      <h1>Lockkeeper</h1>
+      <span class="link" data-link={link.kind}>
+        {linkState(link)}
+      </span>
+      {ready && (
+        <span class="model">
+          <Visible text={`${ready.provider} · ${ready.model}`} />
+        </span>
+      )}
+      <span class="space" />
+      <ThemeChoice />
+      <button type="button" aria-expanded={open} aria-controls="panels" onClick={toggle}>
+        Panels
+      </button>
+    </header>
+  );
+}
+
+function useStore(controller: Controller): AppState {
+  const [state, setState] = useState(controller.store.value);
+  useEffect(() => {
+    const look = (): void => setState(controller.store.value);
+    look();
+    return controller.store.watch(look);
+  }, [controller]);
+  return state;
+}
+
+/** The tab says that somebody is asked. */
+function useTitle(questions: number): void {
+  useEffect(() => {
+    document.title = questions > 0 ? `(${questions}) Lockkeeper` : "Lockkeeper";
+  }, [questions]);
+}
+
+/** Alt+Q goes to the first question. Nothing takes the focus by itself. */
+function useJump(questions: readonly Call[]): void {
+  useEffect(() => {
+    const onKeyDown = (event: KeyboardEvent): void => {
+      if (!event.altKey || event.code !== "KeyQ" || questions.length === 0) return;
+      event.preventDefault();
+      jump(questions);
+    };
+    window.addEventListener("keydown", onKeyDown);
+    return () => window.removeEventListener("keydown", onKeyDown);
+  });
+}
+
+function jump(questions: readonly Call[]): void {
+  const [first] = questions;
+  const card = [...document.querySelectorAll<HTMLElement>(".approval")].find(
+    (each) => each.dataset["call"] === first?.callId,
+  );
+  card?.scrollIntoView({ block: "nearest" });
+  card?.focus();
+}

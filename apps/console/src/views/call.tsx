@@ -1,0 +1,109 @@
+import type { Call, Phase } from "../session/state.ts";
+import type { Deciding, Verdict } from "../app/controller.ts";
+import { ApprovalCard } from "./approval.tsx";
+import { memo } from "./memo.ts";
+import { Output } from "./output.tsx";
+import { Arguments, Visible } from "./text.tsx";
+
+interface Props {
+  call: Call;
+  deciding: Deciding | undefined;
+  clockAhead: number;
+  canDecide: boolean;
+  decide(callId: string, verdict: Verdict): void;
+}
+
+const PHASES: Record<Phase, string> = {
+  queued: "waits for its turn",
+  asking: "waits for you",
+  allowed: "allowed",
+  refused: "refused",
+  running: "running",
+  succeeded: "done",
+  failed: "failed",
+  unsettled: "not settled",
+};
+
+/** A tool call from its proposal to its result. */
+export const CallView = memo(function CallView({ call, ...approval }: Props) {
+  const { resolution, progress, output, error, question } = call;
+  const isAsking = call.phase === "asking" && question !== undefined;
+  return (
+    <article class="call" data-phase={call.phase} data-call={call.callId}>
+      <header>
+        <h3>
+          <Visible text={call.name} />
+        </h3>
+        <span class="quiet">
+          <Visible text={call.server ?? "no such server"} />
+        </span>
+        <span class="badge">{PHASES[call.phase]}</span>
+      </header>
+      {isAsking ? (
+        <ApprovalCard call={call} question={question} {...approval} />
+      ) : (
+        <details>
+          <summary>Arguments</summary>
+          <Arguments args={call.args} />
+          {resolution?.args !== undefined && (
+            <>
+              <p>Edited; these were approved instead:</p>
+              <Arguments args={resolution.args} />
+            </>
+          )}
+        </details>
+      )}
+      {resolution && !isAsking && <Resolved resolution={resolution} />}
+      {!resolution && call.why !== undefined && !isAsking && (
+        <p class="quiet">
+          By <Visible text={call.why} />.
+        </p>
+      )}
+      {call.phase === "running" && progress && (
+        <p class="quiet">
+          {progress.total ? <progress value={progress.progress} max={progress.total} aria-label="Progress" /> : null}{" "}
+          <Visible text={progress.message ?? ""} />
+        </p>
+      )}
+      {output && (
+        <details open>
+          <summary>Output</summary>
+          <Output content={output} />
+        </details>
+      )}
+      {error && (
+        <p class="problem">
+          <Visible text={error.message} /> <code>{error.code}</code>
+        </p>
+      )}
+    </article>
+  );
+});
+
+function Resolved({ resolution }: { resolution: NonNullable<Call["resolution"]> }) {
+  const { decision, by, scope, reason } = resolution;
+  const whole = {
+    approved: scope === "session" ? "Approved for this session" : "Approved once",
+    denied: "Denied",
+    expired: "Refused: nobody answered in time",
+    cancelled: "Cancelled with its turn",
+  }[decision];
+  return (
+    <p class="quiet">
+      {whole}
+      {by !== null && (
+        <>
+          {" "}
+          by <Visible text={by} />
+        </>
+      )}
+      {resolution.args !== undefined && ", with edited arguments"}
+      {reason !== undefined && (
+        <>
+          : <Visible text={reason} />
+        </>
+      )}
+      .
+    </p>
+  );
+}

@@ -1,0 +1,103 @@
+// What is not as it should be, above the conversation, and what can be done about it.
+
+import { useState } from "preact/hooks";
+import type { AppState, Controller } from "../app/controller.ts";
+import { Stages } from "./status_panel.tsx";
+import { Readable } from "./text.tsx";
+
+export function Notices({ state, controller }: { state: AppState; controller: Controller }) {
+  const { link, readiness, problem, session } = state;
+  return (
+    <div class="notices">
+      {link.kind === "starting" && session.progress.size > 0 && (
+        <div class="banner">
+          <Stages stages={[...session.progress.values()]} />
+        </div>
+      )}
+      {link.kind === "lost" && (
+        <div class="banner warning">
+          <p>
+            Reconnecting. Nothing is lost: the session goes on, and this page catches up.{" "}
+            <span class="quiet">
+              <Readable text={link.problem} />
+            </span>
+          </p>
+          <button type="button" class="small" onClick={() => controller.retry()}>
+            Try now
+          </button>
+        </div>
+      )}
+      {readiness?.kind === "degraded" && (
+        <div class="banner warning">
+          <p>The server cannot serve sessions at the moment:</p>
+          <ul>
+            {readiness.reasons.map((reason) => (
+              <li key={reason.code}>
+                <Readable text={reason.message} /> {reason.hint !== undefined && <Readable text={reason.hint} />}{" "}
+                <code>{reason.code}</code>
+              </li>
+            ))}
+          </ul>
+        </div>
+      )}
+      {link.kind === "refused" && <Refused link={link} controller={controller} />}
+      {problem !== undefined && (
+        <div class="banner warning">
+          <p>
+            <Readable text={problem} />
+          </p>
+          <button type="button" class="small" onClick={() => controller.dismissProblem()}>
+            Dismiss
+          </button>
+        </div>
+      )}
+    </div>
+  );
+}
+
+function Refused({
+  link,
+  controller,
+}: {
+  link: Extract<AppState["link"], { kind: "refused" }>;
+  controller: Controller;
+}) {
+  const [token, setToken] = useState("");
+  return (
+    <div class="banner warning">
+      <p>
+        The server refused: <Readable text={link.reason} /> {link.code !== undefined && <code>{link.code}</code>}
+      </p>
+      {link.code === "unauthenticated" ? (
+        <form
+          class="actions"
+          onSubmit={(event) => {
+            event.preventDefault();
+            controller.useToken(token);
+          }}
+        >
+          <label for="token">Token</label>
+          <input
+            id="token"
+            type="password"
+            autocomplete="off"
+            value={token}
+            onInput={(event) => setToken(event.currentTarget.value)}
+          />
+          <button type="submit" class="primary" disabled={token.trim() === ""}>
+            Connect
+          </button>
+        </form>
+      ) : (
+        <div class="actions">
+          <button type="button" onClick={() => controller.retry()}>
+            Try again
+          </button>
+          <button type="button" onClick={() => controller.open(undefined)}>
+            New session
+          </button>
+        </div>
+      )}
+    </div>
+  );
+}
