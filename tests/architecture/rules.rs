@@ -3,12 +3,15 @@ use crate::graph::{Edge, Graph, Kind};
 const DOMAIN: &str = "lockkeeper-domain";
 const PORTS: &str = "lockkeeper-ports";
 const ORCHESTRATOR: &str = "lockkeeper-orchestrator";
+/// The decoder of a protocol, for the adapters that speak it.
+const SSE: &str = "lockkeeper-sse";
 const SANITIZER: &str = "lockkeeper-sanitizer";
 
 /// The adapters and the interfaces: what only the server puts together.
 const ADAPTERS: &[&str] = &[
     "lockkeeper-docker-runtime",
     "lockkeeper-embedded-store",
+    "lockkeeper-jwt-auth",
     "lockkeeper-llm-claude",
     "lockkeeper-llm-demo",
     "lockkeeper-llm-gemini",
@@ -35,6 +38,7 @@ const WRAPPERS: &[(&str, &[&str])] = &[
     ("figment", &["lockkeeper"]),
     ("fred", &["lockkeeper-redis-store"]),
     ("jsonschema", &[ORCHESTRATOR]),
+    ("jsonwebtoken", &["lockkeeper-jwt-auth"]),
     ("landlock", &["lockkeeper-local-runtime"]),
     ("mockall", &[PORTS, ORCHESTRATOR]),
     ("redb", &["lockkeeper-embedded-store"]),
@@ -96,7 +100,7 @@ fn is_allowed(edge: &Edge) -> bool {
 /// What production code of a member may use; `None` for one that has no place yet.
 fn allowed(from: &str) -> Option<Vec<&'static str>> {
     Some(match from {
-        DOMAIN | SANITIZER | "lockkeeper-workspace" => vec![],
+        DOMAIN | SANITIZER | SSE | "lockkeeper-workspace" => vec![],
         PORTS => vec![DOMAIN],
         ORCHESTRATOR => vec![DOMAIN, PORTS, SANITIZER],
         "lockkeeper-testkit" => vec![DOMAIN, PORTS],
@@ -104,6 +108,7 @@ fn allowed(from: &str) -> Option<Vec<&'static str>> {
         "lockkeeper" => [&[DOMAIN, PORTS, ORCHESTRATOR, SANITIZER], ADAPTERS, INTERFACES].concat(),
         // Real clients know the wire alone.
         "lockkeeper-tests" => vec![],
+        "lockkeeper-llm-claude" | "lockkeeper-llm-gemini" => vec![DOMAIN, PORTS, SSE],
         name if INTERFACES.contains(&name) => vec![DOMAIN, PORTS, ORCHESTRATOR],
         name if ADAPTERS.contains(&name) => vec![DOMAIN, PORTS],
         _ => return None,

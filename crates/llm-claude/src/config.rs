@@ -18,7 +18,8 @@ pub struct Config {
     /// More values for the `anthropic-beta` header. None by default.
     pub betas: Vec<String>,
     /// Whether the model thinks as it sees fit, with summaries that people can read. `true` by default; models
-    /// before Claude 4.6, and servers of one's own, want `false`.
+    /// before Claude 4.6, and servers of one's own, want `false`. A server that refuses it is asked again without, and so
+    /// from then on.
     pub thinking: bool,
     /// How hard the model works: `low`, `medium`, `high` and what a model offers beyond. The model's own default
     /// where it is not set.
@@ -34,6 +35,8 @@ pub struct Config {
     pub idle_timeout_secs: u64,
     /// Seconds until the list of models must be there. 10 by default.
     pub list_timeout_secs: u64,
+    /// How often a turn that the vendor pauses, because tools of its own take long, goes on by itself. 8 by default.
+    pub max_continuations: u32,
     /// How often a request is sent again that failed before it was answered. 2 by default.
     pub max_retries: u32,
     /// The ceiling of the first pause between attempts, in milliseconds; each further one doubles it. 500 by default.
@@ -78,6 +81,7 @@ impl Default for Config {
             connect_timeout_secs: 10,
             idle_timeout_secs: 300,
             list_timeout_secs: 10,
+            max_continuations: 8,
             max_retries: 2,
             retry_base_ms: 500,
             retry_cap_ms: 8_000,
@@ -98,12 +102,8 @@ impl Config {
         }
     }
 
-    pub(crate) fn limits(&self) -> crate::sse::Limits {
-        crate::sse::Limits {
-            idle: Duration::from_secs(self.idle_timeout_secs),
-            event_bytes: self.max_event_bytes,
-            answer_bytes: self.max_answer_bytes,
-        }
+    pub(crate) fn idle_timeout(&self) -> Duration {
+        Duration::from_secs(self.idle_timeout_secs)
     }
 
     /// The address of `path` of the API.

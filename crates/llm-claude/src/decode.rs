@@ -16,25 +16,65 @@ use serde_json::{Map, Value};
 use std::collections::{BTreeMap, VecDeque};
 
 /// What has been said of an answer so far.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Decoder {
     model: String,
+    /// How often a paused turn may still go on.
+    continuations: u32,
+    /// The blocks from before the last pause, and what they cost.
+    before: Vec<Value>,
+    paid: Usage,
     blocks: BTreeMap<u64, Block>,
     text: String,
     reasoning: String,
     usage: Map<String, Value>,
     stop: Option<String>,
+    /// The vendor's words about why it stopped.
+    words: Option<String>,
+    paused: bool,
     completed: bool,
 }
 
 impl Decoder {
-    pub(crate) fn new(model: String) -> Self {
-        Self { model, ..Self::default() }
+    /// The beginning of an answer, which may go on after a pause so often.
+    pub(crate) fn new(model: String, continuations: u32) -> Self {
+        Self { model, continuations, ..Self::default() }
+    }
+
+    /// Whether the vendor paused the turn, and wants to go on with what it said so far.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// Whether nothing of this body is of interest any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.completed || self.paused
+    }
+
+    /// The decoder for the rest of a paused turn.
+    pub(crate) fn continued(&self) -> Self {
+        let blocks = self.blocks.values().cloned().map(Block::into_value).filter(replay::is_accepted);
+        let mut paid = self.paid;
+        paid += self.counted();
+        Self {
+            model: self.model.clone(),
+            continuations: self.continuations.saturating_sub(1),
+            before: self.before.iter().cloned().chain(blocks).collect(),
+            paid,
+            text: self.text.clone(),
+            reasoning: self.reasoning.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// What was said before the pause.
+    pub(crate) fn blocks(&self) -> &[Value] {
+        &self.before
     }
 
     /// Takes the data of one event of a stream.
     pub(crate) fn event(&mut self, data: &str, out: &mut VecDeque<ModelEvent>) -> Result<(), Failure> {
-        if self.completed {
+        if self.is_over() {
             return Ok(());
         }
         let event: Value = serde_json::from_str(data).map_err(|e| unreadable(&e))?;
@@ -65,13 +105,13 @@ impl Decoder {
             self.put(index, Block::whole(block), out);
         }
         self.merge_usage(message.get("usage"));
-        self.stop = Some(string(&message, "stop_reason").to_owned()).filter(|stop| !stop.is_empty());
+        self.stopped(&message);
         self.complete(out)
     }
 
     /// The body ended.
-    pub(crate) fn end(&mut self, _out: &mut VecDeque<ModelEvent>) -> Result<(), Failure> {
-        if self.completed {
+    pub(crate) fn end(&self) -> Result<(), Failure> {
+        if self.is_over() {
             return Ok(());
         }
         Err(LlmError::Cut("it ended before the message did".to_owned()).into())
@@ -114,10 +154,22 @@ impl Decoder {
     }
 
     fn message_delta(&mut self, event: &Value) {
-        if let Some(stop) = event.get("delta").and_then(|d| d.get("stop_reason")).and_then(Value::as_str) {
+        self.merge_usage(event.get("usage"));
+        if let Some(delta) = event.get("delta") {
+            self.stopped(delta);
+        }
+    }
+
+    fn stopped(&mut self, message: &Value) {
+        if let Some(stop) = message.get("stop_reason").and_then(Value::as_str).filter(|stop| !stop.is_empty()) {
             self.stop = Some(stop.to_owned());
         }
-        self.merge_usage(event.get("usage"));
+        let details = message.get("stop_details").unwrap_or(&Value::Null);
+        self.words = match (string(details, "explanation"), string(details, "category")) {
+            ("", "") => self.words.take(),
+            ("", category) => Some(format!("The request was refused (category: {category}).")),
+            (explanation, _) => Some(explanation.to_owned()),
+        };
     }
 
     fn say(&mut self, text: &str, out: &mut VecDeque<ModelEvent>) {
@@ -145,25 +197,55 @@ impl Decoder {
     }
 
     fn complete(&mut self, out: &mut VecDeque<ModelEvent>) -> Result<(), Failure> {
+        if self.wants_to_go_on() {
+            self.paused = true;
+            return Ok(());
+        }
         self.completed = true;
         let called = self.blocks.values().any(Block::is_call);
         let unfinished = self.blocks.values().any(|block| block.is_call() && !block.is_closed());
         if unfinished || (called && self.stop.is_none()) {
             return Err(LlmError::Cut("the message ended within a call".to_owned()).into());
         }
-        let (stop, whole) = meaning(self.stop.as_deref());
+        let (stop, whole) = meaning(self.stop.as_deref(), called);
+        if stop == StopReason::Refusal {
+            self.explain(out);
+        }
         let blocks: Vec<Block> = std::mem::take(&mut self.blocks).into_values().collect();
         // The last call of an answer that was cut short may lack some of its arguments, and nobody can tell.
         let blocks = if whole { blocks } else { blocks.into_iter().filter(|block| !block.is_call()).collect() };
+        let mut usage = self.paid;
+        usage += self.counted();
+        let calls = blocks.iter().filter(|block| block.is_call()).map(call).collect();
+        let blocks = blocks.into_iter().map(Block::into_value).filter(replay::is_accepted);
+        let blocks = std::mem::take(&mut self.before).into_iter().chain(blocks).collect();
         out.push_back(ModelEvent::Completed(Completion {
-            calls: blocks.iter().filter(|block| block.is_call()).map(call).collect(),
+            calls,
             text: std::mem::take(&mut self.text),
             reasoning: Some(std::mem::take(&mut self.reasoning)).filter(|text| !text.is_empty()),
             stop,
-            usage: self.counted(),
-            replay: replay::of(&self.model, blocks.into_iter().map(Block::into_value)),
+            usage,
+            replay: replay::of(&self.model, blocks),
         }));
         Ok(())
+    }
+
+    /// A paused turn goes on by itself, unless it waits for us: for a call, or because it says nothing to go on from.
+    fn wants_to_go_on(&self) -> bool {
+        let is_call = self.blocks.values().any(Block::is_call);
+        let is_block = |block: &Block| replay::is_accepted(&block.clone().into_value());
+        self.stop.as_deref() == Some("pause_turn")
+            && self.continuations > 0
+            && !is_call
+            && self.blocks.values().any(is_block)
+    }
+
+    /// Says why the vendor refused, in its own words.
+    fn explain(&mut self, out: &mut VecDeque<ModelEvent>) {
+        if let Some(words) = self.words.take() {
+            let gap = if self.text.trim().is_empty() { "" } else { "\n\n" };
+            self.say(&format!("{gap}{words}"), out);
+        }
     }
 
     fn counted(&self) -> Usage {
@@ -190,8 +272,10 @@ fn call(block: &Block) -> ProposedCall {
 }
 
 /// Why the model stopped, and whether its calls are whole. A reason that nobody knows may well be a limit.
-fn meaning(stop: Option<&str>) -> (StopReason, bool) {
+fn meaning(stop: Option<&str>, called: bool) -> (StopReason, bool) {
     match stop {
+        // A turn that was paused more often than it may go on, and lacks its end.
+        Some("pause_turn") if !called => (StopReason::MaxTokens, true),
         None | Some("end_turn" | "tool_use" | "pause_turn") => (StopReason::EndTurn, true),
         Some("stop_sequence") => (StopReason::StopSequence, true),
         Some("max_tokens" | "model_context_window_exceeded") => (StopReason::MaxTokens, false),

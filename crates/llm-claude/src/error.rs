@@ -1,5 +1,7 @@
 //! What the vendor's errors mean (<https://platform.claude.com/docs/en/api/errors>).
 
+mod hint;
+
 use lockkeeper_ports::LlmError;
 use reqwest::{StatusCode, header::HeaderMap};
 use secrecy::{ExposeSecret, SecretString};
@@ -46,7 +48,7 @@ impl Failure {
         | E::Network(text)
         | E::Timeout(text)
         | E::Cut(text)) = &mut self.error;
-        let key = key.expose_secret();
+        let key = key.expose_secret().trim();
         if !key.is_empty() && text.contains(key) {
             *text = text.replace(key, "[key]");
         }
@@ -59,8 +61,7 @@ pub(crate) fn of_response(status: StatusCode, headers: &HeaderMap, body: &[u8]) 
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let mut failure = classify(Some(status), &body, header("request-id"));
-    let seconds = |name| header(name).and_then(|text| text.trim().parse::<f64>().ok());
-    failure.after = seconds("retry-after-ms").map(|ms| ms / 1_000.0).or_else(|| seconds("retry-after")).and_then(hint);
+    failure.after = hint::of(headers);
     if let LlmError::RateLimited { retry_after, .. } = &mut failure.error {
         *retry_after = failure.after;
     }
@@ -75,6 +76,15 @@ pub(crate) fn of_response(status: StatusCode, headers: &HeaderMap, body: &[u8]) 
 /// What an error that came as an event means.
 pub(crate) fn of_event(event: &Value) -> Failure {
     classify(None, event, None)
+}
+
+/// A body that is not, or not wholly, a stream of events.
+pub(crate) fn of_stream(error: lockkeeper_sse::Error) -> Failure {
+    match error {
+        lockkeeper_sse::Error::Cut => LlmError::Cut(error.to_string()),
+        _ => LlmError::BadResponse(error.to_string()),
+    }
+    .into()
 }
 
 /// A failure on the way to the vendor or back. The address is left out, since it may hold what somebody else may not see.
@@ -93,10 +103,6 @@ pub(crate) fn of_transport(error: reqwest::Error) -> LlmError {
 fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |e| e.source());
     shortened(&causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
-}
-
-fn hint(seconds: f64) -> Option<Duration> {
-    Duration::try_from_secs_f64(seconds).ok()
 }
 
 fn classify(status: Option<StatusCode>, body: &Value, request: Option<&str>) -> Failure {

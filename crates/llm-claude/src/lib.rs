@@ -14,17 +14,19 @@ mod config;
 mod decode;
 mod error;
 mod models;
+mod reading;
 mod replay;
 mod request;
 mod retry;
-mod sse;
 
 pub use config::{Config, PromptCache};
+pub use reading::Reading;
 
 use async_trait::async_trait;
 use client::Client;
-use lockkeeper_ports::{GenerateRequest, LlmError, LlmProvider, ModelInfo, ModelStream};
+use lockkeeper_ports::{GenerateRequest, KeyedLlm, LlmError, LlmProvider, ModelInfo, ModelStream};
 use secrecy::SecretString;
+use std::{fmt, sync::Arc};
 
 /// The name of the provider, in configurations and replays.
 const NAME: &str = "claude";
@@ -58,6 +60,12 @@ impl ClaudeProvider {
     }
 }
 
+impl fmt::Debug for ClaudeProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClaudeProvider").field("config", self.client.config()).finish_non_exhaustive()
+    }
+}
+
 #[async_trait]
 impl LlmProvider for ClaudeProvider {
     fn name(&self) -> &'static str {
@@ -70,14 +78,29 @@ impl LlmProvider for ClaudeProvider {
 
     #[tracing::instrument(name = "llm.claude.generate", skip_all, fields(session.id = %request.session, model = %request.model))]
     async fn generate(&self, request: GenerateRequest) -> Result<ModelStream, LlmError> {
-        let body = request::body(&request, self.client.config());
-        let body = serde_json::to_vec(&body).map_err(|e| LlmError::BadRequest(e.to_string()))?.into();
-        answer::open(self.client.clone(), client::Request { body, model: request.model }).await
+        let most = self.client.offers(&request.model);
+        let request = request::Request::new(request, self.client.config(), most);
+        answer::open(self.client.clone(), request).await
     }
 
     #[tracing::instrument(name = "llm.claude.models", skip_all)]
     async fn models(&self) -> Result<Vec<ModelInfo>, LlmError> {
         models::list(&self.client).await
+    }
+}
+
+impl KeyedLlm for ClaudeProvider {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn default_model(&self) -> &str {
+        &self.client.config().model
+    }
+
+    fn with_key(&self, key: SecretString) -> Result<Arc<dyn LlmProvider>, LlmError> {
+        let keyed = Self::with_key(self, key).map_err(|error| LlmError::Authentication(error.to_string()))?;
+        Ok(Arc::new(keyed))
     }
 }
 

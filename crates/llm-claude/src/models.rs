@@ -3,6 +3,7 @@
 use crate::client::Client;
 use lockkeeper_ports::{LlmError, ModelInfo};
 use serde::Deserialize;
+use std::time::Duration;
 
 /// The most pages that are read; the vendor needs one.
 const PAGES: usize = 20;
@@ -24,13 +25,19 @@ struct Model {
     display_name: Option<String>,
 }
 
+/// All models that the vendor lists.
 pub(crate) async fn list(client: &Client) -> Result<Vec<ModelInfo>, LlmError> {
+    let timeout = Duration::from_secs(client.config().list_timeout_secs);
+    let late = |_| LlmError::Timeout(format!("no list came within {} s", timeout.as_secs()));
+    tokio::time::timeout(timeout, pages(client)).await.map_err(late)?
+}
+
+async fn pages(client: &Client) -> Result<Vec<ModelInfo>, LlmError> {
     let mut models = Vec::new();
     let mut after = None::<String>;
     for _ in 0..PAGES {
-        let path =
-            after.map_or_else(|| "models?limit=1000".to_owned(), |id| format!("models?limit=1000&after_id={id}"));
-        let body = client.get(&path).await?;
+        let query = [("limit", "1000"), ("after_id", after.as_deref().unwrap_or_default())];
+        let body = client.get("models", if after.is_some() { &query } else { &query[..1] }).await?;
         let page: Page = serde_json::from_slice(&body)
             .map_err(|e| LlmError::BadResponse(format!("the list of models could not be read: {e}")))?;
         let infos = page.data.into_iter().map(|model| ModelInfo {
@@ -38,9 +45,7 @@ pub(crate) async fn list(client: &Client) -> Result<Vec<ModelInfo>, LlmError> {
             id: model.id,
         });
         models.extend(infos);
-        // What is not an id of a model is not put into an address.
-        let is_id = |id: &String| id.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:".contains(c));
-        after = page.last_id.filter(|id| page.has_more && is_id(id));
+        after = page.last_id.filter(|id| page.has_more && !id.is_empty());
         if after.is_none() {
             break;
         }

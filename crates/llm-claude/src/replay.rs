@@ -7,9 +7,8 @@ use serde_json::Value;
 /// The API whose blocks these are.
 const API: &str = "messages";
 
-/// The replay of an answer that consisted of `blocks`.
-pub(crate) fn of(model: &str, blocks: impl Iterator<Item = Value>) -> Option<Replay> {
-    let blocks: Vec<Value> = blocks.filter(is_accepted).collect();
+/// The replay of an answer that consisted of `blocks`, all of which are accepted.
+pub(crate) fn of(model: &str, blocks: Vec<Value>) -> Option<Replay> {
     // Thinking alone is no turn that the vendor takes back.
     let says_something = blocks.iter().any(|block| !matches!(kind(block), "thinking" | "redacted_thinking"));
     says_something.then(|| Replay {
@@ -36,7 +35,7 @@ pub(crate) fn call_ids(blocks: &[Value]) -> impl Iterator<Item = &str> {
 
 /// Whether the vendor takes the block back. It gives out blank texts, and servers that speak its API give out thinking
 /// without a signature; it refuses both.
-fn is_accepted(block: &Value) -> bool {
+pub(crate) fn is_accepted(block: &Value) -> bool {
     let is_blank = |key| block.get(key).and_then(Value::as_str).unwrap_or_default().trim().is_empty();
     match kind(block) {
         "" => false,

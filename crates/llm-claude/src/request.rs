@@ -1,10 +1,12 @@
 //! The body of a request (<https://platform.claude.com/docs/en/api/messages/create>).
 
 mod content;
+mod fallback;
 mod messages;
 mod schema;
 
 use crate::{Config, PromptCache};
+pub(crate) use fallback::Offers;
 use lockkeeper_domain::ToolDefinition;
 use lockkeeper_ports::GenerateRequest;
 use serde_json::{Map, Value, json};
@@ -12,6 +14,35 @@ use serde_json::{Map, Value, json};
 /// How many of the last messages of the user's side carry a marker of the cache. The one before the last keeps what the
 /// request before this one stored in reach. With the marker of the instructions they are below the vendor's limit of four.
 const CACHED_MESSAGES: usize = 2;
+
+/// A request as it goes over the wire.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) body: Value,
+    pub(crate) model: String,
+    pub(crate) offers: Offers,
+    /// Whether the last message is the vendor's own, of a turn that it paused.
+    goes_on: bool,
+}
+
+impl Request {
+    /// The request for an answer to `request`, which offers no more than `most`.
+    pub(crate) fn new(request: GenerateRequest, config: &Config, most: Offers) -> Self {
+        let body = body(&request, config);
+        let mut new = Self { body, model: request.model, offers: Offers::of(config), goes_on: false };
+        new.lower(most);
+        new
+    }
+
+    /// Adds what the vendor has said of a turn that it paused.
+    pub(crate) fn go_on_from(&mut self, blocks: &[Value]) {
+        let Some(messages) = self.body.get_mut("messages").and_then(Value::as_array_mut) else { return };
+        if std::mem::replace(&mut self.goes_on, true) {
+            messages.pop();
+        }
+        messages.push(json!({"role": "assistant", "content": blocks}));
+    }
+}
 
 /// The body that asks for an answer to `request`.
 pub(crate) fn body(request: &GenerateRequest, config: &Config) -> Value {

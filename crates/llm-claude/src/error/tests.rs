@@ -75,11 +75,7 @@ fn a_body_that_is_not_json_leaves_the_status_to_decide() {
 fn the_vendors_hints_decide_about_another_attempt() {
     let after = |headers: &[(&'static str, &str)]| failure(429, headers, "").after;
     assert_eq!(after(&[("retry-after", "12")]), Some(Duration::from_secs(12)));
-    assert_eq!(after(&[("retry-after", "12"), ("retry-after-ms", "250")]), Some(Duration::from_millis(250)));
     assert_eq!(after(&[]), None);
-    for nonsense in ["-1", "NaN", "1e300", "Wed, 21 Oct 2026 07:28:00 GMT", ""] {
-        assert_eq!(after(&[("retry-after", nonsense)]), None, "{nonsense}");
-    }
     let limited = failure(429, &[("retry-after", "12")], "").error;
     assert!(matches!(limited, LlmError::RateLimited { retry_after: Some(after), .. } if after.as_secs() == 12));
     assert!(!failure(529, &[("x-should-retry", "false")], "").retry);
@@ -104,4 +100,6 @@ fn messages_are_short_and_never_hold_the_key() {
     let long = of_event(&json!({"error": {"message": "ü".repeat(9_999)}})).error.to_string();
     assert!(long.chars().count() < 600, "{}", long.len());
     assert_eq!(of_event(&body).masked(&SecretString::default()), of_event(&body));
+    let pasted = SecretString::from(" sk-ant-0123456789\n");
+    assert!(!of_event(&body).masked(&pasted).error.to_string().contains("0123456789"));
 }

@@ -37,7 +37,8 @@ async fn an_answer_comes_over_http_as_it_decodes() {
     for (name, body) in goldens::all() {
         for chunk in [usize::MAX, 61, 7, 1] {
             let server = Server::replying([Reply { chunk, ..Reply::sse(body.clone()) }]).await;
-            let got = events(&provider(&server.url)).await;
+            let plain = Config { max_continuations: 0, ..config(&server.url) };
+            let got = events(&ClaudeProvider::new(plain).expect("valid")).await;
             assert_eq!(rendered(&got), rendered(&super::decode(body.as_bytes(), body.len())), "{name} by {chunk}");
         }
     }
@@ -85,7 +86,7 @@ fn what_cannot_be_sent_is_refused_without_being_shown() {
         Config { api_version: "\u{1}".to_owned(), ..Config::default() },
     ];
     for config in bad {
-        let error = ClaudeProvider::new(config).err().expect("refused").to_string();
+        let error = ClaudeProvider::new(config).expect_err("refused").to_string();
         assert!(!error.contains("cret"), "{error}");
     }
 }

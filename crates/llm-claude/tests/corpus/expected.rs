@@ -49,7 +49,8 @@ fn says_what_is_recorded(case: &Case, said: Completion) -> Result<(), String> {
     let texts = |kind: &str, key: &str| -> String {
         blocks.iter().filter(|b| b["type"] == kind).filter_map(|b| b[key].as_str()).collect()
     };
-    equal("the text", &said.text, &texts("text", "text"))?;
+    let why = message["stop_details"]["explanation"].as_str().unwrap_or_default();
+    equal("the text", &said.text, &(texts("text", "text") + why))?;
     equal("the reasoning", &said.reasoning.unwrap_or_default(), &texts("thinking", "thinking"))?;
     let calls: Vec<Value> = said.calls.iter().map(|c| json!([c.provider_id, c.name, c.args])).collect();
     let recorded = blocks.iter().filter(|b| b["type"] == "tool_use");
@@ -93,7 +94,10 @@ fn message(case: &Case) -> Value {
                 let json = message["content"][at]["partial"].as_str().filter(|json| !json.is_empty()).unwrap_or("{}");
                 message["content"][at]["input"] = serde_json::from_str(json).expect("JSON");
             }
-            "message_delta" => message["stop_reason"] = event["delta"]["stop_reason"].clone(),
+            "message_delta" => {
+                message["stop_reason"] = event["delta"]["stop_reason"].clone();
+                message["stop_details"] = event["delta"]["stop_details"].clone();
+            }
             _ => {}
         }
         for usage in [&event["message"]["usage"], &event["usage"]] {
