@@ -5,6 +5,8 @@
 //! and once that ends, or on a signal, it ends the command and everything that
 //! descends from it, including what left the process group.
 
+mod framed;
+mod frames;
 mod pump;
 mod tree;
 
@@ -40,6 +42,10 @@ pub(crate) struct RunArgs {
     /// has ended, before the TERM.
     #[arg(long, default_value_t = 200)]
     drain_ms: u64,
+    /// Speak in frames over standard input and standard error, with a peer that can
+    /// then end the command, and hear how it ended, without any other way to it.
+    #[arg(long)]
+    framed: bool,
     /// The command and its arguments.
     #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
     command: Vec<OsString>,
@@ -48,7 +54,7 @@ pub(crate) struct RunArgs {
 /// Runs the command to its end; returns the status to exit with.
 pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(supervise(args))
+    if args.framed { runtime.block_on(framed::supervise(args)) } else { runtime.block_on(supervise(args)) }
 }
 
 async fn supervise(args: &RunArgs) -> Result<u8> {
@@ -63,7 +69,11 @@ async fn supervise(args: &RunArgs) -> Result<u8> {
     let spawned = Command::new(name).args(&args.command[1..]).stdin(Stdio::piped()).process_group(0).spawn();
     let mut child = match spawned {
         Ok(child) => child,
-        Err(error) => return Ok(not_started(name, &error)),
+        Err(error) => {
+            let (reason, status) = not_started(name, &error);
+            eprintln!("lockkeeper-workspace: {reason}");
+            return Ok(status);
+        }
     };
     let leader = Pid::from_child(&child);
     let input = child.stdin.take().context("the command has no standard input")?;
@@ -91,13 +101,12 @@ async fn supervise(args: &RunArgs) -> Result<u8> {
     Ok(tree.exit_status())
 }
 
-fn not_started(name: &OsString, error: &io::Error) -> u8 {
+/// Why the command does not run, and the status to exit with.
+fn not_started(name: &OsString, error: &io::Error) -> (String, u8) {
     let name = name.to_string_lossy();
     if error.kind() == io::ErrorKind::NotFound {
-        eprintln!("lockkeeper-workspace: {name}: command not found");
-        NOT_FOUND
+        (format!("{name}: command not found"), NOT_FOUND)
     } else {
-        eprintln!("lockkeeper-workspace: {name}: cannot be run: {error}");
-        NOT_EXECUTABLE
+        (format!("{name}: cannot be run: {error}"), NOT_EXECUTABLE)
     }
 }

@@ -13,6 +13,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
+use super::frames::Report;
 use crate::process_tree::descendants;
 
 /// Between two looks at what is left, in case no child's end wakes the supervisor.
@@ -56,6 +57,20 @@ impl ProcessTree {
             return true;
         }
         self.gone_by(Instant::now() + KILL_WAIT, Some(Signal::KILL)).await
+    }
+
+    /// KILL to all; false if some process outlives even that.
+    pub(super) async fn kill(&mut self) -> bool {
+        self.gone_by(Instant::now() + KILL_WAIT, Some(Signal::KILL)).await
+    }
+
+    /// How the command ended.
+    pub(super) fn report(&self) -> Report<'static> {
+        let status = self.status;
+        match status.and_then(WaitStatus::exit_status) {
+            Some(code) => Report::Exited(code),
+            None => Report::Signalled(status.and_then(WaitStatus::terminating_signal).unwrap_or(Signal::KILL.as_raw())),
+        }
     }
 
     /// The command's exit status as a shell would give it.
