@@ -14,6 +14,7 @@ mod diagnose;
 mod engine;
 mod events;
 mod exec;
+pub mod image;
 mod names;
 mod profile;
 mod runtime;
