@@ -41,7 +41,7 @@ fn keyless(desk: &mut Desk) -> Vendor {
     vendor
 }
 
-async fn open(manager: &SessionManager, key: Option<&str>, model: Option<&str>) -> Result<Attached, Failure> {
+async fn open(manager: &Arc<SessionManager>, key: Option<&str>, model: Option<&str>) -> Result<Attached, Failure> {
     let id = Some(SessionId::parse("s").expect("an id"));
     let key = key.map(|key| key.to_owned().into());
     manager.open(OpenSession { id, principal: principal("ann"), model: model.map(str::to_owned), key }).await
