@@ -10,7 +10,7 @@ pub mod asking;
 #[doc(hidden)]
 pub mod telling;
 
-use futures::{StreamExt, stream::BoxStream};
+use futures::{StreamExt, future::BoxFuture, stream::BoxStream};
 use lockkeeper_ports::{Asked, Peers};
 use std::{sync::Arc, time::Duration};
 use tokio::task::JoinSet;
@@ -25,8 +25,11 @@ const LONG: Duration = Duration::from_mins(1);
 #[macro_export]
 macro_rules! peers_contract {
     ($fresh:path) => {
+        $crate::peers_contract! { @cases each $fresh }
+    };
+    (@cases $how:ident $($fresh:path)?) => {
         $crate::peers_contract! {
-            @each $fresh;
+            @$how $($fresh)?;
             asking:
                 an_answer_comes_back,
                 a_request_goes_to_the_named_server_alone,
@@ -67,7 +70,25 @@ macro_rules! peers_contract {
             }
         )*
     };
+    (@list; $($module:ident: $($name:ident,)*;)*) => {
+        &[$($(Case {
+            name: concat!(stringify!($module), "::", stringify!($name)),
+            check: |fresh| Box::pin($module::$name(fresh)),
+        }),*),*]
+    };
 }
+
+/// One requirement.
+#[derive(Clone, Copy)]
+pub struct Case {
+    /// Its name.
+    pub name: &'static str,
+    /// Panics where it is not met.
+    pub check: fn(Three) -> BoxFuture<'static, ()>,
+}
+
+/// All requirements, for a test harness of one's own. Others use [`peers_contract!`](crate::peers_contract).
+pub const CASES: &[Case] = peers_contract!(@cases list);
 
 /// Answers every request with its name and what was asked, for as long as the task is held.
 async fn echo(peer: &Arc<dyn Peers>) -> JoinSet<()> {

@@ -6,6 +6,10 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails in a contract's test fails the test")]
 
+use futures::future::BoxFuture;
+use lockkeeper_ports::SessionStore;
+use std::sync::Arc;
+
 #[doc(hidden)]
 pub mod commits;
 #[doc(hidden)]
@@ -40,8 +44,11 @@ pub mod retries;
 #[macro_export]
 macro_rules! store_contract {
     ($fresh:path) => {
+        $crate::store_contract! { @cases each $fresh }
+    };
+    (@cases $how:ident $($fresh:path)?) => {
         $crate::store_contract! {
-            @each $fresh;
+            @$how $($fresh)?;
             records:
                 a_created_session_is_read_back,
                 what_was_never_created_is_not_there,
@@ -164,4 +171,22 @@ macro_rules! store_contract {
             }
         )*
     };
+    (@list; $($module:ident: $($name:ident,)*;)*) => {
+        &[$($(Case {
+            name: concat!(stringify!($module), "::", stringify!($name)),
+            check: |fresh| Box::pin($module::$name(fresh)),
+        }),*),*]
+    };
 }
+
+/// One requirement.
+#[derive(Clone, Copy)]
+pub struct Case {
+    /// Its name.
+    pub name: &'static str,
+    /// Panics where it is not met.
+    pub check: fn(Arc<dyn SessionStore>) -> BoxFuture<'static, ()>,
+}
+
+/// All requirements, for a test harness of one's own. Others use [`store_contract!`](crate::store_contract).
+pub const CASES: &[Case] = store_contract!(@cases list);
