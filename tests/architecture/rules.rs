@@ -34,7 +34,7 @@ const WRAPPERS: &[(&str, &[&str])] = &[
     ("cap-std", &["lockkeeper-workspace"]),
     ("clap", &["lockkeeper", "lockkeeper-workspace"]),
     ("engineioxide", &["lockkeeper-socket-gateway"]),
-    ("eventsource-stream", &["lockkeeper-llm-claude", "lockkeeper-llm-gemini"]),
+    ("eventsource-stream", &[]),
     ("figment", &["lockkeeper"]),
     ("fred", &["lockkeeper-redis-store"]),
     ("jsonschema", &[ORCHESTRATOR]),
@@ -43,7 +43,16 @@ const WRAPPERS: &[(&str, &[&str])] = &[
     ("mockall", &[PORTS, ORCHESTRATOR]),
     ("redb", &["lockkeeper-embedded-store"]),
     // The server makes the one client that the vendors' crates share.
-    ("reqwest", &["lockkeeper", "lockkeeper-llm-claude", "lockkeeper-llm-gemini", "lockkeeper-llm-openai"]),
+    (
+        "reqwest",
+        &[
+            "lockkeeper",
+            "lockkeeper-jwt-auth",
+            "lockkeeper-llm-claude",
+            "lockkeeper-llm-gemini",
+            "lockkeeper-llm-openai",
+        ],
+    ),
     ("regex", &[SANITIZER]),
     ("rmcp", &["lockkeeper-mcp-client", "lockkeeper-workspace"]),
     ("seccompiler", &["lockkeeper-local-runtime"]),

@@ -1,48 +1,33 @@
 //! One answer: the request, its retries, and the stream that comes of it.
 
-use crate::{client::Client, decode::Decoder, error::Failure, retry::Retry};
-use futures::{
-    StreamExt,
-    stream::{self, BoxStream},
+use crate::{
+    client::{Client, Source},
+    error::Failure,
+    reading::Reading,
+    request::Request,
 };
+use futures::{StreamExt, stream};
 use lockkeeper_ports::{LlmError, ModelEvent, ModelStream};
 use std::collections::VecDeque;
 
-/// What a vendor's body consists of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Payload {
-    /// The data of an event of a stream.
-    Event(String),
-    /// A whole answer, from a gateway that does not stream.
-    Whole(Vec<u8>),
-}
-
-pub(crate) type Source = BoxStream<'static, Result<Payload, LlmError>>;
-
 /// Sends a request until the vendor accepts it, and streams the answer. Until the first event reached the caller, a
 /// failure that may pass leads to another attempt; after it, every failure ends the stream.
-pub(crate) async fn open(client: Client, request: crate::client::Request) -> Result<ModelStream, LlmError> {
-    let mut answer = Answer {
-        decoder: request.decoder(),
-        client,
-        request,
-        attempt: 0,
-        source: None,
-        queue: VecDeque::new(),
-        yielded: false,
-    };
+pub(crate) async fn open(client: Client, request: Request) -> Result<ModelStream, LlmError> {
+    let (queue, attempt) = (VecDeque::new(), 0);
+    let mut answer = Answer { client, request, attempt, source: None, queue, failed: None, yielded: false };
     answer.connect().await?;
     Ok(stream::unfold(answer, |mut answer| async { Some((answer.next().await?, answer)) }).boxed())
 }
 
 struct Answer {
     client: Client,
-    request: crate::client::Request,
+    request: Request,
     attempt: u32,
-    /// Dropping it closes the connection.
-    source: Option<Source>,
-    decoder: Decoder,
+    /// The body, and what it has said. Dropping it closes the connection.
+    source: Option<(Source, Reading)>,
     queue: VecDeque<ModelEvent>,
+    /// What comes after the events in the queue.
+    failed: Option<Failure>,
     yielded: bool,
 }
 
@@ -50,10 +35,14 @@ impl Answer {
     async fn connect(&mut self) -> Result<(), LlmError> {
         loop {
             match self.client.send(&self.request).await {
-                Ok(source) => {
-                    self.source = Some(source);
-                    self.decoder = self.request.decoder();
+                Ok((source, form)) => {
+                    self.client.remember(&self.request);
+                    self.source = Some((source, Reading::of(form, self.request.decoder())));
                     return Ok(());
+                }
+                Err(failure) if self.request.concede(&failure.error) => {
+                    let code = failure.error.code().as_str();
+                    tracing::warn!(code, "the server refuses a feature; again without it");
                 }
                 Err(failure) => self.pause_after(failure).await?,
             }
@@ -61,8 +50,9 @@ impl Answer {
     }
 
     async fn pause_after(&mut self, failure: Failure) -> Result<(), LlmError> {
-        let retry: Retry = self.client.retry();
-        let pause = failure.retry.then(|| retry.pause(self.attempt, failure.after)).flatten();
+        let retry = self.client.config().retry();
+        let may_retry = failure.retry && !self.yielded;
+        let pause = may_retry.then(|| retry.pause(self.attempt, failure.after)).flatten();
         let Some(pause) = pause else { return Err(failure.error) };
         self.attempt += 1;
         let (code, pause_ms) = (failure.error.code().as_str(), pause.as_millis());
@@ -80,28 +70,33 @@ impl Answer {
                 }
                 return Some(Ok(event));
             }
-            let step = match self.source.as_mut()?.next().await {
-                Some(Ok(Payload::Event(data))) => self.decoder.event(&data, &mut self.queue),
-                Some(Ok(Payload::Whole(body))) => self.decoder.whole(&body, &mut self.queue),
-                Some(Err(error)) => Err(error.into()),
-                None => self.decoder.end(&mut self.queue),
+            let Some(failure) = self.failed.take() else {
+                self.read().await?;
+                continue;
             };
-            if let Err(failure) = step
-                && let Err(error) = self.recover(failure).await
-            {
+            if let Err(error) = self.recover(failure).await {
                 return Some(Err(error));
             }
         }
     }
 
+    /// Reads on; none where the answer is over.
+    async fn read(&mut self) -> Option<()> {
+        let (source, reading) = self.source.as_mut()?;
+        let idle = self.client.config().idle_timeout();
+        let outcome = match tokio::time::timeout(idle, source.next()).await {
+            Ok(Some(Ok(bytes))) => reading.take(&bytes, &mut self.queue),
+            Ok(Some(Err(error))) => Err(error.into()),
+            Ok(None) => reading.finish(&mut self.queue),
+            Err(_) => Err(LlmError::Timeout(format!("nothing came for {} s", idle.as_secs_f64())).into()),
+        };
+        self.failed = outcome.err();
+        Some(())
+    }
+
     async fn recover(&mut self, failure: Failure) -> Result<(), LlmError> {
         self.source = None;
-        self.queue.clear();
-        let failure = failure.masked(self.client.key());
-        if self.yielded {
-            return Err(failure.error);
-        }
-        self.pause_after(failure).await?;
+        self.pause_after(failure.masked(self.client.key())).await?;
         self.connect().await
     }
 }

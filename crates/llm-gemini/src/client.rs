@@ -1,56 +1,52 @@
 //! The connection to the vendor.
 
 use crate::{
-    Api, Config, InvalidConfig,
-    answer::{Payload, Source},
-    decode::Decoder,
+    Config, InvalidConfig,
     error::{self, Failure},
-    retry::Retry,
-    sse,
+    reading::Form,
+    request::Request,
 };
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use lockkeeper_ports::LlmError;
 use reqwest::{
-    RequestBuilder, Response,
+    RequestBuilder, Response, Url,
     header::{self, HeaderMap, HeaderName, HeaderValue},
     redirect,
 };
 use secrecy::{ExposeSecret, SecretString};
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-/// The most bytes of an error's body, and of a page of the list of models, that are read.
-const SMALL_BODY: usize = 1 << 20;
+/// The most bytes of an error's body that are read.
+const ERROR_BODY: usize = 1 << 20;
+/// The most bytes of a page of the list of models.
+const PAGE: usize = 16 << 20;
+/// Of how many models it is kept that they summarize no thinking.
+const REFUSALS: usize = 256;
 /// The longest that the body of an error may take.
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A pool of connections with a key. Clones share the pool.
+/// The bytes of a body, as they come.
+pub(crate) type Source = BoxStream<'static, Result<Bytes, LlmError>>;
+
+/// A pool of connections with a key. Clones share the pool, and what they learned of the server.
 #[derive(Clone)]
 pub(crate) struct Client {
     http: reqwest::Client,
     config: Arc<Config>,
     headers: HeaderMap,
-}
-
-/// A request as it goes over the wire.
-pub(crate) struct Request {
-    pub(crate) body: Bytes,
-    pub(crate) model: String,
-    /// The path within the API.
-    pub(crate) path: String,
-    pub(crate) api: Api,
-}
-
-impl Request {
-    pub(crate) fn decoder(&self) -> Decoder {
-        Decoder::new(self.api, self.model.clone())
-    }
+    /// The models that refused to summarize their thinking.
+    refusals: Arc<Mutex<HashSet<String>>>,
 }
 
 impl Client {
     pub(crate) fn new(config: Config) -> Result<Self, InvalidConfig> {
         let headers = headers(&config)?;
-        if let Err(error) = reqwest::Url::parse(&config.url("models")) {
+        if let Err(error) = Url::parse(&config.url("models")) {
             return Err(InvalidConfig(format!("base_url is not an address: {error}")));
         }
         // Fails when the process has a provider already, which is as good.
@@ -63,12 +59,12 @@ impl Client {
             .retry(reqwest::retry::never())
             .build()
             .map_err(|e| InvalidConfig(format!("no client can be made: {}", error::of_transport(e))))?;
-        Ok(Self { http, config: Arc::new(config), headers })
+        Ok(Self { http, config: Arc::new(config), headers, refusals: Arc::default() })
     }
 
     pub(crate) fn with_key(&self, api_key: SecretString) -> Result<Self, InvalidConfig> {
         let config = Config { api_key, ..(*self.config).clone() };
-        Ok(Self { http: self.http.clone(), headers: headers(&config)?, config: Arc::new(config) })
+        Ok(Self { headers: headers(&config)?, config: Arc::new(config), ..self.clone() })
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -79,43 +75,46 @@ impl Client {
         &self.config.api_key
     }
 
-    pub(crate) fn retry(&self) -> Retry {
-        self.config.retry()
+    /// Whether the model may be asked for summaries of its thinking.
+    pub(crate) fn summarizes(&self, model: &str) -> bool {
+        !self.refusals.lock().unwrap_or_else(PoisonError::into_inner).contains(model)
+    }
+
+    /// The server accepted `request`. What it had to leave out is not asked for again.
+    pub(crate) fn remember(&self, request: &Request) {
+        if self.config.thinking && !request.summaries {
+            let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+            if refusals.len() < REFUSALS {
+                refusals.insert(request.model.clone());
+            }
+        }
     }
 
     /// Sends a request; resolves once the vendor accepted it.
-    pub(crate) async fn send(&self, request: &Request) -> Result<Source, Failure> {
+    pub(crate) async fn send(&self, request: &Request) -> Result<(Source, Form), Failure> {
+        let body = serde_json::to_vec(&request.body).map_err(|e| LlmError::BadRequest(e.to_string()))?;
         let call = self
             .http
             .post(self.config.url(&request.path))
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::ACCEPT, "text/event-stream")
-            .body(request.body.clone());
-        let idle = Duration::from_secs(self.config.idle_timeout_secs);
-        let response = self.accepted(call, idle).await?;
+            .body(body);
+        let response = self.accepted(call, self.config.idle_timeout()).await?;
         let kind = content_type(&response);
         if kind.contains("html") {
             return Err(LlmError::BadResponse("the address answers with a web page".to_owned()).into());
         }
-        let limits = self.config.limits();
-        let body = response.bytes_stream().map_err(error::of_transport);
-        if kind.contains("json") {
-            let whole = async move { sse::whole(body, limits).await.map(Payload::Whole) };
-            return Ok(stream::once(whole).boxed());
-        }
-        Ok(sse::events(body, limits).map_ok(Payload::Event).boxed())
+        let form = if kind.contains("json") { Form::whole(&self.config) } else { Form::events(&self.config) };
+        Ok((response.bytes_stream().map_err(error::of_transport).boxed(), form))
     }
 
     /// The JSON at `path` of the API.
-    pub(crate) async fn get(&self, path: &str) -> Result<Vec<u8>, LlmError> {
+    pub(crate) async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Vec<u8>, LlmError> {
+        let mut url = Url::parse(&self.config.url(path)).map_err(|e| LlmError::BadRequest(e.to_string()))?;
+        url.query_pairs_mut().extend_pairs(query);
         let timeout = Duration::from_secs(self.config.list_timeout_secs);
-        let limits = sse::Limits { answer_bytes: 16 * SMALL_BODY, idle: timeout, ..self.config.limits() };
-        let run = async {
-            let response = self.accepted(self.http.get(self.config.url(path)), timeout).await.map_err(|f| f.error)?;
-            sse::whole(response.bytes_stream().map_err(error::of_transport), limits).await
-        };
-        let late = |_| LlmError::Timeout(format!("no list came within {} s", timeout.as_secs()));
-        tokio::time::timeout(timeout, run).await.map_err(late)?
+        let response = self.accepted(self.http.get(url), timeout).await.map_err(|failure| failure.error)?;
+        whole(response, PAGE).await
     }
 
     async fn accepted(&self, call: RequestBuilder, timeout: Duration) -> Result<Response, Failure> {
@@ -127,12 +126,22 @@ impl Client {
             return Ok(response);
         }
         let (status, headers) = (response.status(), response.headers().clone());
-        let limits = sse::Limits { idle: ERROR_BODY_TIMEOUT, event_bytes: 0, answer_bytes: SMALL_BODY };
-        let body = sse::whole(response.bytes_stream().map_err(error::of_transport), limits);
         // The status says enough where the body is cut, endless or slow.
-        let body = tokio::time::timeout(ERROR_BODY_TIMEOUT, body).await.unwrap_or(Ok(Vec::new())).unwrap_or_default();
+        let body = tokio::time::timeout(ERROR_BODY_TIMEOUT, whole(response, ERROR_BODY)).await;
+        let body = body.unwrap_or(Ok(Vec::new())).unwrap_or_default();
         Err(error::of_response(status, &headers, &body).masked(self.key()))
     }
+}
+
+async fn whole(mut response: Response, most: usize) -> Result<Vec<u8>, LlmError> {
+    let mut body = Vec::new();
+    while let Some(bytes) = response.chunk().await.map_err(error::of_transport)? {
+        body.extend_from_slice(&bytes);
+        if body.len() > most {
+            return Err(LlmError::BadResponse(format!("an answer is larger than {most} bytes")));
+        }
+    }
+    Ok(body)
 }
 
 fn content_type(response: &Response) -> String {

@@ -17,7 +17,8 @@ pub struct Config {
     pub api_version: String,
     /// Which of the vendor's APIs is spoken. `generate_content` by default.
     pub api: Api,
-    /// Whether summaries of the thinking are streamed. `true` by default; models that do not think want `false`.
+    /// Whether summaries of the thinking are streamed. `true` by default; models that do not think want `false`. A model that
+    /// refuses is asked again without, and so from then on.
     pub thinking: bool,
     /// How hard the model thinks: `low`, `medium`, `high` and what a model offers beyond. The model's own default
     /// where it is not set.
@@ -86,12 +87,8 @@ impl Config {
         }
     }
 
-    pub(crate) fn limits(&self) -> crate::sse::Limits {
-        crate::sse::Limits {
-            idle: Duration::from_secs(self.idle_timeout_secs),
-            event_bytes: self.max_event_bytes,
-            answer_bytes: self.max_answer_bytes,
-        }
+    pub(crate) fn idle_timeout(&self) -> Duration {
+        Duration::from_secs(self.idle_timeout_secs)
     }
 
     /// The address of `path` of the API.

@@ -16,7 +16,7 @@ use serde_json::Value;
 use std::collections::VecDeque;
 
 /// What has been said of an answer so far, in the form of one of the vendor's APIs.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Decoder {
     Generate(Box<generate::Answer>),
     Interactions(interactions::Answer),
@@ -33,7 +33,7 @@ impl Decoder {
     /// Takes the data of one event of a stream.
     pub(crate) fn event(&mut self, data: &str, out: &mut VecDeque<ModelEvent>) -> Result<(), Failure> {
         // The end as compatible servers of another vendor's API mark it.
-        if data.trim() == "[DONE]" {
+        if self.is_over() || data.trim() == "[DONE]" {
             return Ok(());
         }
         self.take(&parsed(data.as_bytes())?, out)
@@ -50,6 +50,14 @@ impl Decoder {
                     whole.whole(&answer, out)
                 }
             },
+        }
+    }
+
+    /// Whether nothing of the body is of interest any more.
+    pub(crate) fn is_over(&self) -> bool {
+        match self {
+            Self::Generate(_) => false,
+            Self::Interactions(answer) => answer.is_over(),
         }
     }
 
@@ -74,7 +82,7 @@ impl Decoder {
 }
 
 /// Text and reasoning as they are streamed, and all of them together.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Said {
     text: String,
     reasoning: String,

@@ -1,5 +1,7 @@
 //! What the vendor's errors mean (<https://ai.google.dev/gemini-api/docs/troubleshooting>).
 
+mod hint;
+
 use lockkeeper_ports::LlmError;
 use reqwest::{StatusCode, header::HeaderMap};
 use secrecy::{ExposeSecret, SecretString};
@@ -46,7 +48,7 @@ impl Failure {
         | E::Network(text)
         | E::Timeout(text)
         | E::Cut(text)) = &mut self.error;
-        let key = key.expose_secret();
+        let key = key.expose_secret().trim();
         if !key.is_empty() && text.contains(key) {
             *text = text.replace(key, "[key]");
         }
@@ -57,8 +59,7 @@ impl Failure {
 /// What a response with a status other than success means.
 pub(crate) fn of_response(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    let header = headers.get("retry-after").and_then(|value| value.to_str().ok()?.trim().parse().ok());
-    classify(Some(status.as_u16()), &body, header.and_then(seconds))
+    classify(Some(status.as_u16()), &body, hint::of(headers))
 }
 
 /// What an error that came within an answer means.
@@ -70,6 +71,15 @@ pub(crate) fn of_event(event: &Value) -> Failure {
 pub(crate) fn of_malformed_call(reason: &str, words: &str) -> Failure {
     let words = if words.is_empty() { "the model asked for a call in a wrong form" } else { words };
     Failure { error: LlmError::BadResponse(shortened(&format!("{words} ({reason})"))), retry: true, after: None }
+}
+
+/// A body that is not, or not wholly, a stream of events.
+pub(crate) fn of_stream(error: lockkeeper_sse::Error) -> Failure {
+    match error {
+        lockkeeper_sse::Error::Cut => LlmError::Cut(error.to_string()),
+        _ => LlmError::BadResponse(error.to_string()),
+    }
+    .into()
 }
 
 /// A failure on the way to the vendor or back. The address is left out, since it may hold what somebody else may not see.

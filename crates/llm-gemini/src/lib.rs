@@ -13,17 +13,19 @@ mod config;
 mod decode;
 mod error;
 mod models;
+mod reading;
 mod replay;
 mod request;
 mod retry;
-mod sse;
 
 pub use config::{Api, Config};
+pub use reading::Reading;
 
 use async_trait::async_trait;
 use client::Client;
-use lockkeeper_ports::{GenerateRequest, LlmError, LlmProvider, ModelInfo, ModelStream};
+use lockkeeper_ports::{GenerateRequest, KeyedLlm, LlmError, LlmProvider, ModelInfo, ModelStream};
 use secrecy::SecretString;
+use std::{fmt, sync::Arc};
 
 /// The name of the provider, in configurations and replays.
 const NAME: &str = "gemini";
@@ -57,6 +59,12 @@ impl GeminiProvider {
     }
 }
 
+impl fmt::Debug for GeminiProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GeminiProvider").field("config", self.client.config()).finish_non_exhaustive()
+    }
+}
+
 #[async_trait]
 impl LlmProvider for GeminiProvider {
     fn name(&self) -> &'static str {
@@ -69,13 +77,31 @@ impl LlmProvider for GeminiProvider {
 
     #[tracing::instrument(name = "llm.gemini.generate", skip_all, fields(session.id = %request.session, model = %request.model))]
     async fn generate(&self, request: GenerateRequest) -> Result<ModelStream, LlmError> {
-        let request = request::of(request, self.client.config())?;
+        let mut request = request::of(request, self.client.config())?;
+        if !self.client.summarizes(&request.model) {
+            request.forgo_summaries();
+        }
         answer::open(self.client.clone(), request).await
     }
 
     #[tracing::instrument(name = "llm.gemini.models", skip_all)]
     async fn models(&self) -> Result<Vec<ModelInfo>, LlmError> {
         models::list(&self.client).await
+    }
+}
+
+impl KeyedLlm for GeminiProvider {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn default_model(&self) -> &str {
+        &self.client.config().model
+    }
+
+    fn with_key(&self, key: SecretString) -> Result<Arc<dyn LlmProvider>, LlmError> {
+        let keyed = Self::with_key(self, key).map_err(|error| LlmError::Authentication(error.to_string()))?;
+        Ok(Arc::new(keyed))
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::client::Client;
 use lockkeeper_ports::{LlmError, ModelInfo};
 use serde::Deserialize;
+use std::time::Duration;
 
 /// The most pages that are read; the vendor needs one.
 const PAGES: usize = 20;
@@ -28,21 +29,24 @@ struct Model {
 
 /// The models that hold conversations; the vendor's list has those for embeddings and pictures, too.
 pub(crate) async fn list(client: &Client) -> Result<Vec<ModelInfo>, LlmError> {
+    let timeout = Duration::from_secs(client.config().list_timeout_secs);
+    let late = |_| LlmError::Timeout(format!("no list came within {} s", timeout.as_secs()));
+    tokio::time::timeout(timeout, pages(client)).await.map_err(late)?
+}
+
+async fn pages(client: &Client) -> Result<Vec<ModelInfo>, LlmError> {
     let mut models = Vec::new();
     let mut token = None::<String>;
     for _ in 0..PAGES {
-        let path =
-            token.map_or_else(|| "models?pageSize=1000".to_owned(), |t| format!("models?pageSize=1000&pageToken={t}"));
-        let body = client.get(&path).await?;
+        let query = [("pageSize", "1000"), ("pageToken", token.as_deref().unwrap_or_default())];
+        let body = client.get("models", if token.is_some() { &query } else { &query[..1] }).await?;
         let page: Page = serde_json::from_slice(&body)
             .map_err(|e| LlmError::BadResponse(format!("the list of models could not be read: {e}")))?;
         models.extend(page.models.into_iter().filter(converses).map(|model| {
             let id = model.name.strip_prefix("models/").unwrap_or(&model.name).to_owned();
             ModelInfo { display_name: model.display_name.unwrap_or_else(|| id.clone()), id }
         }));
-        // What could change the address is not put into it.
-        let is_token = |t: &String| !t.is_empty() && t.chars().all(|c| c.is_ascii_alphanumeric() || "-_.~".contains(c));
-        token = page.next_page_token.filter(is_token);
+        token = page.next_page_token.filter(|token| !token.is_empty());
         if token.is_none() {
             break;
         }

@@ -1,16 +1,37 @@
 //! The body of a request, in the form of one of the vendor's APIs.
 
 mod content;
+mod fallback;
 mod generate;
 mod interactions;
 
-use crate::{Api, Config, client::Request};
+use crate::{Api, Config, decode::Decoder};
 use lockkeeper_ports::{GenerateRequest, LlmError};
 use serde_json::Value;
 
 /// What the vendor takes in place of a signature that it did not give
 /// (<https://ai.google.dev/gemini-api/docs/thought-signatures>).
 const NO_SIGNATURE: &str = "skip_thought_signature_validator";
+
+/// A request as it goes over the wire.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) body: Value,
+    pub(crate) model: String,
+    /// The path within the API.
+    pub(crate) path: String,
+    pub(crate) api: Api,
+    /// Whether it asks for summaries of the thinking.
+    pub(crate) summaries: bool,
+    /// Whether its signatures were left out.
+    unsigned: bool,
+}
+
+impl Request {
+    pub(crate) fn decoder(&self) -> Decoder {
+        Decoder::new(self.api, self.model.clone())
+    }
+}
 
 /// The request for an answer to `request`.
 pub(crate) fn of(request: GenerateRequest, config: &Config) -> Result<Request, LlmError> {
@@ -25,8 +46,7 @@ pub(crate) fn of(request: GenerateRequest, config: &Config) -> Result<Request, L
         }
         Api::Interactions => ("interactions?alt=sse".to_owned(), interactions::body(&request, model, config)),
     };
-    let body = serde_json::to_vec(&body).map_err(|e| LlmError::BadRequest(e.to_string()))?.into();
-    Ok(Request { body, path, api: config.api, model: request.model })
+    Ok(Request { body, path, api: config.api, model: request.model, summaries: config.thinking, unsigned: false })
 }
 
 /// Whether the model is of a generation that checks signatures, which is also the one that takes images within results.

@@ -1,21 +1,17 @@
 mod cut;
 mod decoding;
+mod fallback;
 mod goldens;
+pub(crate) mod harm;
 mod http;
+mod keys;
 mod requests;
 mod retries;
 pub(crate) mod server;
 
-use crate::{
-    Api, Config, GeminiProvider,
-    decode::Decoder,
-    error::Failure,
-    sse::{self, Limits},
-};
-use bytes::Bytes;
-use futures::{FutureExt, StreamExt, stream};
+use crate::{Api, Config, GeminiProvider, Reading};
 use lockkeeper_ports::{LlmError, ModelEvent};
-use std::{collections::VecDeque, fmt::Write as _, time::Duration};
+use std::{collections::VecDeque, fmt::Write as _};
 
 const MODEL: &str = "gemini-3.8-flash";
 
@@ -36,36 +32,11 @@ fn provider(url: &str) -> GeminiProvider {
 
 /// What the adapter makes of a body that arrives in chunks of `size` bytes and then ends.
 fn decode(api: Api, body: &[u8], size: usize) -> (Vec<ModelEvent>, Option<LlmError>) {
-    let limits = Limits { idle: Duration::from_mins(1), event_bytes: 1 << 20, answer_bytes: 64 << 20 };
-    // The timer wants a runtime, though nothing here waits.
-    let runtime = tokio::runtime::Handle::try_current()
-        .err()
-        .map(|_| tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime"));
-    let _inside = runtime.as_ref().map(tokio::runtime::Runtime::enter);
-    let run = async {
-        let mut decoder = Decoder::new(api, MODEL.to_owned());
-        let mut out = VecDeque::new();
-        let mut events =
-            std::pin::pin!(sse::events(stream::iter(body.chunks(size).map(Bytes::copy_from_slice).map(Ok)), limits));
-        let outcome: Result<(), Failure> = loop {
-            match events.next().await {
-                Some(Ok(data)) => {
-                    if let Err(failure) = decoder.event(&data, &mut out) {
-                        break Err(failure);
-                    }
-                }
-                Some(Err(error)) => break if is_complete(&out) { Ok(()) } else { Err(error.into()) },
-                None => break decoder.end(&mut out),
-            }
-        };
-        (Vec::from(out), outcome.err().map(|failure| failure.error))
-    };
-    run.now_or_never().expect("the body is all there")
-}
-
-/// The adapter stops reading there.
-fn is_complete(events: &VecDeque<ModelEvent>) -> bool {
-    matches!(events.back(), Some(ModelEvent::Completed(_)))
+    let mut reading = Reading::new(&Config { api, ..Config::default() }, MODEL);
+    let mut out = VecDeque::new();
+    let read = body.chunks(size).try_for_each(|piece| reading.take(piece, &mut out));
+    let outcome = read.and_then(|()| reading.finish(&mut out));
+    (out.into(), outcome.err().map(|failure| failure.error))
 }
 
 /// A line for each event, and one for the error.

@@ -5,6 +5,9 @@
 #[expect(dead_code, reason = "the unit tests use more of it")]
 mod server;
 
+#[path = "../src/tests/harm.rs"]
+mod harm;
+
 #[path = "corpus/cases.rs"]
 mod cases;
 #[path = "corpus/expected.rs"]
@@ -13,7 +16,7 @@ mod expected;
 use cases::{Case, decode, replies};
 use libtest_mimic::{Arguments, Failed, Trial};
 use lockkeeper_domain::{Content, Message, ToolResult};
-use lockkeeper_llm_gemini::{Api, Config, GeminiProvider};
+use lockkeeper_llm_gemini::{Api, Config, GeminiProvider, Reading};
 use lockkeeper_ports::{Completion, GenerateRequest, LlmProvider};
 use lockkeeper_testkit::llm::history::History;
 use serde_json::Value;
@@ -38,9 +41,15 @@ fn main() {
         let (one, other) = (case.clone(), case.clone());
         trials.push(Trial::test(format!("decodes::{}", case.name), move || run(expected::check(&one))));
         if case.is_stream() {
-            trials.push(Trial::test(format!("cut::{}", case.name), move || run(cases::check_cuts(&other))));
+            trials.push(Trial::test(format!("cut::{}", case.name), move || {
+                cases::check_cuts(&other).map_err(Failed::from)
+            }));
         }
     }
+    trials.push(Trial::test("fuzz", move || {
+        cases::fuzz(&cases);
+        Ok(())
+    }));
     for (group, turns) in conversations.into_iter().filter(|(_, turns)| turns.len() > 1) {
         trials.push(Trial::test(format!("carries_back::{group}"), move || run(carries_back(turns))));
     }
@@ -58,10 +67,17 @@ fn run(check: impl Future<Output = Result<(), String>>) -> Result<(), Failed> {
     runtime.block_on(check).map_err(Failed::from)
 }
 
-fn provider(url: &str, case: &Case) -> GeminiProvider {
+fn config(case: &Case) -> Config {
     let api = if case.api.ends_with("interactions") { Api::Interactions } else { Api::GenerateContent };
-    let config = Config { api, base_url: url.to_owned(), max_retries: 0, api_key: "key".into(), ..Config::default() };
-    GeminiProvider::new(config).expect("a valid configuration")
+    Config { api, max_retries: 0, api_key: "key".into(), ..Config::default() }
+}
+
+fn provider(url: &str, case: &Case) -> GeminiProvider {
+    GeminiProvider::new(Config { base_url: url.to_owned(), ..config(case) }).expect("a valid configuration")
+}
+
+fn reading(case: &Case) -> Reading {
+    Reading::new(&config(case), case.model())
 }
 
 /// Turn after turn, the request carries what the recorded one carries of the answers before it.

@@ -11,7 +11,7 @@ use lockkeeper_ports::{Completion, ModelEvent, ProposedCall};
 use serde_json::{Map, Value, json};
 use std::collections::VecDeque;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Answer {
     model: String,
     said: Said,
@@ -21,13 +21,14 @@ pub(crate) struct Answer {
     partial: Option<PartialCall>,
     usage: Map<String, Value>,
     finish: Option<Finish>,
-    blocked: bool,
+    /// The prompt was blocked, for the reason that the vendor gives.
+    blocked: Option<String>,
     /// A call was left without its end.
     torn: bool,
     completed: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Finish {
     reason: String,
     words: String,
@@ -41,8 +42,10 @@ impl Answer {
     pub(super) fn chunk(&mut self, chunk: &Value, out: &mut VecDeque<ModelEvent>) {
         let usage = chunk.get("usageMetadata").and_then(Value::as_object);
         self.usage.extend(usage.into_iter().flatten().map(|(name, count)| (name.clone(), count.clone())));
-        if chunk.get("promptFeedback").is_some_and(|feedback| !string(feedback, "blockReason").is_empty()) {
-            self.blocked = true;
+        if let Some(feedback) =
+            chunk.get("promptFeedback").filter(|feedback| !string(feedback, "blockReason").is_empty())
+        {
+            self.blocked = Some(string(feedback, "blockReasonMessage").to_owned());
         }
         let candidates = chunk.get("candidates").and_then(Value::as_array);
         let Some(candidate) = candidates.and_then(|candidates| candidates.first()) else { return };
@@ -75,10 +78,13 @@ impl Answer {
         }
         let (stop, whole) = match &self.finish {
             Some(finish) => meaning(finish)?,
-            None if self.blocked => (StopReason::Safety, false),
+            None if self.blocked.is_some() => (StopReason::Safety, false),
             None => return Err(cut("before the answer did")),
         };
         self.completed = true;
+        if stop == StopReason::Safety {
+            self.explain(out);
+        }
         let mut parts = std::mem::take(&mut self.parts);
         if !whole {
             parts.retain(|part| part.get("functionCall").is_none());
@@ -93,6 +99,16 @@ impl Answer {
             replay: replay::of(Api::GenerateContent, &self.model, parts),
         }));
         Ok(())
+    }
+
+    /// Says why the vendor stopped the answer, where it does.
+    fn explain(&mut self, out: &mut VecDeque<ModelEvent>) {
+        let finished = self.finish.as_ref().map(|finish| finish.words.as_str());
+        let words = finished.or(self.blocked.as_deref()).unwrap_or_default().trim();
+        if !words.is_empty() {
+            let gap = if self.said.text.trim().is_empty() { "" } else { "\n\n" };
+            self.said.say(&format!("{gap}{words}"), out);
+        }
     }
 
     fn part(&mut self, part: &Value, out: &mut VecDeque<ModelEvent>) {

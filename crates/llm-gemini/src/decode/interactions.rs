@@ -11,7 +11,7 @@ use lockkeeper_ports::{Completion, LlmError, ModelEvent, ProposedCall};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, VecDeque};
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Answer {
     model: String,
     said: Said,
@@ -19,7 +19,7 @@ pub(crate) struct Answer {
     completed: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Step {
     fields: Map<String, Value>,
     /// The JSON of a call's arguments, as far as it has come.
@@ -32,6 +32,10 @@ struct Step {
 impl Answer {
     pub(super) fn new(model: String) -> Self {
         Self { model, ..Self::default() }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.completed
     }
 
     pub(super) fn event(&mut self, event: &Value, out: &mut VecDeque<ModelEvent>) -> Result<(), Failure> {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 const DEPTH: usize = 64;
 const INDEX: usize = 4_096;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct PartialCall {
     part: Map<String, Value>,
     call: Map<String, Value>,

@@ -103,13 +103,15 @@ fn a_call_cut_by_the_limit() -> String {
 }
 
 fn a_blocked_prompt() -> String {
-    chunks(&[r#"{"promptFeedback":{"blockReason":"PROHIBITED_CONTENT"},"usageMetadata":{"promptTokenCount":9}}"#])
+    chunks(&[
+        r#"{"promptFeedback":{"blockReason":"PROHIBITED_CONTENT","blockReasonMessage":"Not this."},"usageMetadata":{"promptTokenCount":9}}"#,
+    ])
 }
 
 fn a_blocked_answer() -> String {
     chunks(&[
         r#"{"candidates":[{"content":{"parts":[{"text":"Well"}]}}]}"#,
-        r#"{"candidates":[{"content":{},"finishReason":"SAFETY","safetyRatings":[{"blocked":true}]}]}"#,
+        r#"{"candidates":[{"content":{},"finishReason":"SAFETY","finishMessage":"Nor that.","safetyRatings":[{"blocked":true}]}]}"#,
     ])
 }
 

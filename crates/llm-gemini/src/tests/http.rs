@@ -88,7 +88,7 @@ fn what_cannot_be_sent_is_refused_without_being_shown() {
         Config { base_url: "nowhere".to_owned(), ..Config::default() },
     ];
     for config in bad {
-        let error = GeminiProvider::new(config).err().expect("refused").to_string();
+        let error = GeminiProvider::new(config).expect_err("refused").to_string();
         assert!(!error.contains("cret"), "{error}");
     }
 }
@@ -179,7 +179,7 @@ async fn an_event_that_is_too_large_ends_the_answer() {
 #[tokio::test]
 async fn the_vendors_list_of_models_is_read_to_its_end() {
     let server = Server::new(|n, _| match n {
-        0 => Reply::json(200, &json!({"nextPageToken": "p-2", "models": [
+        0 => Reply::json(200, &json!({"nextPageToken": "p/2+ä=", "models": [
             {"name": "models/gemini-a", "displayName": "Gemini A", "supportedGenerationMethods": ["generateContent"]},
             {"name": "models/embedding-a", "supportedGenerationMethods": ["embedContent"]},
         ]})),
@@ -191,7 +191,7 @@ async fn the_vendors_list_of_models_is_read_to_its_end() {
     assert_eq!(models, Ok(vec![info("gemini-a", "Gemini A"), info("gemini-b", "gemini-b")]));
     let heads: Vec<String> = server.seen().into_iter().map(|seen| seen.head).collect();
     assert!(heads[0].starts_with("GET /v1beta/models?pageSize=1000 "), "{}", heads[0]);
-    assert!(heads[1].starts_with("GET /v1beta/models?pageSize=1000&pageToken=p-2 "), "{}", heads[1]);
+    assert!(heads[1].starts_with("GET /v1beta/models?pageSize=1000&pageToken=p%2F2%2B%C3%A4%3D "), "{}", heads[1]);
 }
 
 #[tokio::test]

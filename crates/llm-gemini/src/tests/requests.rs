@@ -9,8 +9,7 @@ fn body(request: GenerateRequest, config: &Config) -> Value {
     let json = serde_json::to_string(&request.messages).expect("JSON");
     let messages: Vec<Message> = serde_json::from_str(&json).expect("a history");
     assert_eq!(messages, request.messages);
-    let request = request::of(GenerateRequest { messages, ..request }, config).expect("a request");
-    serde_json::from_slice(&request.body).expect("JSON")
+    request::of(GenerateRequest { messages, ..request }, config).expect("a request").body
 }
 
 fn interactions() -> Config {

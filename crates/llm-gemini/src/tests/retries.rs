@@ -89,11 +89,20 @@ async fn a_refusal_is_not_tried_again() {
 
 #[tokio::test]
 async fn the_time_that_the_vendor_asks_for_is_waited() {
-    let server =
-        Server::replying([with_details(429, "RESOURCE_EXHAUSTED", &json!([{"retryDelay": "0.12s"}])), text()]).await;
-    let begun = Instant::now();
-    check(ask(&provider(&server.url)).await, &server, None, 2);
-    assert!(begun.elapsed() >= Duration::from_millis(120));
+    let limited = || failing(429, "RESOURCE_EXHAUSTED");
+    let date = limited().header("retry-after", "Wed, 21 Oct 2026 07:28:01 GMT");
+    let hints = [
+        (with_details(429, "RESOURCE_EXHAUSTED", &json!([{"retryDelay": "0.12s"}])), 120),
+        (limited().header("retry-after-ms", "120"), 120),
+        (limited().header("retry-after", "1"), 1_000),
+        (date.header("date", "Wed, 21 Oct 2026 07:28:00 GMT"), 1_000),
+    ];
+    for (reply, ms) in hints {
+        let server = Server::replying([reply, text()]).await;
+        let begun = Instant::now();
+        check(ask(&provider(&server.url)).await, &server, None, 2);
+        assert!(begun.elapsed() >= Duration::from_millis(ms), "{ms}");
+    }
 }
 
 #[tokio::test]

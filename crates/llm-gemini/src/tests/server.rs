@@ -1,7 +1,10 @@
 //! A server on loopback that answers as a test says, down to the bytes.
 
 use serde_json::Value;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicUsize, Ordering},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -81,6 +84,7 @@ pub(crate) struct Server {
     pub(crate) url: String,
     seen: Arc<Mutex<Vec<Seen>>>,
     left: watch::Receiver<usize>,
+    connections: Arc<AtomicUsize>,
     _tasks: JoinSet<()>,
 }
 
@@ -93,14 +97,17 @@ impl Server {
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let (seen, (leave, left)) = (Arc::<Mutex<Vec<Seen>>>::default(), watch::channel(0));
         let (script, log): (Script, _) = (Arc::new(script), seen.clone());
+        let connections = Arc::new(AtomicUsize::new(0));
+        let count = connections.clone();
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
-            let mut connections = JoinSet::new();
+            let mut running = JoinSet::new();
             while let Ok((socket, _)) = listener.accept().await {
-                connections.spawn(serve(socket, script.clone(), log.clone(), leave.clone()));
+                count.fetch_add(1, Ordering::Relaxed);
+                running.spawn(serve(socket, script.clone(), log.clone(), leave.clone()));
             }
         });
-        Self { url, seen, left, _tasks: tasks }
+        Self { url, seen, left, connections, _tasks: tasks }
     }
 
     /// Answers the n-th request with the n-th of `replies`, and all after it with the last.
@@ -114,6 +121,11 @@ impl Server {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// How many connections there have been.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
     /// Waits until a client has closed a connection on which the server was still sending.
     pub(crate) async fn left(&mut self) {
         self.left.wait_for(|count| *count > 0).await.expect("the server lives");
@@ -121,18 +133,24 @@ impl Server {
 }
 
 async fn serve(mut socket: TcpStream, script: Script, log: Arc<Mutex<Vec<Seen>>>, left: watch::Sender<usize>) {
-    let Some(seen) = read(&mut socket).await else { return };
-    let reply = {
-        let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
-        let reply = script(log.len(), &seen);
-        log.push(seen);
-        reply
-    };
-    // A client that went away is no failure of the test.
-    let _ = write(&mut socket, &reply).await;
-    if matches!(reply.end, End::Hang) {
-        while socket.read(&mut [0; 64]).await.is_ok_and(|count| count > 0) {}
-        left.send_modify(|count| *count += 1);
+    while let Some(seen) = read(&mut socket).await {
+        let reply = {
+            let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+            let reply = script(log.len(), &seen);
+            log.push(seen);
+            reply
+        };
+        // A client that went away is no failure of the test.
+        let written = write(&mut socket, &reply).await;
+        match reply.end {
+            End::Proper if written.is_ok() => {}
+            End::Proper | End::Cut => break,
+            End::Hang => {
+                while socket.read(&mut [0; 64]).await.is_ok_and(|count| count > 0) {}
+                left.send_modify(|count| *count += 1);
+                break;
+            }
+        }
     }
 }
 
@@ -154,7 +172,7 @@ async fn read(socket: &mut TcpStream) -> Option<Seen> {
 }
 
 async fn write(socket: &mut TcpStream, reply: &Reply) -> std::io::Result<()> {
-    let mut head = format!("HTTP/1.1 {} X\r\nconnection: close\r\ntransfer-encoding: chunked\r\n", reply.status);
+    let mut head = format!("HTTP/1.1 {} X\r\ntransfer-encoding: chunked\r\n", reply.status);
     for (name, value) in &reply.headers {
         head.extend([name, ": ", value, "\r\n"]);
     }

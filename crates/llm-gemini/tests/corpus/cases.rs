@@ -1,14 +1,15 @@
 //! The recorded cases, and what the adapter makes of them over HTTP.
 
 use crate::{
-    provider,
+    harm, provider, reading,
     server::{Reply, Server},
 };
 use futures::StreamExt;
 use lockkeeper_ports::{Completion, LlmError, LlmProvider, ModelEvent};
 use lockkeeper_testkit::llm::history::History;
+use proptest::prop_assert_eq;
 use serde_json::Value;
-use std::{fs, path::Path};
+use std::{collections::VecDeque, fs, path::Path, sync::Arc};
 
 /// A recorded request and its answer.
 pub(crate) struct Case {
@@ -125,22 +126,43 @@ pub(crate) async fn decode(case: &Case, chunk: usize) -> Result<Completion, LlmE
     }
 }
 
-/// However the body is cut, even as if it were whole, nothing is complete before the last event is there. The unit
-/// tests try every byte of their goldens; here those around each event are tried.
-pub(crate) async fn check_cuts(case: &Case) -> Result<(), String> {
-    let text = case.body_text();
-    let last = text.rfind("data:").map_or(0, |at| at + text[at..].trim_end().len());
-    let near_an_event = |at: usize| case.body[at.saturating_sub(3)..(at + 3).min(case.body.len())].contains(&b'\n');
-    let ends: Vec<usize> =
-        (0..last).filter(|at| case.body.len() < 1_000 || at % 997 == 0 || near_an_event(*at)).step_by(3).collect();
-    let (body, cuts) = (case.body.clone(), ends.clone());
-    let server = Server::new(move |n, _| Reply::sse(&body[..cuts[n]])).await;
-    let provider = provider(&server.url, case);
-    for end in ends {
-        let (events, error) = asked(&provider, case).await;
-        if error.is_none() || events.iter().any(|event| matches!(event, ModelEvent::Completed(_))) {
-            return Err(format!("complete after {end} of {} bytes: {events:?}", case.body.len()));
+/// However the body is cut, even as if it were whole, nothing is complete before the last event is there, and what was
+/// said until then is the beginning of what is said in the end. Every byte is tried.
+pub(crate) fn check_cuts(case: &Case) -> Result<(), String> {
+    let (whole, failure) = read(case, &case.body, case.body.len());
+    let (mut reading, mut events, mut error) = (reading(case), VecDeque::new(), None);
+    let last = case.body.trim_ascii_end().len();
+    let is_completed = |event: &ModelEvent| matches!(event, ModelEvent::Completed(_));
+    for (end, byte) in case.body.iter().enumerate().take(last + 1) {
+        let mut more = VecDeque::new();
+        let cut = error.clone().or_else(|| reading.clone().end(&mut more).err());
+        let expected = matches!(cut, Some(LlmError::Cut(_))) || (cut.is_some() && cut == failure);
+        let completed = events.iter().chain(&more).any(is_completed);
+        if completed || !expected || !events.iter().eq(whole.iter().take(events.len())) {
+            return Err(format!("after {end} of {} bytes: {cut:?}, {events:?}", case.body.len()));
         }
+        error = error.or_else(|| reading.push(&[*byte], &mut events).err());
     }
     Ok(())
+}
+
+/// What harm may come to the recorded streams.
+pub(crate) fn fuzz(cases: &[Arc<Case>]) {
+    let streams = cases.iter().filter(|case| case.is_stream());
+    let bodies: Vec<_> = streams.map(|case| (case.clone(), case.body.clone())).collect();
+    harm::fuzz(&bodies, |case, body, size| {
+        let whole = read(case, body, body.len().max(1));
+        prop_assert_eq!(&read(case, body, size), &whole, "{} in pieces of {}", case.name, size);
+        let completions = whole.0.iter().filter(|event| matches!(event, ModelEvent::Completed(_))).count();
+        prop_assert_eq!(completions, usize::from(whole.1.is_none()), "{}", case.name);
+        Ok(())
+    });
+}
+
+/// What a body says without a connection.
+fn read(case: &Case, body: &[u8], size: usize) -> (VecDeque<ModelEvent>, Option<LlmError>) {
+    let (mut reading, mut events) = (reading(case), VecDeque::new());
+    let outcome = body.chunks(size).try_for_each(|piece| reading.push(piece, &mut events));
+    let outcome = outcome.and_then(|()| reading.end(&mut events));
+    (events, outcome.err())
 }

@@ -84,6 +84,7 @@ fn generated(case: &Case) -> Recorded {
         }
         if chunk["promptFeedback"]["blockReason"].is_string() {
             recorded.stop = Some(StopReason::Safety);
+            recorded.text.push_str(chunk["promptFeedback"]["blockReasonMessage"].as_str().unwrap_or_default());
         }
         let candidate = &chunk["candidates"][0];
         for part in candidate["content"]["parts"].as_array().into_iter().flatten() {
