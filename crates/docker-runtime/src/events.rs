@@ -27,10 +27,14 @@ const KEEP_ALIVE: &str = "SIGURG";
 /// container is looked at.
 pub(crate) async fn watch(shared: Arc<Shared>, listening: oneshot::Sender<()>) {
     let mut listening = Some(listening);
-    let mut since = shared.clock.now().as_millis() / 1000;
+    let mut since: Option<i64> = None;
     let mut pause = PAUSES.0;
     loop {
-        let options = EventsOptions { since: Some(since.to_string()), until: None, filters: Some(filters(&shared)) };
+        let options = EventsOptions {
+            since: since.map(|seconds| seconds.to_string()),
+            until: None,
+            filters: Some(filters(&shared)),
+        };
         let docker = shared.engine.docker();
         let mut events = pin!(docker.events(Some(options)));
         let mut next = timeout(SETTLED, events.next()).await.ok();
@@ -45,7 +49,7 @@ pub(crate) async fn watch(shared: Arc<Shared>, listening: oneshot::Sender<()>) {
                 None => events.next().await,
             };
             let Some(Ok(event)) = event else { break };
-            since = event.time.unwrap_or(since);
+            since = event.time.or(since);
             pause = PAUSES.0;
             note(&shared, &event);
         }
