@@ -139,7 +139,8 @@ pub enum Command {
 }
 
 /// A human's answer for a call.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Answer {
     /// Which call.
     pub call: CallId,
@@ -164,6 +165,16 @@ impl Session {
             session.apply(event.turn, event.at, &event.body);
         }
         session
+    }
+
+    /// The session as its owner has it, for who only looks: the turn of the message that waits longest is open, which no event
+    /// says before its first.
+    #[must_use]
+    pub fn as_driven(mut self) -> Self {
+        if self.turn.is_none() {
+            self.open_next();
+        }
+        self
     }
 
     /// What outlives a turn: what a checkpoint stores. None while a turn is open or waits.

@@ -175,6 +175,7 @@ fn check_model(model: &str) -> Result<(), Failure> {
 }
 
 /// Writes a key for the server that will use it.
+#[expect(clippy::ref_option, reason = "serde calls it so")]
 fn revealed<S: Serializer>(key: &Option<SecretString>, to: S) -> Result<S::Ok, S::Error> {
     key.as_ref().map(ExposeSecret::expose_secret).serialize(to)
 }

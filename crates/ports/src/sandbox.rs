@@ -52,7 +52,7 @@ pub struct SandboxSummary {
 }
 
 /// A stage of a sandbox's start, for people who wait.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StartProgress {
     /// Which stage: `creating`, `starting`, `connecting`.
@@ -62,13 +62,13 @@ pub struct StartProgress {
     /// What happens, for people.
     pub message: String,
     /// How much of it is done.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub current: Option<u64>,
     /// Of how much.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub total: Option<u64>,
     /// Of what.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub unit: Option<String>,
     /// Since the start began, in milliseconds.
     pub elapsed_ms: u64,

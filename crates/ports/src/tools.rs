@@ -2,7 +2,7 @@ use crate::{ProgressSink, SandboxId};
 use async_trait::async_trait;
 use lockkeeper_domain::{CallId, Code, ServerName, ToolDefinition, ToolName, ToolResult};
 use secrecy::SecretString;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::mpsc;
@@ -20,7 +20,7 @@ pub struct McpServer {
 }
 
 /// News of a running call.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CallProgress {
     /// Which call.

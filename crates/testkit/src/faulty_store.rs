@@ -13,18 +13,41 @@ use std::{
     },
     time::Duration,
 };
+use tokio::sync::watch;
 
-/// Passes everything on to another store, except what is to fail.
+/// Passes everything on to another store, except what is to fail. Clones share their faults.
 #[derive(Clone)]
 pub struct FaultyStore {
     inner: Arc<dyn SessionStore>,
     failures: Arc<AtomicUsize>,
+    frozen: watch::Sender<bool>,
 }
 
 impl FaultyStore {
     /// A store over `inner` that does not fail yet.
     pub fn over(inner: Arc<dyn SessionStore>) -> Self {
-        Self { inner, failures: Arc::default() }
+        Self { inner, failures: Arc::default(), frozen: watch::Sender::new(false) }
+    }
+
+    /// The same store as somebody else sees it, with faults of its own.
+    #[must_use]
+    pub fn seen_by_another(&self) -> Self {
+        Self::over(Arc::clone(&self.inner))
+    }
+
+    /// From now on nothing is asked of the store, and who asks waits: as if this process stood still.
+    pub fn freeze(&self) {
+        self.frozen.send_replace(true);
+    }
+
+    /// Goes on, with what waited first.
+    pub fn thaw(&self) {
+        self.frozen.send_replace(false);
+    }
+
+    async fn awake(&self) {
+        // The sender is held here, so the wait cannot fail.
+        let _ = self.frozen.subscribe().wait_for(|frozen| !frozen).await;
     }
 
     /// The next `count` commits fail as unavailable, before anything is written.
@@ -55,42 +78,52 @@ impl FaultyStore {
 #[async_trait]
 impl SessionRepository for FaultyStore {
     async fn create(&self, record: &SessionRecord) -> Result<(), StoreError> {
+        self.awake().await;
         self.inner.create(record).await
     }
 
     async fn get(&self, id: &SessionId) -> Result<Option<SessionRecord>, StoreError> {
+        self.awake().await;
         self.inner.get(id).await
     }
 
     async fn owned_by(&self, owner: &PrincipalId, limit: usize) -> Result<Vec<SessionRecord>, StoreError> {
+        self.awake().await;
         self.inner.owned_by(owner, limit).await
     }
 
     async fn touch(&self, id: &SessionId, at: Timestamp) -> Result<(), StoreError> {
+        self.awake().await;
         self.inner.touch(id, at).await
     }
 
     async fn claim(&self, id: &SessionId, holder: &str, now: Timestamp, ttl: Duration) -> Result<Claim, StoreError> {
+        self.awake().await;
         self.inner.claim(id, holder, now, ttl).await
     }
 
     async fn renew(&self, id: &SessionId, epoch: Epoch, now: Timestamp, ttl: Duration) -> Result<(), StoreError> {
+        self.awake().await;
         self.inner.renew(id, epoch, now, ttl).await
     }
 
     async fn release(&self, id: &SessionId, epoch: Epoch) -> Result<(), StoreError> {
+        self.awake().await;
         self.inner.release(id, epoch).await
     }
 
     async fn expired(&self, before: Timestamp, limit: usize) -> Result<Vec<SessionId>, StoreError> {
+        self.awake().await;
         self.inner.expired(before, limit).await
     }
 
     async fn abandoned(&self, now: Timestamp, limit: usize) -> Result<Vec<SessionId>, StoreError> {
+        self.awake().await;
         self.inner.abandoned(now, limit).await
     }
 
     async fn delete(&self, id: &SessionId, now: Timestamp) -> Result<(), StoreError> {
+        self.awake().await;
         self.inner.delete(id, now).await
     }
 }
@@ -98,6 +131,7 @@ impl SessionRepository for FaultyStore {
 #[async_trait]
 impl ConversationRepository for FaultyStore {
     async fn history(&self, id: &SessionId) -> Result<Vec<Message>, StoreError> {
+        self.awake().await;
         self.inner.history(id).await
     }
 }
@@ -105,18 +139,22 @@ impl ConversationRepository for FaultyStore {
 #[async_trait]
 impl EventLog for FaultyStore {
     async fn read(&self, id: &SessionId, after: Seq, limit: usize) -> Result<Vec<Event>, StoreError> {
+        self.awake().await;
         self.inner.read(id, after, limit).await
     }
 
     async fn follow(&self, id: &SessionId, after: Seq) -> Result<EventStream, StoreError> {
+        self.awake().await;
         self.inner.follow(id, after).await
     }
 
     async fn last(&self, id: &SessionId) -> Result<EventId, StoreError> {
+        self.awake().await;
         self.inner.last(id).await
     }
 
     async fn trim(&self, id: &SessionId, epoch: Epoch, through: Seq) -> Result<(), StoreError> {
+        self.awake().await;
         self.inner.trim(id, epoch, through).await
     }
 }
@@ -124,6 +162,7 @@ impl EventLog for FaultyStore {
 #[async_trait]
 impl SessionStore for FaultyStore {
     async fn commit(&self, id: &SessionId, commit: &Commit) -> Result<Committed, StoreError> {
+        self.awake().await;
         let one_less = |left: usize| left.checked_sub(1);
         if self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok() {
             return Err(StoreError::Unavailable("a test says so".into()));
@@ -132,6 +171,7 @@ impl SessionStore for FaultyStore {
     }
 
     async fn check(&self) -> Result<(), StoreError> {
+        self.awake().await;
         self.inner.check().await
     }
 }

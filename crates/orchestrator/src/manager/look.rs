@@ -59,7 +59,9 @@ impl SessionManager {
             return Ok(None);
         }
         let mut question = None;
-        events.iter().for_each(|event| remember_question(&mut question, event));
+        for event in &events {
+            remember_question(&mut question, event);
+        }
         let session = Session::fold(record.state, history, &events).as_driven();
         let thinking = session.turn().is_some_and(|turn| !turn.is_acting());
         Ok(Some(Snapshot::of(&session, &self.shared.rules, last, thinking, question)))

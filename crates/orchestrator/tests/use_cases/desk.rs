@@ -10,7 +10,7 @@ use lockkeeper_orchestrator::{
     Accepted, AgentFactory, Attached, Config, NewMessage, OpenSession, OwnKeys, Ports, Provider, SessionManager,
 };
 use lockkeeper_ports::{
-    Clock, EventStream, McpServer, Principal, SandboxId, SandboxSummary, SessionStore, mocks::MockSandboxRuntime,
+    Clock, EventStream, McpServer, Peers, Principal, SandboxId, SandboxSummary, SessionStore, mocks::MockSandboxRuntime,
 };
 use lockkeeper_testkit::{
     clock::TokioClock,
@@ -41,6 +41,8 @@ pub(crate) struct Desk {
     pub(crate) config: Config,
     pub(crate) rules: Vec<Rule>,
     pub(crate) hub: PeerHub,
+    /// How this server sees the others, if not over the hub as it is.
+    pub(crate) peers: Option<Arc<dyn Peers>>,
     pub(crate) own_keys: OwnKeys,
 }
 
@@ -62,8 +64,19 @@ impl Desk {
             config: Config::default(),
             rules: Vec::new(),
             hub: PeerHub::new(),
+            peers: None,
             own_keys: OwnKeys::Refused,
         }
+    }
+
+    /// The same world as another server sees it: its way to the store has faults of its own.
+    pub(crate) fn another(&self) -> Self {
+        Self { store: self.store.seen_by_another(), ..self.clone() }
+    }
+
+    /// A server on the hub, under a name of its own.
+    pub(crate) fn join(&self) -> Arc<dyn Peers> {
+        self.hub.join(format!("desk-{}", NEXT.fetch_add(1, Ordering::Relaxed)))
     }
 
     pub(crate) fn manager(&self) -> Arc<SessionManager> {
@@ -81,7 +94,7 @@ impl Desk {
             servers: [server].into(),
             policy: Policy::new(self.rules.clone()),
             secrets: [].into(),
-            peers: self.hub.join(format!("desk-{}", NEXT.fetch_add(1, Ordering::Relaxed))),
+            peers: self.peers.clone().unwrap_or_else(|| self.join()),
         };
         SessionManager::new(self.config.clone(), ports)
     }

@@ -2,9 +2,12 @@
 
 mod approvals;
 mod desk;
+mod doubt;
 mod expiry;
 mod keys;
 mod recovery;
+mod replicas;
 mod sandboxes;
+mod takeover;
 mod turns;
 mod warm;
