@@ -4,6 +4,7 @@ use crate::{
     console::Console,
     headers::secure,
     health::{self, Health},
+    models::ModelsApi,
     page::Page,
     serve,
 };
@@ -26,12 +27,19 @@ pub struct HttpApi {
     config: Arc<Config>,
     manager: Arc<SessionManager>,
     version: &'static str,
+    models: Option<ModelsApi>,
 }
 
 impl HttpApi {
     /// The interface to `manager`; `version` is what it says that it is. `config` has no problems.
     pub fn new(config: Config, manager: Arc<SessionManager>, version: &'static str) -> Self {
-        Self { config: Arc::new(config), manager, version }
+        Self { config: Arc::new(config), manager, version, models: None }
+    }
+
+    /// With the provider's models under `/api/models`.
+    #[must_use]
+    pub fn with_models(self, models: ModelsApi) -> Self {
+        Self { models: Some(models), ..self }
     }
 
     /// All routes, with `socket` as the Socket.IO service.
@@ -62,6 +70,7 @@ impl HttpApi {
             .with_state(health)
             .merge(front)
             .merge(sockets)
+            .merge(self.models.clone().map(ModelsApi::routes).unwrap_or_default())
             .fallback(health::not_found)
             .method_not_allowed_fallback(health::not_allowed)
             .layer(from_fn(secure))

@@ -10,10 +10,12 @@ mod config;
 mod console;
 mod headers;
 mod health;
+mod models;
 mod page;
 mod serve;
 mod stall;
 
 pub use api::HttpApi;
 pub use config::Config;
+pub use models::{ModelsApi, PageCheck};
 pub use serve::Served;

@@ -1,3 +1,7 @@
+mod provider_key;
+
+pub use provider_key::{IdentitySecret, ProviderKeyAuthenticator, ShortSecret};
+
 use async_trait::async_trait;
 use lockkeeper_domain::PrincipalId;
 use lockkeeper_ports::{AuthError, Authenticator, Credentials, Principal};

@@ -6,6 +6,7 @@ use crate::{
     intake::{Inbox, Taken},
     peer::{Lost, Peer},
     view::{Ended, View},
+    wire::Role,
 };
 use lockkeeper_domain::{Code, Failure};
 use lockkeeper_orchestrator::{Attached, OpenSession, SessionManager};
@@ -97,9 +98,9 @@ impl Connection {
         auth: Result<Value, E>,
     ) -> Result<Option<(Desk, Attached, Place)>, Failure> {
         let shared = &self.shared;
-        let Handshake { session, model, token, since, role } = Handshake::parse(self.peer.query(), auth)?;
+        let Handshake { session, model, token, key, since, role } = Handshake::parse(self.peer.query(), auth)?;
         let address = self.peer.address().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
-        let credentials = Credentials { token, key: None, address };
+        let credentials = Credentials { token, key, address };
         let known = timeout(shared.config.connect_timeout(), shared.authenticator.authenticate(&credentials)).await;
         let principal = known.map_err(|_| unavailable())?.map_err(refusal)?;
         tracing::Span::current().record("principal.id", principal.id.as_str());
@@ -107,7 +108,11 @@ impl Connection {
         if self.inbox.gone.is_cancelled() && self.inbox.is_empty() {
             return Ok(None);
         }
-        let request = OpenSession { id: session, principal: principal.clone(), model, key: None };
+        // Who only looks changes neither the model nor who pays for it.
+        let drives = role == Role::Driver;
+        let model = model.filter(|_| drives);
+        let key = shared.authenticator.provider_key(&credentials).filter(|_| drives);
+        let request = OpenSession { id: session, principal: principal.clone(), model, key };
         let attached = shared.manager.open(request).await?;
         let session = attached.session().clone();
         tracing::Span::current().record("session.id", session.as_str());

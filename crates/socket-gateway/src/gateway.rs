@@ -6,6 +6,7 @@ use crate::{
     intake::{Inbox, Intake},
     peer::{Peer, Raw},
 };
+use http::{HeaderMap, Uri};
 use lockkeeper_orchestrator::SessionManager;
 use lockkeeper_ports::{Authenticator, Clock};
 use serde_json::Value;
@@ -13,6 +14,7 @@ use socketioxide::{ParserConfig, SocketIo, extract::TryData, handler::ConnectHan
 use std::{
     convert::Infallible,
     future::ready,
+    net::IpAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::Duration,
@@ -62,6 +64,15 @@ impl Gateway {
         serve(&io, Arc::new(shared));
         let service = SocketService::new(service, Arc::clone(&doorman));
         (Self { io, doorman, connections, tasks, closed }, service)
+    }
+
+    /// Says of a request, by its headers, its address and its peer, whether the web page that sends it may; if not, why. The
+    /// same holds for connections.
+    pub fn page_check(
+        &self,
+    ) -> impl Fn(&HeaderMap, &Uri, Option<IpAddr>) -> Result<(), &'static str> + Send + Sync + 'static {
+        let doorman = Arc::clone(&self.doorman);
+        move |headers, uri, peer| doorman.check_page(headers, uri, peer)
     }
 
     /// How many connections there are.

@@ -11,6 +11,8 @@ pub(crate) struct Handshake {
     pub(crate) session: Option<SessionId>,
     pub(crate) model: Option<String>,
     pub(crate) token: Option<SecretString>,
+    /// The client's own provider key.
+    pub(crate) key: Option<SecretString>,
     pub(crate) since: Since,
     pub(crate) role: Role,
 }
@@ -30,7 +32,6 @@ impl Handshake {
     /// Reads the query of the connection's request and the `auth` of its Socket.IO handshake. `auth` is `Err` where it is no
     /// JSON.
     pub(crate) fn parse<E: fmt::Debug>(query: &str, auth: Result<Value, E>) -> Result<Self, Malformed> {
-        const MAX_MODEL: usize = 128;
         let (mut session, mut model) = (None, None);
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*name {
@@ -38,12 +39,7 @@ impl Handshake {
                     let rule = Malformed("A sessionId is 1 to 128 characters out of A-Z, a-z, 0-9, '_' and '-'.");
                     session = Some(SessionId::parse(value).map_err(|_| rule)?);
                 }
-                "model" if model.is_none() && !value.is_empty() => {
-                    if value.len() > MAX_MODEL || value.chars().any(char::is_control) {
-                        return Err(Malformed("A model's name is at most 128 characters."));
-                    }
-                    model = Some(value.into_owned());
-                }
+                "model" if model.is_none() && !value.is_empty() => model = Some(value.into_owned()),
                 _ => {}
             }
         }
@@ -52,7 +48,8 @@ impl Handshake {
             Ok(Value::Null) => Map::new(),
             _ => return Err(Malformed("auth is an object.")),
         };
-        Ok(Self { session, model, token: token(&auth)?, since: since(&auth), role: role(&auth)? })
+        let model = named_model(&auth)?.or(model);
+        Ok(Self { session, model, token: token(&auth)?, key: key(&auth)?, since: since(&auth), role: role(&auth)? })
     }
 }
 
@@ -63,6 +60,34 @@ fn token(auth: &Map<String, Value>) -> Result<Option<SecretString>, Malformed> {
         Some(Value::String(token)) if token.len() <= MAX_TOKEN => Ok(Some(token.clone().into())),
         Some(_) => Err(Malformed("auth.token is a string of at most 8 KiB.")),
     }
+}
+
+/// The session manager knows what a model's name may look like.
+fn named_model(auth: &Map<String, Value>) -> Result<Option<String>, Malformed> {
+    match auth.get("model") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(model)) => Ok((!model.is_empty()).then(|| model.clone())),
+        Some(_) => Err(Malformed("auth.model is a string.")),
+    }
+}
+
+fn key(auth: &Map<String, Value>) -> Result<Option<SecretString>, Malformed> {
+    match auth.get("apiKey") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(key)) => provider_key(key).ok_or(BAD_KEY),
+        Some(_) => Err(BAD_KEY),
+    }
+}
+
+const BAD_KEY: Malformed = Malformed("auth.apiKey is a string of at most 4 KiB of visible ASCII characters.");
+
+/// A provider key as it was typed or pasted, without the space around it: of at most 4 KiB of visible ASCII. Some(None): it is
+/// empty, hence none; None: it cannot be one.
+pub(crate) fn provider_key(text: &str) -> Option<Option<SecretString>> {
+    const MAX_KEY: usize = 4 << 10;
+    let key = text.trim();
+    let possible = key.len() <= MAX_KEY && key.bytes().all(|byte| byte.is_ascii_graphic());
+    possible.then(|| (!key.is_empty()).then(|| key.to_owned().into()))
 }
 
 fn since(auth: &Map<String, Value>) -> Since {
@@ -106,6 +131,7 @@ mod tests {
         assert_eq!(handshake.session.as_ref().map(SessionId::as_str), Some("a_B-9"));
         assert_eq!(handshake.model.as_deref(), Some("vendor/name:7b"));
         assert_eq!(handshake.token.as_ref().map(ExposeSecret::expose_secret), Some("t"));
+        assert_eq!(handshake.key.as_ref().map(ExposeSecret::expose_secret), Some("k"));
         assert_eq!(handshake.role, Role::Observer);
         assert_eq!(handshake.since, Since::Event("3-17".parse().expect("an id")));
     }
@@ -119,7 +145,7 @@ mod tests {
 
     #[test]
     fn what_is_malformed_is_refused() {
-        for query in ["sessionId=a:b", "sessionId=%7Ba%7D", "sessionId=../x", "sessionId=%FF", "model=%00"] {
+        for query in ["sessionId=a:b", "sessionId=%7Ba%7D", "sessionId=../x", "sessionId=%FF"] {
             assert!(parse(query, json!({})).is_err(), "{query}");
         }
         let long = format!("sessionId={}", "x".repeat(129));
@@ -133,8 +159,29 @@ mod tests {
     }
 
     #[test]
+    fn a_model_in_auth_comes_before_one_in_the_query() {
+        let model = |query, auth| parse(query, auth).map(|handshake| handshake.model);
+        assert_eq!(model("model=a", json!({"model": "b"})), Ok(Some("b".to_owned())));
+        assert_eq!(model("model=a", json!({"model": ""})), Ok(Some("a".to_owned())));
+        assert_eq!(model("", json!({"model": null})), Ok(None));
+        assert!(model("", json!({"model": 7})).is_err());
+    }
+
+    #[test]
+    fn a_key_is_trimmed_and_an_empty_one_is_none() {
+        let key =
+            |key: Value| parse("", json!({"apiKey": key})).map(|h| h.key.map(|key| key.expose_secret().to_owned()));
+        assert_eq!(key(json!(" sk-1\n")), Ok(Some("sk-1".to_owned())));
+        assert_eq!(key(json!(" ")), Ok(None));
+        assert_eq!(key(json!(null)), Ok(None));
+        for bad in [json!(7), json!({}), json!("a b"), json!("a\nb"), json!("schlüssel"), json!("x".repeat(4097))] {
+            assert!(key(bad.clone()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn a_debug_print_holds_no_token() {
-        let print = format!("{:?}", parse("", json!({"token": "canary"})));
+        let print = format!("{:?}", parse("", json!({"token": "canary", "apiKey": "canary"})));
         assert!(!print.contains("canary"), "{print}");
     }
 }

@@ -8,7 +8,7 @@ use crate::budget::{Connections, Place};
 use bytes::Bytes;
 use engineioxide::service::NotFoundService;
 use futures::future::BoxFuture;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{Either, Full};
 use lockkeeper_domain::Code;
 use origin::Origins;
@@ -45,6 +45,10 @@ pub(crate) struct Doorman {
 impl Doorman {
     pub(crate) fn new(config: &crate::Config, connections: Connections) -> Self {
         Self { origins: Origins::new(config), connections, closing: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn check_page(&self, headers: &HeaderMap, uri: &Uri, peer: Option<IpAddr>) -> Result<(), &'static str> {
+        self.origins.check(headers, uri, peer)
     }
 
     pub(crate) fn close(&self) {

@@ -25,7 +25,7 @@ mod peer;
 mod view;
 pub mod wire;
 
-pub use auth::{OpenAuthenticator, StaticAuthenticator};
+pub use auth::{IdentitySecret, OpenAuthenticator, ProviderKeyAuthenticator, ShortSecret, StaticAuthenticator};
 pub use config::Config;
 pub use gateway::{Closed, Gateway};
 pub use http::{GatewayService, SocketService};

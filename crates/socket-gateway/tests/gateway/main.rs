@@ -6,6 +6,7 @@ mod conversation;
 mod flaky;
 mod hostile;
 mod intake;
+mod keys;
 mod limits;
 mod polling;
 mod refusals;

@@ -8,8 +8,10 @@ use crate::{
 use futures::FutureExt;
 use lockkeeper_domain::{Event, Policy, PrincipalId, Seq, ServerName, SessionId};
 use lockkeeper_embedded_store::{EmbeddedStore, PeerHub};
-use lockkeeper_orchestrator::{AgentFactory, Ports, Provider, SessionManager};
-use lockkeeper_ports::{Authenticator, Clock, EventLog, ExecStatus, McpServer, SandboxRuntime, StoreError};
+use lockkeeper_orchestrator::{AgentFactory, OwnKeys, Ports, Provider, SessionManager};
+use lockkeeper_ports::{
+    Authenticator, Clock, EventLog, ExecStatus, KeyedLlm, LlmError, LlmProvider, McpServer, SandboxRuntime, StoreError,
+};
 use lockkeeper_socket_gateway::{Config, Gateway, GatewayService, OpenAuthenticator, StaticAuthenticator};
 use lockkeeper_testkit::{
     clock::TokioClock,
@@ -17,6 +19,7 @@ use lockkeeper_testkit::{
     sandbox::FakeSandboxRuntime,
     tools::{FakeTool, FakeToolHost},
 };
+use secrecy::SecretString;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 use tower::ServiceExt;
@@ -36,6 +39,7 @@ pub(crate) struct Builder {
     steps: Vec<Step>,
     authenticator: Arc<dyn Authenticator>,
     has_key: bool,
+    takes_keys: bool,
     outage: Outage,
 }
 
@@ -51,6 +55,7 @@ impl World {
             steps: steps.into_iter().collect(),
             authenticator: Arc::new(OpenAuthenticator),
             has_key: true,
+            takes_keys: false,
             outage: Outage::default(),
         }
     }
@@ -115,6 +120,17 @@ impl Builder {
         self
     }
 
+    /// Users may bring keys of their own.
+    pub(crate) fn with_own_keys(mut self) -> Self {
+        self.takes_keys = true;
+        self
+    }
+
+    pub(crate) fn authenticator(mut self, authenticator: impl Authenticator + 'static) -> Self {
+        self.authenticator = Arc::new(authenticator);
+        self
+    }
+
     pub(crate) fn build(self) -> World {
         assert_eq!(self.config.problems(), []);
         let provider = ScriptedProvider::new(self.steps);
@@ -123,6 +139,8 @@ impl Builder {
         } else {
             Provider::MissingKey { name: "claude", variable: "ANTHROPIC_API_KEY" }
         };
+        let own_keys =
+            if self.takes_keys { OwnKeys::Taken(Arc::new(Keyed(provider.clone()))) } else { OwnKeys::Refused };
         let sandboxes = Arc::new(FakeSandboxRuntime::new(|_| std::future::ready(ExecStatus::Exited(0)).boxed()));
         let tools = [
             FakeTool::echo("box", "echo"),
@@ -136,7 +154,7 @@ impl Builder {
             sandboxes: Arc::clone(&sandboxes) as Arc<dyn SandboxRuntime>,
             tools: Arc::new(FakeToolHost::new(tools)),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
-            agents: AgentFactory::new(choice, None),
+            agents: AgentFactory::new(choice, None).with_own_keys(own_keys),
             servers: [server].into(),
             policy: Policy::default(),
             secrets: [].into(),
@@ -145,6 +163,23 @@ impl Builder {
         let manager = SessionManager::new(self.sessions, ports);
         let (gateway, service) = Gateway::new(self.config, Arc::clone(&manager), self.authenticator, clock);
         World { gateway, service, manager, store, provider, sandboxes }
+    }
+}
+
+/// The same script, whoever pays.
+struct Keyed(ScriptedProvider);
+
+impl KeyedLlm for Keyed {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn default_model(&self) -> &str {
+        self.0.default_model()
+    }
+
+    fn with_key(&self, _key: SecretString) -> Result<Arc<dyn LlmProvider>, LlmError> {
+        Ok(Arc::new(self.0.clone()))
     }
 }
 
