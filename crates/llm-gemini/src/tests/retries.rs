@@ -1,6 +1,6 @@
 use super::{
     config, goldens, provider,
-    server::{Reply, Server},
+    server::{End, Reply, Server},
 };
 use crate::{Config, GeminiProvider};
 use futures::TryStreamExt;
@@ -103,6 +103,17 @@ async fn the_time_that_the_vendor_asks_for_is_waited() {
         check(ask(&provider(&server.url)).await, &server, None, 2);
         assert!(begun.elapsed() >= Duration::from_millis(ms), "{ms}");
     }
+}
+
+#[tokio::test]
+async fn a_server_that_falls_silent_before_it_says_anything_is_asked_again() {
+    let silent = [Reply::sse("").end(End::Hang), Reply::json(200, &json!(null)).end(End::Hang), text()];
+    let server = Server::replying(silent).await;
+    let quick = Config { idle_timeout_secs: 1, ..config(&server.url) };
+    check(ask(&GeminiProvider::new(quick).expect("valid")).await, &server, None, 3);
+    let server = Server::replying([Reply::sse("").end(End::Hang)]).await;
+    let once = Config { idle_timeout_secs: 1, max_retries: 0, ..config(&server.url) };
+    check(ask(&GeminiProvider::new(once).expect("valid")).await, &server, Some(Code::ProviderTimeout), 1);
 }
 
 #[tokio::test]
