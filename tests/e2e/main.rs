@@ -9,6 +9,7 @@ mod conversation;
 mod crash;
 mod gate;
 mod hostile;
+mod models;
 mod output;
 mod process;
 mod published;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         crash::cases(),
         gate::cases(),
         hostile::cases(),
+        models::cases(),
         output::cases(),
         process::cases(),
         published::cases(),

@@ -1,7 +1,9 @@
 //! The wiring: from a checked configuration to a running server, straight down.
 
+mod agents;
 mod choices;
 mod ground;
+mod identity;
 mod running;
 
 pub(crate) use ground::{Ground, lay};

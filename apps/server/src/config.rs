@@ -65,23 +65,37 @@ impl Default for Server {
 }
 
 /// Who may connect.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Auth {
-    /// How clients are known: `none` (loopback only) or `static`. By default `static` where there are tokens, else `none`.
+    /// How clients are known: `none` (loopback only), `static` or `provider-key`. By default `static` where there are tokens,
+    /// else `none`.
     pub(crate) mode: Option<AuthMode>,
     /// Tokens by the name of whom they stand for: `[auth.tokens]`, `alice = ".."`.
     pub(crate) tokens: BTreeMap<String, SecretString>,
+    /// For `provider-key`: what makes principals of keys, of at least 32 bytes. By default one that is made at the first start
+    /// and kept in `identity.secret` beside the embedded store.
+    pub(crate) identity_secret: Option<SecretString>,
+    /// For `provider-key`: whether the provider is asked if it knows a key, before anything is created for it: true.
+    pub(crate) verify_keys: bool,
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        Self { mode: None, tokens: BTreeMap::new(), identity_secret: None, verify_keys: true }
+    }
 }
 
 /// How clients are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum AuthMode {
     /// Everyone is the same one, which only loopback allows.
     None,
     /// By a token of the configuration.
     Static,
+    /// By their own provider key.
+    ProviderKey,
 }
 
 impl Auth {

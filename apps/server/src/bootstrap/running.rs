@@ -1,26 +1,26 @@
 //! A server that runs.
 
-use super::{Ground, choices};
+use super::{
+    Ground,
+    agents::{agents_from_config, catalog_from_config},
+    choices,
+    identity::{authenticator_from_config, made_up_token},
+};
 use crate::{
     banner::Banner,
     clock::SystemClock,
-    config::{AuthMode, Config, ProviderName},
+    config::{Config, ProviderName},
     exit::Stop,
     lifecycle::{Lifecycle, Signals},
     random,
 };
 use anyhow::{Context as _, Result};
-use lockkeeper_domain::PrincipalId;
 use lockkeeper_embedded_store::PeerHub;
-use lockkeeper_http_api::HttpApi;
-use lockkeeper_llm_claude::ClaudeProvider;
-use lockkeeper_llm_demo::DemoProvider;
-use lockkeeper_llm_gemini::GeminiProvider;
-use lockkeeper_llm_openai::OpenAiProvider;
+use lockkeeper_http_api::{HttpApi, ModelsApi};
 use lockkeeper_mcp_client::McpToolHost;
-use lockkeeper_orchestrator::{AgentFactory, Janitor, Ports, Provider, SessionManager};
-use lockkeeper_ports::{Authenticator, LlmProvider, SandboxRuntime, ToolHost};
-use lockkeeper_socket_gateway::{Gateway, OpenAuthenticator, StaticAuthenticator};
+use lockkeeper_orchestrator::{Janitor, Ports, SessionManager};
+use lockkeeper_ports::{SandboxRuntime, ToolHost};
+use lockkeeper_socket_gateway::Gateway;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::{
     fs::{self, File},
@@ -49,11 +49,13 @@ pub(crate) async fn start(ground: Ground) -> Result<Running, Stop> {
     let Ground { loaded, listener, store, sandboxes, why, servers, lock } = ground;
     let config = loaded.config;
     let token = made_up_token(&config)?;
+    let agents = agents_from_config(&config)?;
+    let catalog = catalog_from_config(&config, &agents);
     let ports = Ports {
         store,
         tools: tools_from_config(&config, Arc::clone(&sandboxes))?,
         clock: Arc::new(SystemClock),
-        agents: agents_from_config(&config)?,
+        agents,
         servers: servers.into(),
         policy: config.policy.rules.clone(),
         secrets: secrets_of(&config),
@@ -69,10 +71,11 @@ pub(crate) async fn start(ground: Ground) -> Result<Running, Stop> {
     let (janitor, soft) = (Janitor::new(Arc::clone(&manager)), lifecycle.soft.clone());
     lifecycle.spawn(async move { janitor.run(soft).await });
     let url = format!("http://{}", listener.local_addr()?);
-    let authenticator = authenticator_from_config(&config, token.as_ref())?;
+    let authenticator = authenticator_from_config(&config, token.as_ref(), &catalog)?;
     let (gateway, service) =
-        Gateway::new(config.gateway.clone(), Arc::clone(&manager), authenticator, Arc::new(SystemClock));
-    let http = HttpApi::new(config.http.clone(), Arc::clone(&manager), env!("CARGO_PKG_VERSION"));
+        Gateway::new(config.gateway.clone(), Arc::clone(&manager), Arc::clone(&authenticator), Arc::new(SystemClock));
+    let models = ModelsApi { catalog, authenticator, pages: Arc::new(gateway.page_check()) };
+    let http = HttpApi::new(config.http.clone(), Arc::clone(&manager), env!("CARGO_PKG_VERSION")).with_models(models);
     let soft = lifecycle.soft.clone();
     lifecycle.spawn(async move {
         let served = http.serve(listener, service, soft).await;
@@ -146,25 +149,6 @@ impl Running {
     }
 }
 
-/// A token for a `dev` server with authentication and without tokens. It goes into the console's address.
-fn made_up_token(config: &Config) -> Result<Option<SecretString>> {
-    let needed = config.auth.mode() == AuthMode::Static && config.auth.tokens.is_empty();
-    needed.then(|| random::hex::<32>().map(SecretString::from)).transpose()
-}
-
-fn authenticator_from_config(config: &Config, made_up: Option<&SecretString>) -> Result<Arc<dyn Authenticator>> {
-    if config.auth.mode() == AuthMode::None {
-        return Ok(Arc::new(OpenAuthenticator));
-    }
-    let named = config.auth.tokens.iter().map(|(name, token)| (name.as_str(), token));
-    let made_up = made_up.map(|token| ("local", token));
-    let known = named.chain(made_up).map(|(name, token)| {
-        let id = PrincipalId::parse(name).with_context(|| format!("`auth.tokens.{name}` is no name of a principal"))?;
-        Ok((id, token.clone()))
-    });
-    Ok(Arc::new(StaticAuthenticator::new(known.collect::<Result<Vec<_>>>()?)))
-}
-
 fn tools_from_config(config: &Config, sandboxes: Arc<dyn SandboxRuntime>) -> Result<Arc<dyn ToolHost>> {
     Ok(Arc::new(McpToolHost::new(sandboxes, config.mcp.limits.clone())?))
 }
@@ -172,27 +156,5 @@ fn tools_from_config(config: &Config, sandboxes: Arc<dyn SandboxRuntime>) -> Res
 /// What no tool's output may show.
 fn secrets_of(config: &Config) -> Arc<[SecretString]> {
     let keys = ProviderName::VENDORS.into_iter().filter_map(|vendor| config.llm.key(vendor));
-    keys.chain(config.auth.tokens.values()).cloned().collect()
-}
-
-/// The demo, unless it only stands in for a vendor whose models it does not have.
-fn agents_from_config(config: &Config) -> Result<AgentFactory> {
-    let llm = &config.llm;
-    let name = llm.chosen();
-    if let Some(variable) = name.key_variable()
-        && llm.wants_key(name)
-        && llm.key(name).is_none()
-    {
-        let missing = Provider::MissingKey { name: name.as_str(), variable };
-        return Ok(AgentFactory::new(missing, llm.model.clone()));
-    }
-    let provider: Arc<dyn LlmProvider> = match name {
-        ProviderName::Gemini => Arc::new(GeminiProvider::new(llm.gemini.clone())?),
-        ProviderName::Claude => Arc::new(ClaudeProvider::new(llm.claude.clone())?),
-        ProviderName::Openai => Arc::new(OpenAiProvider::new(llm.openai.clone(), None)?),
-        ProviderName::Demo => Arc::new(DemoProvider::new(llm.demo.clone())),
-    };
-    // A model of another provider, left in the configuration, must not reach the stand-in.
-    let model = llm.model.clone().filter(|_| name != ProviderName::Demo || llm.provider.is_some());
-    Ok(AgentFactory::new(Provider::Ready(provider), model))
+    keys.chain(config.auth.tokens.values()).chain(&config.auth.identity_secret).cloned().collect()
 }

@@ -1,10 +1,11 @@
 //! What a well-formed configuration may still lack: checked all at once, before anything is started.
 
 use super::{
-    AuthMode, Config, Loaded, RuntimeKind, StoreKind,
+    AuthMode, Config, Loaded, ProviderName, RuntimeKind, StoreKind,
     problem::{Kind, Problem},
 };
 use lockkeeper_domain::PrincipalId;
+use lockkeeper_socket_gateway::IdentitySecret;
 use secrecy::ExposeSecret as _;
 
 /// How strictly the configuration is taken.
@@ -67,6 +68,9 @@ impl<'a> Checker<'a> {
         if auth.mode() == AuthMode::Static && auth.tokens.is_empty() && self.mode == Mode::Serve {
             self.problem(Kind::Missing, "auth.tokens", "the mode `static` needs tokens, and there are none", fix);
         }
+        if auth.mode() == AuthMode::ProviderKey {
+            self.provider_key();
+        }
         for (name, token) in &auth.tokens {
             if let Err(error) = PrincipalId::parse(name.as_str()) {
                 let what = format!("`{name}` cannot name a principal: {error}");
@@ -76,6 +80,30 @@ impl<'a> Checker<'a> {
                 let what = format!("the token is shorter than {MIN_TOKEN_BYTES} bytes and can be guessed");
                 self.problem(Kind::Unsafe, &format!("auth.tokens.{name}"), what, "use one of `openssl rand -hex 32`");
             }
+        }
+    }
+
+    fn provider_key(&mut self) {
+        let config = self.config();
+        if config.llm.chosen() == ProviderName::Demo {
+            let what = "the mode `provider-key` knows clients by their provider keys, and the demo has none";
+            self.problem(Kind::Conflict, "auth.mode", what, "set `llm.provider` to claude, openai or gemini");
+        }
+        if config.llm.allow_own_keys == Some(false) {
+            let what = "the mode `provider-key` needs keys of users, which are not allowed";
+            self.problem(Kind::Conflict, "llm.allow_own_keys", what, "remove it, or choose another `auth.mode`");
+        }
+        let fix = "set it to a line from `openssl rand -hex 32`, the same on every server";
+        match &config.auth.identity_secret {
+            Some(secret) if secret.expose_secret().len() < IdentitySecret::MIN_BYTES => {
+                let what = format!("the secret is shorter than {} bytes", IdentitySecret::MIN_BYTES);
+                self.problem(Kind::Unsafe, "auth.identity_secret", what, fix);
+            }
+            None if config.store.kind == Some(StoreKind::Redis) => {
+                let what = "servers that share a store must make the same principals of keys";
+                self.problem(Kind::Missing, "auth.identity_secret", what, fix);
+            }
+            _ => {}
         }
     }
 
@@ -126,7 +154,9 @@ impl<'a> Checker<'a> {
             return;
         };
         // `dev` starts all the same, and each session is told what is missing.
+        let users_pay = self.config().auth.mode() == AuthMode::ProviderKey || llm.allow_own_keys == Some(true);
         if self.mode == Mode::Serve
+            && !users_pay
             && let Some(variable) = provider.key_variable()
             && llm.wants_key(provider)
             && llm.key(provider).is_none()
@@ -143,6 +173,7 @@ impl<'a> Checker<'a> {
             ("session", config.session.problems()),
             ("gateway", config.gateway.problems()),
             ("http", config.http.problems()),
+            ("llm.catalog", config.llm.catalog.problems()),
         ];
         for (section, problems) in sections {
             for (key, what) in problems {

@@ -11,6 +11,11 @@ pub(crate) struct Llm {
     pub(crate) provider: Option<ProviderName>,
     /// The model; by default the provider's own choice.
     pub(crate) model: Option<String>,
+    /// Whether clients may bring provider keys of their own: by default with `auth.mode` `none` and `provider-key`, and not
+    /// with `static`.
+    pub(crate) allow_own_keys: Option<bool>,
+    /// The lists of models.
+    pub(crate) catalog: lockkeeper_orchestrator::ModelsConfig,
     /// Gemini.
     pub(crate) gemini: lockkeeper_llm_gemini::Config,
     /// Claude.

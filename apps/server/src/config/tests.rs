@@ -1,5 +1,7 @@
 //! Precedence, and what is told of bad configurations.
 
+mod keys;
+
 use super::*;
 use std::fs;
 

@@ -34,7 +34,11 @@ pub(crate) fn is_secret(path: &str) -> bool {
     let parts: Vec<&str> = path.split('.').collect();
     matches!(
         parts.as_slice(),
-        ["llm", _, "api_key"] | ["store", "url"] | ["mcp_servers", _, "env", ..] | ["auth", "tokens", ..]
+        ["llm", _, "api_key"]
+            | ["store", "url"]
+            | ["mcp_servers", _, "env", ..]
+            | ["auth", "tokens", ..]
+            | ["auth", "identity_secret"]
     )
 }
 

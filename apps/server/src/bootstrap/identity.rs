@@ -1,0 +1,126 @@
+//! How clients are known.
+
+use crate::{
+    config::{AuthMode, Config, StoreKind},
+    random,
+};
+use anyhow::{Context as _, Result};
+use lockkeeper_domain::PrincipalId;
+use lockkeeper_orchestrator::ModelCatalog;
+use lockkeeper_ports::Authenticator;
+use lockkeeper_socket_gateway::{IdentitySecret, OpenAuthenticator, ProviderKeyAuthenticator, StaticAuthenticator};
+use secrecy::SecretString;
+use std::{
+    fs,
+    io::{ErrorKind, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// The file of the secret that makes principals of keys, beside the store.
+const SECRET_FILE: &str = "identity.secret";
+
+/// A token for a `dev` server with authentication and without tokens. It goes into the console's address.
+pub(super) fn made_up_token(config: &Config) -> Result<Option<SecretString>> {
+    let needed = config.auth.mode() == AuthMode::Static && config.auth.tokens.is_empty();
+    needed.then(|| random::hex::<32>().map(SecretString::from)).transpose()
+}
+
+pub(super) fn authenticator_from_config(
+    config: &Config,
+    made_up: Option<&SecretString>,
+    catalog: &ModelCatalog,
+) -> Result<Arc<dyn Authenticator>> {
+    Ok(match config.auth.mode() {
+        AuthMode::None => Arc::new(OpenAuthenticator),
+        AuthMode::Static => {
+            let named = config.auth.tokens.iter().map(|(name, token)| (name.as_str(), token));
+            let known = named.chain(made_up.map(|token| ("local", token))).map(|(name, token)| {
+                let id = PrincipalId::parse(name)
+                    .with_context(|| format!("`auth.tokens.{name}` is no name of a principal"))?;
+                Ok((id, token.clone()))
+            });
+            Arc::new(StaticAuthenticator::new(known.collect::<Result<Vec<_>>>()?))
+        }
+        AuthMode::ProviderKey => {
+            let secret = IdentitySecret::new(identity_secret(config)?).context("auth.identity_secret")?;
+            let catalog = config.auth.verify_keys.then(|| catalog.clone());
+            Arc::new(ProviderKeyAuthenticator::new(secret, config.llm.chosen().as_str(), catalog))
+        }
+    })
+}
+
+/// The configured one, else the one beside the store, which is made at the first start. A store that outlives nothing needs
+/// none that does.
+fn identity_secret(config: &Config) -> Result<SecretString> {
+    if let Some(secret) = &config.auth.identity_secret {
+        return Ok(secret.clone());
+    }
+    if config.store.kind == Some(StoreKind::Memory) {
+        return random::hex::<32>().map(SecretString::from);
+    }
+    let beside = config.store.embedded().path.unwrap_or_default();
+    let path = beside.parent().map_or_else(|| PathBuf::from(SECRET_FILE), |dir| dir.join(SECRET_FILE));
+    kept_secret(&path).with_context(|| format!("the secret in {} cannot be used", path.display()))
+}
+
+fn kept_secret(path: &Path) -> Result<SecretString> {
+    match fs::read_to_string(path) {
+        Ok(secret) => return Ok(secret.trim_end().to_owned().into()),
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(error.into()),
+    }
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir)?;
+    }
+    // It appears whole and once, whoever else starts at the same time.
+    let draft = path.with_added_extension(random::hex::<8>()?);
+    let mut file = fs::File::options().write(true).create_new(true).mode(0o600).open(&draft)?;
+    let written = writeln!(file, "{}", random::hex::<32>()?).and_then(|()| file.sync_all());
+    let linked = written.and_then(|()| fs::hard_link(&draft, path));
+    fs::remove_file(&draft)?;
+    match linked {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error.into()),
+        _ => {}
+    }
+    Ok(fs::read_to_string(path)?.trim_end().to_owned().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use secrecy::ExposeSecret as _;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn the_secret_is_made_once_and_its_owners_alone() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("state").join(SECRET_FILE);
+        let first = kept_secret(&path).expect("made");
+        assert_eq!(first.expose_secret().len(), 64);
+        assert_eq!(kept_secret(&path).expect("kept").expose_secret(), first.expose_secret());
+        let mode = fs::metadata(&path).expect("a file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(fs::read_dir(path.parent().expect("a directory")).expect("a list").count(), 1);
+        let other = kept_secret(&dir.path().join(SECRET_FILE)).expect("made");
+        assert_ne!(other.expose_secret(), first.expose_secret());
+    }
+
+    #[test]
+    fn a_configured_secret_comes_before_a_kept_one() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut config = Config::default();
+        config.store.embedded.path = Some(dir.path().join("store.redb"));
+        config.auth.identity_secret = Some("configured".into());
+        assert_eq!(identity_secret(&config).expect("a secret").expose_secret(), "configured");
+        assert_eq!(fs::read_dir(dir.path()).expect("a list").count(), 0);
+        config.auth.identity_secret = None;
+        config.store.kind = Some(StoreKind::Memory);
+        identity_secret(&config).expect("a secret");
+        assert_eq!(fs::read_dir(dir.path()).expect("a list").count(), 0);
+        config.store.kind = None;
+        identity_secret(&config).expect("a secret");
+        assert!(dir.path().join(SECRET_FILE).exists());
+    }
+}
