@@ -55,6 +55,7 @@ const ANSWERS: &[(&str, Kind)] = &[
     ("ERR invalid password", Kind::Unauthenticated),
     ("ERR Client sent AUTH", Kind::Unauthenticated),
     ("NOPERM", Kind::NotAllowed),
+    ("ERR The user executing the script", Kind::NotAllowed),
     ("NOSCRIPT", Kind::NoScript),
     ("WRONGTYPE", Kind::WrongType),
 ];

@@ -1,0 +1,134 @@
+//! Another server takes over.
+
+use crate::{
+    Case,
+    owner::{Owner, TTL, at, unavailable},
+    proxy::Proxy,
+    server::{Server, patient},
+};
+use futures::StreamExt as _;
+use lockkeeper_domain::Seq;
+use lockkeeper_ports::{Committed, EventLog as _, SessionRepository as _, SessionStore as _, StoreError};
+use lockkeeper_redis_store::{Config, RedisStore};
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+
+pub(crate) fn cases() -> Vec<Case> {
+    crate::cases![r6_a_failover_loses_the_end_of_a_log, a_sentinel_names_the_new_primary, a_cluster_node_comes_back]
+}
+
+/// A replica that has all that its primary has.
+async fn replica_of(primary: &Server) -> Server {
+    let replica = Server::start_on_port(&[]).await;
+    replica.ask(&["REPLICAOF", "127.0.0.1", &primary.port().to_string()]).await;
+    in_step(&replica).await;
+    replica
+}
+
+async fn in_step(replica: &Server) {
+    let wait = async {
+        while !replica.ask(&["INFO", "replication"]).await.contains("master_link_status:up") {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_mins(1), wait).await.unwrap();
+}
+
+async fn r6_a_failover_loses_the_end_of_a_log() {
+    let mut old = Server::start_on_port(&["--repl-diskless-sync-delay 0"]).await;
+    let new = replica_of(&old).await;
+    let proxy = Proxy::to(old.port(), b"-").await;
+    let config = Config { operation_timeout_ms: 1_000, ..patient(proxy.url()) };
+    let store = RedisStore::connect(&config).await.unwrap();
+    let mut owner = Owner::new(&store).await;
+    owner.write(&store, 2).await;
+    assert!(old.ask(&["WAIT", "1", "30000"]).await.starts_with(":1"));
+    // The replica believes its primary gone, and the owner writes there still.
+    new.ask(&["REPLICAOF", "NO", "ONE"]).await;
+    owner.write(&store, 2).await;
+    let mut stream = store.follow(owner.id(), Seq::new(0)).await.unwrap();
+    for _ in 0..4 {
+        stream.next().await.unwrap().unwrap();
+    }
+    old.kill();
+    proxy.turn_to(new.port());
+
+    // The owner's picture is wrong, and it is told so instead of leaving a gap.
+    let found = loop {
+        match store.commit(owner.id(), &owner.step(1)).await {
+            Err(StoreError::Conflict { expected, found }) => break (expected.get(), found.get()),
+            Err(StoreError::Unavailable(_)) => {}
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(found, (4, 2));
+    match timeout(Duration::from_mins(1), stream.next()).await.unwrap() {
+        Some(Err(StoreError::Conflict { expected, found })) => assert_eq!((expected.get(), found.get()), (4, 2)),
+        other => panic!("{other:?}"),
+    }
+    // Whoever loads it anew goes on from what is there, under an epoch that was never given.
+    let claim = store.claim(owner.id(), "two", at(31), TTL).await.unwrap();
+    assert!(claim.lease.epoch > owner.epoch && claim.last.seq.get() == 2);
+    let mut next = Owner { epoch: claim.lease.epoch, last: 2, ..owner };
+    next.write(&store, 1).await;
+    next.assert_stored(&store, &[2, 3]).await;
+}
+
+async fn a_sentinel_names_the_new_primary() {
+    let mut primary = Server::start_on_port(&["--repl-diskless-sync-delay 0"]).await;
+    let replica = replica_of(&primary).await;
+    let sentinel = Server::start_sentinel(primary.port()).await;
+    let knows = async {
+        while !sentinel.ask(&["SENTINEL", "REPLICAS", "main"]).await.contains(&replica.port().to_string()) {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(Duration::from_mins(1), knows).await.unwrap();
+
+    let url = format!("redis-sentinel://127.0.0.1:{}?sentinelServiceName=main", sentinel.port());
+    let config = Config { operation_timeout_ms: 1_000, ..patient(url) };
+    let store = RedisStore::connect(&config).await.unwrap();
+    let mut owner = Owner::new(&store).await;
+    owner.write(&store, 2).await;
+    assert!(primary.ask(&["WAIT", "1", "30000"]).await.starts_with(":1"));
+    primary.kill();
+    let step = owner.step(2);
+    let go_on = async {
+        while let Err(error) = owner.commit(&store, &step).await {
+            unavailable::<()>(Err(error));
+        }
+    };
+    timeout(Duration::from_mins(1), go_on).await.unwrap();
+    owner.assert_stored(&store, &[2, 4]).await;
+}
+
+async fn a_cluster_node_comes_back() {
+    let mut cluster = crate::cluster::Cluster::start().await;
+    let config = Config { operation_timeout_ms: 1_000, ..patient(cluster.url()) };
+    let store = RedisStore::connect(&config).await.unwrap();
+    let mut owners = Vec::new();
+    for _ in 0..12 {
+        let mut owner = Owner::new(&store).await;
+        owner.write(&store, 1).await;
+        owners.push(owner);
+    }
+    for node in 0..3 {
+        cluster.nodes()[node].kill();
+        cluster.nodes()[node].restart().await;
+        cluster.wait().await;
+        for owner in &mut owners {
+            let step = owner.step(1);
+            let go_on = async {
+                while let Err(error) = owner.commit(&store, &step).await {
+                    unavailable::<()>(Err(error));
+                }
+            };
+            timeout(Duration::from_mins(1), go_on).await.unwrap();
+        }
+    }
+    for owner in &owners {
+        owner.assert_stored(&store, &[1, 2, 3, 4]).await;
+    }
+    let step = owners[0].step(0);
+    assert_eq!(store.commit(owners[0].id(), &step).await.unwrap(), Committed::Written);
+}

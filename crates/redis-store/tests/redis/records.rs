@@ -1,0 +1,148 @@
+//! What is stored stays readable, and what cannot be read is told and does no harm to the rest.
+
+use crate::{
+    Case,
+    owner::{Owner, at, note, principal, said},
+    server::Server,
+};
+use lockkeeper_domain::{Epoch, EventId, PrincipalId, Seq, SessionId, SessionRecord};
+use lockkeeper_ports::{ConversationRepository as _, EventLog as _, SessionRepository as _, StoreError};
+use std::error::Error as _;
+
+pub(crate) fn cases() -> Vec<Case> {
+    crate::cases![
+        a_session_of_the_first_layout_is_read,
+        what_is_written_is_the_layout_on_record,
+        a_layout_of_a_later_version_is_named_as_such,
+        r13_what_is_no_json_is_corrupt,
+        r13_a_key_of_a_wrong_type_is_corrupt,
+        r13_a_session_that_cannot_be_read_hides_no_other,
+        a_hole_in_a_log_is_told,
+    ]
+}
+
+/// A session as the first version of this crate wrote it, as commands.
+const LAYOUT_1: &str = include_str!("layout-1.json");
+
+async fn layout_1() -> Server {
+    let server = Server::start(&[]).await;
+    let commands: Vec<Vec<String>> = serde_json::from_str(LAYOUT_1).unwrap();
+    for words in commands {
+        let words: Vec<_> = words.iter().map(String::as_str).collect();
+        let answer = server.ask(&words).await;
+        assert!(!answer.starts_with('-'), "{answer}");
+    }
+    server
+}
+
+async fn a_session_of_the_first_layout_is_read() {
+    let server = layout_1().await;
+    let store = server.store().await;
+    let id = SessionId::parse("first").unwrap();
+    let record = store.get(&id).await.unwrap().unwrap();
+    let mut expected = SessionRecord::opened(id.clone(), PrincipalId::parse("ada").unwrap(), None, at(0));
+    expected.last_active_at = at(1);
+    assert_eq!(record, expected);
+    assert_eq!(store.history(&id).await.unwrap(), [said(2)]);
+    let epoch = Epoch::new(1_767_225_600_000_000);
+    assert_eq!(store.read(&id, Seq::new(0), 10).await.unwrap(), [note(epoch, 1), note(epoch, 2)]);
+    assert_eq!(store.last(&id).await.unwrap(), EventId { epoch, seq: Seq::new(2) });
+    assert_eq!(store.owned_by(&expected.owner, 10).await.unwrap(), [expected]);
+    let claim = store.claim(&id, "two", at(60), crate::owner::TTL).await.unwrap();
+    assert!(claim.lease.epoch > epoch);
+}
+
+/// A change of the layout shows here; then it gets a new version, and this one a reader.
+async fn what_is_written_is_the_layout_on_record() {
+    let server = Server::start(&[]).await;
+    let store = server.store().await;
+    let mut owner = Owner::new(&store).await;
+    owner.write(&store, 2).await;
+    let fields = server.ask(&["HKEYS", &format!("mcp:session:{{{}}}", owner.id())]).await;
+    let mut fields: Vec<_> = fields.lines().filter(|line| !line.starts_with(['*', '$'])).collect();
+    fields.sort_unstable();
+    let commands: Vec<Vec<String>> = serde_json::from_str(LAYOUT_1).unwrap();
+    let mut on_record: Vec<_> = commands[0][2..].iter().step_by(2).map(String::as_str).collect();
+    on_record.sort_unstable();
+    assert_eq!(fields, on_record);
+    let first = server.ask(&["XRANGE", &format!("mcp:log:{{{}}}", owner.id()), "-", "+", "COUNT", "1"]).await;
+    assert!(first.contains(&format!("1-{}", owner.epoch)) && first.contains("$1\r\ne\r\n"), "{first}");
+}
+
+async fn a_layout_of_a_later_version_is_named_as_such() {
+    let server = layout_1().await;
+    let store = server.store().await;
+    let id = SessionId::parse("first").unwrap();
+    server.ask(&["HSET", "mcp:session:{first}", "v", "2"]).await;
+    match store.get(&id).await {
+        Err(error @ StoreError::Corrupt { .. }) => {
+            assert!(error.source().unwrap().to_string().contains("layout is 2"), "{error:?}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[track_caller]
+fn assert_corrupt<T: std::fmt::Debug>(result: Result<T, StoreError>) {
+    assert!(matches!(result, Err(StoreError::Corrupt { .. })), "{result:?}");
+}
+
+async fn r13_what_is_no_json_is_corrupt() {
+    let server = Server::start(&[]).await;
+    let store = server.store().await;
+    let mut owner = Owner::new(&store).await;
+    owner.write(&store, 2).await;
+    let key = |kind: &str| format!("mcp:{kind}:{{{}}}", owner.id());
+    server.ask(&["RPUSH", &key("conversation"), "{not json"]).await;
+    assert_corrupt(store.history(owner.id()).await);
+    assert_eq!(store.read(owner.id(), Seq::new(0), 10).await.unwrap().len(), 2, "the log is another key");
+    server.ask(&["HSET", &key("session"), "active", "soon"]).await;
+    assert_corrupt(store.get(owner.id()).await);
+    server.ask(&["HSET", &key("session"), "active", "1", "record", "{}"]).await;
+    assert_corrupt(store.get(owner.id()).await);
+    server.ask(&["XADD", &key("log"), "3-1", "e", "garbage"]).await;
+    server.ask(&["HSET", &key("session"), "seq", "3"]).await;
+    assert_eq!(store.read(owner.id(), Seq::new(0), 2).await.unwrap().len(), 2, "what is before it is read");
+    assert_corrupt(store.read(owner.id(), Seq::new(2), 10).await);
+}
+
+async fn r13_a_key_of_a_wrong_type_is_corrupt() {
+    let server = Server::start(&[]).await;
+    let store = server.store().await;
+    let id = crate::owner::session_id();
+    server.ask(&["SET", &format!("mcp:session:{{{id}}}"), "foreign"]).await;
+    server.ask(&["SET", &format!("mcp:conversation:{{{id}}}"), "foreign"]).await;
+    assert_corrupt(store.get(&id).await);
+    assert_corrupt(store.claim(&id, "one", at(0), crate::owner::TTL).await);
+    assert_corrupt(store.history(&id).await);
+    assert_corrupt(store.create(&SessionRecord::opened(id, principal(), None, at(0))).await);
+}
+
+async fn r13_a_session_that_cannot_be_read_hides_no_other() {
+    let server = Server::start(&[]).await;
+    let store = server.store().await;
+    let owner = principal();
+    let mut records = Vec::new();
+    for n in 0..3 {
+        let mut record = SessionRecord::opened(crate::owner::session_id(), owner.clone(), None, at(n));
+        record.busy = true;
+        store.create(&record).await.unwrap();
+        records.push(record);
+    }
+    server.ask(&["HSET", &format!("mcp:session:{{{}}}", records[1].id), "active", "soon"]).await;
+    assert_eq!(store.owned_by(&owner, 10).await.unwrap(), [records[2].clone(), records[0].clone()]);
+    let mut abandoned = store.abandoned(at(100), 10).await.unwrap();
+    abandoned.sort();
+    let mut expected = [records[0].id.clone(), records[2].id.clone()];
+    expected.sort();
+    assert_eq!(abandoned, expected);
+}
+
+async fn a_hole_in_a_log_is_told() {
+    let server = Server::start(&[]).await;
+    let store = server.store().await;
+    let mut owner = Owner::new(&store).await;
+    owner.write(&store, 4).await;
+    server.ask(&["XDEL", &format!("mcp:log:{{{}}}", owner.id()), &format!("2-{}", owner.epoch)]).await;
+    assert_corrupt(store.read(owner.id(), Seq::new(0), 10).await);
+}
