@@ -41,12 +41,15 @@ const MAX_TOKEN: usize = 8 << 10;
 
 impl ModelsApi {
     pub(crate) fn routes(self) -> Router {
+        let preflight = |State(api): State<Self>, peer: Option<Extension<SocketAddr>>, uri: Uri, headers: HeaderMap| async move {
+            api.preflight(peer.map(|Extension(peer)| peer.ip()), &uri, &headers)
+        };
         let route = |render: Render, refuse: Refuse| {
             let answer = move |State(api): State<Self>, peer: Option<Extension<SocketAddr>>, uri, headers| async move {
                 let peer = peer.map(|Extension(peer)| peer.ip());
                 api.answer(peer, &uri, &headers, render, refuse).await
             };
-            get(answer).options(Self::preflight)
+            get(answer).options(preflight)
         };
         Router::new()
             .route("/api/models", route(models, failed))
@@ -84,13 +87,8 @@ impl ModelsApi {
     }
 
     /// The answer to a browser that asks before it sends headers of its own.
-    async fn preflight(
-        State(api): State<Self>,
-        peer: Option<Extension<SocketAddr>>,
-        uri: Uri,
-        headers: HeaderMap,
-    ) -> Response {
-        if let Err(message) = (api.pages)(&headers, &uri, peer.map(|Extension(peer)| peer.ip())) {
+    fn preflight(&self, peer: Option<IpAddr>, uri: &Uri, headers: &HeaderMap) -> Response {
+        if let Err(message) = (self.pages)(headers, uri, peer) {
             return failed(StatusCode::FORBIDDEN, &Failure::new(Code::Forbidden, message));
         }
         let allowed = [
@@ -98,7 +96,7 @@ impl ModelsApi {
             (header::ACCESS_CONTROL_ALLOW_HEADERS, "authorization, x-provider-key"),
             (header::ACCESS_CONTROL_MAX_AGE, "600"),
         ];
-        share((StatusCode::NO_CONTENT, allowed).into_response(), &headers)
+        share((StatusCode::NO_CONTENT, allowed).into_response(), headers)
     }
 }
 

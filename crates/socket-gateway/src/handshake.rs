@@ -74,20 +74,22 @@ fn named_model(auth: &Map<String, Value>) -> Result<Option<String>, Malformed> {
 fn key(auth: &Map<String, Value>) -> Result<Option<SecretString>, Malformed> {
     match auth.get("apiKey") {
         None | Some(Value::Null) => Ok(None),
-        Some(Value::String(key)) => provider_key(key).ok_or(BAD_KEY),
+        Some(Value::String(key)) => provider_key(key),
         Some(_) => Err(BAD_KEY),
     }
 }
 
 const BAD_KEY: Malformed = Malformed("auth.apiKey is a string of at most 4 KiB of visible ASCII characters.");
 
-/// A provider key as it was typed or pasted, without the space around it: of at most 4 KiB of visible ASCII. Some(None): it is
-/// empty, hence none; None: it cannot be one.
-pub(crate) fn provider_key(text: &str) -> Option<Option<SecretString>> {
+/// A provider key as it was typed or pasted, without the space around it. None where it is empty.
+pub(crate) fn provider_key(text: &str) -> Result<Option<SecretString>, Malformed> {
     const MAX_KEY: usize = 4 << 10;
     let key = text.trim();
     let possible = key.len() <= MAX_KEY && key.bytes().all(|byte| byte.is_ascii_graphic());
-    possible.then(|| (!key.is_empty()).then(|| key.to_owned().into()))
+    if !possible {
+        return Err(BAD_KEY);
+    }
+    Ok((!key.is_empty()).then(|| key.to_owned().into()))
 }
 
 fn since(auth: &Map<String, Value>) -> Since {

@@ -231,7 +231,7 @@ fn ready_event(desk: &Desk, ready: lockkeeper_orchestrator::Ready, resumed: bool
     ServerEvent::Ready(Box::new(Ready {
         session_id: desk.session.clone(),
         container_id: ready.sandbox,
-        provider: ready.provider.to_owned(),
+        provider: ready.provider,
         model: ready.model,
         tools: ready.tools.iter().map(tool).collect(),
         protocol: PROTOCOL,

@@ -137,7 +137,7 @@ impl Authenticator for ProviderKeyAuthenticator {
     }
 
     fn provider_key(&self, credentials: &Credentials) -> Option<SecretString> {
-        let token = || provider_key(credentials.token.as_ref()?.expose_secret()).flatten();
+        let token = || provider_key(credentials.token.as_ref()?.expose_secret()).ok().flatten();
         credentials.key.clone().or_else(token)
     }
 }
