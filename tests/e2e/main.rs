@@ -13,11 +13,13 @@ mod models;
 mod output;
 mod process;
 mod published;
+mod real_model;
 mod resume;
 mod script;
 mod servers;
 mod sharing;
 mod slow_reader;
+mod vendors;
 
 use libtest_mimic::Arguments;
 use std::process::ExitCode;
@@ -35,10 +37,12 @@ fn main() -> ExitCode {
         output::cases(),
         process::cases(),
         published::cases(),
+        real_model::cases(),
         resume::cases(),
         servers::cases(),
         sharing::cases(),
         slow_reader::cases(),
+        vendors::cases(),
     ];
     let cases: Vec<_> = suites.into_iter().flatten().collect();
     let missing = case::missing(&cases);

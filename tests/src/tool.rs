@@ -8,6 +8,8 @@ pub enum Tool {
     JavaScript,
     /// Python with python-socketio.
     Python,
+    /// llama.cpp with a small model.
+    RealModel,
     /// The statically linked workspace binary.
     StaticWorkspace,
 }
@@ -27,6 +29,10 @@ impl Tool {
                 let made = "python3 -m venv tests/clients/python/.venv && \
                      tests/clients/python/.venv/bin/pip install -r tests/clients/python/requirements.txt";
                 ("the Python client is not installed", clients().join("python/.venv/bin/python"), made)
+            }
+            Self::RealModel => {
+                let model = "a language model of one's own is not installed";
+                (model, clients().join("real-model/.venv/installed"), "./scripts/test --real-model")
             }
             Self::StaticWorkspace => {
                 ("the static workspace binary is not built", Self::static_workspace(), "./scripts/workspace-static")
