@@ -6,6 +6,7 @@ use futures::TryStreamExt;
 use std::{
     collections::BTreeSet,
     fs,
+    hash::{Hash, Hasher},
     io::Read,
     path::{Path, PathBuf},
     process::Command,
@@ -15,8 +16,15 @@ use tar::{Builder, EntryType, Header};
 const REPOSITORY: &str = "lockkeeper-docker-runtime-tests";
 const BUSYBOX: [&str; 2] = ["/usr/bin/busybox", "/bin/busybox"];
 const PERL: &str = "/usr/bin/perl";
-/// Runs as root wherever that is let happen.
-pub(crate) const SETUID: &str = "/bin/root-id";
+/// A perl that runs as root wherever that is let happen.
+pub(crate) const SETUID: &str = "/usr/bin/perl-of-root";
+const WORKSPACE: &str = "usr/local/bin/lockkeeper-workspace";
+const GREEDY: &str = r#"#!/bin/sh
+if [ "$1" = hold ]; then
+    exec perl -e '$SIG{URG} = sub { push @all, "x" x (1 << 20) while 1 }; sleep 1 while 1'
+fi
+exec /usr/local/bin/lockkeeper-workspace-itself "$@"
+"#;
 
 /// What the image is made of, if all of it is here; otherwise what is not, and where it comes from.
 pub(crate) struct Parts {
@@ -46,28 +54,44 @@ impl Parts {
             let changed = found.modified().expect("a time").duration_since(std::time::UNIX_EPOCH).expect("later");
             format!("{}-{}", found.len(), changed.as_nanos())
         };
-        let tag = format!("{}-{}", stamp(&self.workspace), stamp(&self.busybox));
-        let name = format!("{REPOSITORY}:{tag}");
+        let mut recipe = std::hash::DefaultHasher::new();
+        include_str!("image.rs").hash(&mut recipe);
+        let recipe = recipe.finish();
+        let name = format!("{REPOSITORY}:{recipe:x}-{}-{}", stamp(&self.workspace), stamp(&self.busybox));
         if docker.inspect_image(&name).await.is_err() {
-            import(docker, &name, self.archive()).await;
+            import(docker, &name, self.archive(None)).await;
         }
         name
     }
 
-    fn archive(&self) -> Vec<u8> {
+    /// The same with a holder that takes all the memory there is once it is kept alive.
+    pub(crate) async fn greedy_image(&self, docker: &Docker) -> String {
+        let name = format!("{REPOSITORY}:greedy");
+        import(docker, &name, self.archive(Some(GREEDY))).await;
+        name
+    }
+
+    fn archive(&self, instead: Option<&str>) -> Vec<u8> {
         let mut archive = Archive(Builder::new(Vec::new()));
         for (path, mode) in [("tmp", 0o1777), ("workspace", 0o755), ("etc", 0o755), ("proc", 0o755), ("sys", 0o755)] {
             archive.directory(path, mode);
         }
-        archive.text("etc/passwd", "root:x:0:0:root:/:/bin/sh\n");
-        archive.file("usr/local/bin/lockkeeper-workspace", &self.workspace, 0o755);
+        archive.text("etc/passwd", "root:x:0:0:root:/:/bin/sh\n", 0o644);
+        archive.text("etc/hosts", "127.0.0.1 localhost\n", 0o644);
+        match instead {
+            None => archive.file(WORKSPACE, &self.workspace, 0o755),
+            Some(script) => {
+                archive.text(WORKSPACE, script, 0o755);
+                archive.file(&format!("{WORKSPACE}-itself"), &self.workspace, 0o755);
+            }
+        }
         archive.file("bin/busybox", &self.busybox, 0o755);
-        archive.file(SETUID, &self.busybox, 0o4755);
         let applets = Command::new(&self.busybox).arg("--list").output().expect("busybox runs");
         for applet in String::from_utf8(applets.stdout).expect("text").lines().filter(|applet| *applet != "busybox") {
             archive.link(&format!("bin/{applet}"), "/bin/busybox");
         }
         archive.file("usr/bin/perl", Path::new(PERL), 0o755);
+        archive.file(SETUID, Path::new(PERL), 0o4755);
         for library in libraries(Path::new(PERL)) {
             archive.file(&library, &fs::canonicalize(&library).expect("a library"), 0o755);
         }
@@ -114,8 +138,8 @@ impl Archive {
         self.add(&mut Self::header(EntryType::Directory, mode, 0), &format!("{path}/"), &[]);
     }
 
-    fn text(&mut self, path: &str, text: &str) {
-        self.add(&mut Self::header(EntryType::Regular, 0o644, text.len()), path, text.as_bytes());
+    fn text(&mut self, path: &str, text: &str, mode: u32) {
+        self.add(&mut Self::header(EntryType::Regular, mode, text.len()), path, text.as_bytes());
     }
 
     fn file(&mut self, path: &str, from: &Path, mode: u32) {

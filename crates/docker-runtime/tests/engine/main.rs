@@ -1,11 +1,15 @@
 //! Real containers, against the contract, against abuse and against what befalls engines. What this machine lacks makes the
 //! checks ignored, with the command that provides it; where `CI` is true it makes them fail.
 
+mod abuse;
 mod bench;
+mod daemon;
+mod faults;
 mod image;
+mod proxy;
 
 use bench::Bench;
-use futures::future::BoxFuture;
+use futures::future::LocalBoxFuture;
 use libtest_mimic::{Arguments, Completion, Trial};
 use lockkeeper_ports::SandboxRuntime;
 use lockkeeper_testkit::sandbox::CASES;
@@ -15,8 +19,16 @@ use std::process::ExitCode;
 struct Check {
     name: String,
     lacks: Option<String>,
-    run: Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>,
+    run: Box<dyn FnOnce() -> LocalBoxFuture<'static, ()> + Send>,
 }
+
+/// A check that needs nothing but the engine.
+macro_rules! check {
+    ($name:ident) => {
+        $crate::Check { name: stringify!($name).into(), lacks: None, run: Box::new(|| Box::pin($name())) }
+    };
+}
+pub(crate) use check;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -50,7 +62,7 @@ fn checks() -> Vec<Check> {
             })
         }),
     });
-    contract.collect()
+    contract.chain(abuse::checks()).chain(faults::checks()).collect()
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
