@@ -10,6 +10,7 @@ mod keys;
 mod limits;
 mod polling;
 mod refusals;
+mod replicas;
 mod slow;
 mod stalling;
 mod views;

@@ -132,6 +132,12 @@ impl Builder {
     }
 
     pub(crate) fn build(self) -> World {
+        let [world] = self.build_servers();
+        world
+    }
+
+    /// Servers over one store, which reach each other.
+    pub(crate) fn build_servers<const N: usize>(self) -> [World; N] {
         assert_eq!(self.config.problems(), []);
         let provider = ScriptedProvider::new(self.steps);
         let choice = if self.has_key {
@@ -158,11 +164,18 @@ impl Builder {
             servers: [server].into(),
             policy: Policy::default(),
             secrets: [].into(),
-            peers: PeerHub::new().join("test"),
+            peers: PeerHub::new().join("nobody"),
         };
-        let manager = SessionManager::new(self.sessions, ports);
-        let (gateway, service) = Gateway::new(self.config, Arc::clone(&manager), self.authenticator, clock);
-        World { gateway, service, manager, store, provider, sandboxes }
+        let hub = PeerHub::new();
+        std::array::from_fn(|n| {
+            let ports = Ports { peers: hub.join(format!("server-{n}")), ..ports.clone() };
+            let manager = SessionManager::new(self.sessions.clone(), ports);
+            let authenticator = Arc::clone(&self.authenticator);
+            let (config, clock) = (self.config.clone(), Arc::clone(&clock) as Arc<dyn Clock>);
+            let (gateway, service) = Gateway::new(config, Arc::clone(&manager), authenticator, clock);
+            let (store, provider) = (Arc::clone(&store), provider.clone());
+            World { gateway, service, manager, store, provider, sandboxes: Arc::clone(&sandboxes) }
+        })
     }
 }
 
