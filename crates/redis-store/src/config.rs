@@ -7,7 +7,8 @@ use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The address: `redis://`, `redis-sentinel://`, `redis-cluster://` (each also with `rediss` for TLS), or
-    /// `redis+unix://` and a path. `redis://127.0.0.1:6379` by default.
+    /// `redis+unix://` and a path. `redis://127.0.0.1:6379` by default. Whoever loads the rest of this says it apart.
+    #[serde(skip_deserializing)]
     pub url: SecretString,
     /// A PEM file with the certificate authorities that TLS trusts. By default those of the system.
     pub tls_ca_file: Option<PathBuf>,
@@ -33,6 +34,9 @@ pub struct Config {
     pub follow_batch_events: NonZeroUsize,
     /// How many bytes a follower reads ahead, but for one event. 1 MiB by default.
     pub follow_batch_bytes: NonZeroUsize,
+    /// Whether keys of users may go by this Redis from server to server. By default they may by TLS, by a socket and by
+    /// loopback, where nobody but the Redis and its users can read along.
+    pub peers_carry_keys: Option<bool>,
 }
 
 /// The shortest retention, in seconds.
@@ -56,6 +60,7 @@ impl Default for Config {
             follow_poll_ms: 1_000,
             follow_batch_events: at_least_one(128),
             follow_batch_bytes: at_least_one(1 << 20),
+            peers_carry_keys: None,
         }
     }
 }

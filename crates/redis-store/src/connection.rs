@@ -7,20 +7,22 @@ use crate::{
     keys,
     script::Script,
 };
+use bytes::Bytes;
 use fred::{
-    clients::{Pool, SubscriberClient},
+    clients::{Client, Pool, SubscriberClient},
     error::Error,
     interfaces::ClientLike as _,
     types::{
         ClusterHash, CustomCommand, Value,
         config::{
-            ConnectionConfig, Options, PerformanceConfig, ReconnectError, ReconnectPolicy, TcpConfig, UnresponsiveConfig,
+            ConnectionConfig, Options, PerformanceConfig, ReconnectPolicy, TcpConfig, UnresponsiveConfig,
         },
     },
     util::redis_keyslot,
 };
 use std::{
     hash::{BuildHasher as _, RandomState},
+    net::IpAddr,
     time::Duration,
 };
 use tokio_util::task::AbortOnDropHandle;
@@ -38,6 +40,9 @@ pub(crate) struct Connection {
     pool: Pool,
     subscriber: SubscriberClient,
     pub(crate) address: Address,
+    pub(crate) is_cluster: bool,
+    /// Whether nobody on the way can read along.
+    pub(crate) is_private: bool,
     timeout: Duration,
     attempts: usize,
 }
@@ -63,9 +68,15 @@ impl Connection {
                 interval: config.operation_timeout(),
             },
             tcp: TcpConfig { nodelay: Some(true), ..TcpConfig::default() },
-            reconnect_errors: vec![ReconnectError::ReadOnly, ReconnectError::MasterDown, ReconnectError::ClusterDown],
+            // The client would hide these errors behind a deadline; connections are renewed here, where they are told.
+            reconnect_errors: Vec::new(),
             ..ConnectionConfig::default()
         };
+        let is_cluster = client.server.is_clustered();
+        let is_loopback = |host: &str| host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+        let is_private = client.tls.is_some()
+            || client.server.is_unix_socket()
+            || client.server.hosts().iter().all(|server| is_loopback(&server.host));
         let policy = ReconnectPolicy::new_exponential(0, 50, 1_000, 2);
         let with = || (Some(performance.clone()), Some(connection.clone()), Some(policy.clone()));
         let (performance_of, connection_of, policy_of) = with();
@@ -74,7 +85,7 @@ impl Connection {
         let pool = Pool::new(client, performance_of, connection_of, policy_of, config.connections.get())
             .expect("a configuration has at least one connection");
         let (timeout, attempts) = (config.operation_timeout(), config.attempts.get());
-        Ok(Self { pool, subscriber, address, timeout, attempts })
+        Ok(Self { pool, subscriber, address, is_cluster, is_private, timeout, attempts })
     }
 
     /// One attempt to connect. On failure another may follow.
@@ -134,16 +145,44 @@ impl Connection {
         }
     }
 
+    /// Says something to whoever listens to a channel, once. How many they are; in a cluster that is right for mailboxes
+    /// alone.
+    pub(crate) async fn publish(&self, channel: &str, said: Bytes) -> Result<u64, Unavailable> {
+        let command = if self.is_cluster && keys::is_mailbox(channel) { "SPUBLISH" } else { "PUBLISH" };
+        // By one connection, so that what is said comes in its order.
+        let answer = self.once_by(&self.pool.clients()[0], command, channel, vec![channel.into(), said.into()]).await;
+        match answer.map_err(|failure| failure.at(&self.address))? {
+            Value::Integer(listeners) => Ok(u64::try_from(listeners).unwrap_or(0)),
+            _ => Ok(0),
+        }
+    }
+
     async fn once(&self, command: &'static str, key: &str, args: Vec<Value>) -> Result<Value, Failure> {
+        self.once_by(self.pool.next(), command, key, args).await
+    }
+
+    async fn once_by(
+        &self,
+        client: &Client,
+        command: &'static str,
+        key: &str,
+        args: Vec<Value>,
+    ) -> Result<Value, Failure> {
         let command = CustomCommand::new_static(command, ClusterHash::Custom(redis_keyslot(key.as_bytes())), false);
         let options = Options { timeout: Some(self.timeout), ..Options::default() };
-        let client = self.pool.next().with_options(&options);
-        let answer = client.custom::<Value, Value>(command, args);
+        let with_options = client.with_options(&options);
+        let answer = with_options.custom::<Value, Value>(command, args);
         // The client's own deadline is the same, and it drops a command that waits after it; this one holds if it does not.
-        match tokio::time::timeout(self.timeout + self.timeout / 4, answer).await {
-            Ok(answer) => Ok(answer?),
-            Err(_) => Err(Failure::timeout(self.timeout)),
+        let failure = match tokio::time::timeout(self.timeout + self.timeout / 4, answer).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) => Failure::from(error),
+            Err(_) => Failure::timeout(self.timeout),
+        };
+        if matches!(failure.kind, Kind::ReadOnly | Kind::MasterDown) {
+            // Another server may be the primary by now, and whoever names it, as a sentinel, is asked when connecting.
+            drop(tokio::time::timeout(self.timeout, client.force_reconnection()).await);
         }
+        Err(failure)
     }
 
     async fn attempt<F, Fut>(&self, command: F) -> Result<Value, Unavailable>
@@ -151,18 +190,24 @@ impl Connection {
         F: Fn() -> Fut,
         Fut: Future<Output = Result<Value, Failure>>,
     {
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
-            match command().await {
+        let mut told: Option<Failure> = None;
+        for attempt in 1.. {
+            let failure = match command().await {
                 Ok(value) => return Ok(value),
-                Err(failure) if attempt < self.attempts && failure.kind.may_pass() => {
-                    tracing::debug!(attempt, kind = ?failure.kind, "a command of the store failed; trying again");
-                    tokio::time::sleep(pause(attempt)).await;
-                }
-                Err(failure) => return Err(failure.at(&self.address)),
+                Err(failure) => failure,
+            };
+            let may_pass = failure.kind.may_pass();
+            tracing::debug!(attempt, kind = ?failure.kind, "a command of the store failed");
+            // What a server said tells more than that it then said nothing.
+            if told.is_none() || failure.kind.is_told() {
+                told = Some(failure);
             }
+            if !may_pass || attempt >= self.attempts {
+                break;
+            }
+            tokio::time::sleep(pause(attempt)).await;
         }
+        Err(told.expect("there was an attempt").at(&self.address))
     }
 }
 

@@ -77,6 +77,11 @@ impl Kind {
         )
     }
 
+    /// Whether a server said so, and it is not just that it said nothing.
+    pub(crate) fn is_told(self) -> bool {
+        !matches!(self, Self::Timeout | Self::Disconnected | Self::Overloaded)
+    }
+
     fn says(self) -> &'static str {
         match self {
             Self::Timeout => "does not answer in time: is it stopped, overloaded or far away?",

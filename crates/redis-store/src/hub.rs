@@ -3,10 +3,11 @@
 //! What is wanted is in a table; a task keeps the server's subscriptions to it, again after each reconnection and from time to
 //! time for good measure. Whoever listens is woken when its subscription stands, since something may have been said before.
 
-use crate::Config;
+use crate::{Config, keys};
 use bytes::Bytes;
 use fred::{
     clients::SubscriberClient,
+    error::Error,
     interfaces::{EventInterface as _, PubsubInterface as _},
     types::Message,
 };
@@ -21,8 +22,6 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-/// How many messages of a channel wait for whoever listens slowly. Those beyond are lost to it.
-const NEWS: usize = 2_048;
 /// How long after a failure, or after all is well, subscriptions are made again.
 const AGAIN_SOON: Duration = Duration::from_millis(200);
 const AGAIN: Duration = Duration::from_secs(15);
@@ -57,10 +56,10 @@ pub(crate) struct Subscription {
 }
 
 impl Hub {
-    pub(crate) fn over(subscriber: SubscriberClient, config: &Config) -> Self {
+    pub(crate) fn over(subscriber: SubscriberClient, is_cluster: bool, config: &Config) -> Self {
         let table = Arc::new(Table::default());
         let timeout = Duration::from_millis(config.operation_timeout_ms);
-        let keeper = Keeper { table: Arc::clone(&table), subscriber, timeout, standing: HashSet::new() };
+        let keeper = Keeper { table: Arc::clone(&table), subscriber, timeout, is_cluster, standing: HashSet::new() };
         let task = AbortOnDropHandle::new(tokio::runtime::Handle::current().spawn(keeper.run()));
         Self { table, _task: task }
     }
@@ -72,17 +71,35 @@ impl Hub {
         subscription
     }
 
+    /// The same, and what is said there: `waiting` messages wait for whoever listens slowly, and those beyond are lost to it.
+    pub(crate) fn listen(&self, channel: String, waiting: usize) -> (Subscription, broadcast::Receiver<Bytes>) {
+        let mut channels = self.table.lock();
+        let subscription = self.enter(&mut channels, channel.clone());
+        let news = &mut channels.entry(channel).or_insert_with(Channel::new).news;
+        let news = news.get_or_insert_with(|| broadcast::channel(waiting).0).subscribe();
+        drop(channels);
+        self.table.changed.notify_one();
+        (subscription, news)
+    }
+
     fn enter(&self, channels: &mut HashMap<String, Channel>, channel: String) -> Subscription {
-        let entry = channels
-            .entry(channel.clone())
-            .or_insert_with(|| Channel { wake: watch::channel(false).0, news: None, listeners: 0 });
+        let entry = channels.entry(channel.clone()).or_insert_with(Channel::new);
         entry.listeners += 1;
         Subscription { table: Arc::clone(&self.table), channel, wake: entry.wake.subscribe() }
     }
+}
 
-    #[cfg(test)]
-    pub(crate) fn channels(&self) -> usize {
-        self.table.lock().len()
+impl Channel {
+    fn new() -> Self {
+        Self { wake: watch::channel(false).0, news: None, listeners: 0 }
+    }
+}
+
+impl Subscription {
+    /// Waits until the server's subscription stands.
+    pub(crate) async fn stands(&mut self) {
+        // The sender is in the table for as long as this is.
+        drop(self.wake.wait_for(|stands| *stands).await);
     }
 }
 
@@ -134,6 +151,8 @@ struct Keeper {
     table: Arc<Table>,
     subscriber: SubscriberClient,
     timeout: Duration,
+    /// Whether some channels belong to one node of a cluster.
+    is_cluster: bool,
     /// The subscriptions that the server has.
     standing: HashSet<String>,
 }
@@ -177,23 +196,49 @@ impl Keeper {
                 self.standing.iter().filter(|name| !channels.contains_key(*name)).cloned().collect();
             (missing, gone)
         };
-        for names in missing.chunks(AT_ONCE) {
-            let made = tokio::time::timeout(self.timeout, self.subscriber.subscribe(names.to_vec())).await;
+        let missing = self.in_groups(missing);
+        for (nth, names) in missing.iter().enumerate() {
+            let made = tokio::time::timeout(self.timeout, self.subscribe(names)).await;
             if !matches!(made, Ok(Ok(()))) {
                 tracing::debug!("subscriptions could not be made; they will be made again");
-                self.table.stands(&missing, false);
+                missing[nth..].iter().for_each(|names| self.table.stands(names, false));
                 again.reset_after(AGAIN_SOON);
                 return;
             }
             self.standing.extend(names.iter().cloned());
             self.table.stands(names, true);
         }
-        for names in gone.chunks(AT_ONCE) {
+        for names in self.in_groups(gone) {
             // One that is left over is told to nobody.
-            drop(tokio::time::timeout(self.timeout, self.subscriber.unsubscribe(names.to_vec())).await);
+            drop(tokio::time::timeout(self.timeout, self.unsubscribe(&names)).await);
+            for name in names {
+                self.standing.remove(&name);
+            }
         }
-        for name in gone {
-            self.standing.remove(&name);
+    }
+
+    /// Channels that one command can name: those of one node of a cluster come alone.
+    fn in_groups(&self, names: Vec<String>) -> Vec<Vec<String>> {
+        let (of_a_node, of_all): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| self.is_of_a_node(name));
+        let of_a_node = of_a_node.into_iter().map(|name| vec![name]);
+        of_a_node.chain(of_all.chunks(AT_ONCE).map(<[String]>::to_vec)).collect()
+    }
+
+    fn is_of_a_node(&self, name: &str) -> bool {
+        self.is_cluster && keys::is_mailbox(name)
+    }
+
+    async fn subscribe(&self, names: &[String]) -> Result<(), Error> {
+        if names.iter().any(|name| self.is_of_a_node(name)) {
+            return self.subscriber.ssubscribe(names.to_vec()).await;
         }
+        self.subscriber.subscribe(names.to_vec()).await
+    }
+
+    async fn unsubscribe(&self, names: &[String]) -> Result<(), Error> {
+        if names.iter().any(|name| self.is_of_a_node(name)) {
+            return self.subscriber.sunsubscribe(names.to_vec()).await;
+        }
+        self.subscriber.unsubscribe(names.to_vec()).await
     }
 }

@@ -16,6 +16,9 @@
 //! Retention is [`Config::retention_secs`](crate::Config::retention_secs) from the last write, renewals of the lease included,
 //! and the same for all three keys of a session; by default they live until they are deleted.
 //!
+//! Servers talk over channels that nothing is stored of: `mcp:peer:<name>` takes a server's requests, `mcp:answers:<name>` the
+//! answers to its own, and `mcp:news` and `mcp:news:{id}` what is told to all.
+//!
 //! The name of a log is also the channel where its growth is told. The message says nothing that is relied on.
 //!
 //! **Indexes are hints.** A session that belongs into one is always there: its entry is written before the record says so.
@@ -27,6 +30,7 @@
 //! minute later.
 
 use lockkeeper_domain::{PrincipalId, SessionId};
+use lockkeeper_ports::Topic;
 
 /// The version of this layout, in each session's field [`field::LAYOUT`]. A higher one is not read.
 pub(crate) const LAYOUT: u32 = 1;
@@ -90,6 +94,29 @@ pub(crate) const BUSY: &str = "mcp:busy";
 
 pub(crate) fn owner(owner: &PrincipalId) -> String {
     format!("mcp:owner:{owner}")
+}
+
+/// Where a server takes requests.
+pub(crate) fn mailbox(server: &str) -> String {
+    format!("mcp:peer:{server}")
+}
+
+/// Where a server takes answers.
+pub(crate) fn answers(server: &str) -> String {
+    format!("mcp:answers:{server}")
+}
+
+/// Whether one server alone listens there. In a cluster such a channel belongs to one node, which knows whether it does.
+pub(crate) fn is_mailbox(channel: &str) -> bool {
+    channel.starts_with("mcp:peer:") || channel.starts_with("mcp:answers:")
+}
+
+/// Where news of a topic are told.
+pub(crate) fn news(topic: &Topic) -> String {
+    match topic {
+        Topic::Servers => "mcp:news".to_owned(),
+        Topic::Session(id) => format!("mcp:news:{{{id}}}"),
+    }
 }
 
 /// A key for the `nth` probe. They are spread over a cluster's slots.

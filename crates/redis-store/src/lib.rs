@@ -21,6 +21,7 @@ mod indexes;
 mod keys;
 mod log;
 mod owners;
+mod peers;
 mod ports;
 mod random;
 mod record;

@@ -5,7 +5,9 @@ use crate::{
     follow::ReadAhead,
     hub::Hub,
     owners::Owners,
+    peers::{RedisPeers, Way},
 };
+use lockkeeper_ports::Peers;
 use std::{fmt, sync::Arc, time::Duration};
 
 /// All store ports over a Redis. Dropping it closes its connections and ends its followers.
@@ -14,8 +16,9 @@ pub struct RedisStore {
     pub(crate) hub: Arc<Hub>,
     pub(crate) owners: Owners,
     pub(crate) read_ahead: ReadAhead,
+    peers_carry_keys: Option<bool>,
     warnings: Vec<String>,
-    _open: Open,
+    open: Arc<Open>,
 }
 
 /// What operations and followers need.
@@ -30,14 +33,21 @@ impl RedisStore {
     pub async fn connect(config: &Config) -> Result<Self, ConnectError> {
         let (connection, open, warnings) = connect::open(config).await?;
         let retention = config.retention_secs.saturating_mul(1_000).to_string();
-        let hub = Arc::new(Hub::over(connection.subscriber().clone(), config));
+        let hub = Arc::new(Hub::over(connection.subscriber().clone(), connection.is_cluster, config));
         let shared = Arc::new(Shared { connection, retention });
         let read_ahead = ReadAhead {
             events: config.follow_batch_events.get(),
             bytes: config.follow_batch_bytes.get(),
             poll: Duration::from_millis(config.follow_poll_ms),
         };
-        Ok(Self { shared, hub, owners: Owners::default(), read_ahead, warnings, _open: open })
+        Ok(Self { shared, hub, owners: Owners::default(), read_ahead, peers_carry_keys: config.peers_carry_keys, warnings, open: Arc::new(open) })
+    }
+
+    /// Joins the servers that share this Redis, under a name that no other of them has. It may outlive the store.
+    pub fn join(&self, name: &str) -> Arc<dyn Peers> {
+        let carries_keys = self.peers_carry_keys.unwrap_or(self.shared.connection.is_private);
+        let way = Way { shared: Arc::clone(&self.shared), hub: Arc::clone(&self.hub), _open: Arc::clone(&self.open) };
+        Arc::new(RedisPeers::new(name, way, carries_keys))
     }
 
     /// What an operator should know of this Redis though it works, as that it forgets everything when it is restarted.

@@ -12,7 +12,8 @@ impl Cluster {
     pub(crate) async fn start() -> Self {
         let mut nodes = Vec::new();
         for _ in 0..3 {
-            nodes.push(Server::start_on_port(&["--cluster-enabled yes", "--cluster-node-timeout 30000"]).await);
+            let options = ["--cluster-enabled yes", "--cluster-node-timeout 30000", "--appendfsync always"];
+            nodes.push(Server::start_on_port(&options).await);
         }
         for (node, slots) in nodes.iter().zip([("0", "5460"), ("5461", "10922"), ("10923", "16383")]) {
             node.ask(&["CLUSTER", "ADDSLOTSRANGE", slots.0, slots.1]).await;

@@ -8,8 +8,17 @@ use crate::{
 use futures::{FutureExt as _, StreamExt as _, stream};
 use lockkeeper_ports::SessionStore;
 use lockkeeper_redis_store::RedisStore;
-use lockkeeper_testkit::store::CASES;
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use lockkeeper_testkit::{
+    peers::{CASES as PEERS, Three},
+    store::CASES,
+};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 pub(crate) fn cases() -> Vec<Case> {
     let one_server = CASES.iter().map(|case| Case {
@@ -22,7 +31,39 @@ pub(crate) fn cases() -> Vec<Case> {
             })
         }),
     });
-    one_server.chain(crate::cases![cluster]).collect()
+    let peers = PEERS.iter().map(|case| Case {
+        name: format!("contract::peers::{}", case.name),
+        obstacle: None,
+        run: Box::new(|| {
+            Box::pin(async {
+                let server = Server::start(&[]).await;
+                (case.check)(three(&server.url()).await).await;
+            })
+        }),
+    });
+    one_server.chain(peers).chain(crate::cases![cluster, peers_over_a_cluster]).collect()
+}
+
+/// Three servers that share a Redis.
+async fn three(url: &str) -> Three {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let join = async |n: usize| {
+        let store = RedisStore::connect(&patient(url)).await.unwrap();
+        store.join(&format!("server {} {n}", NEXT.fetch_add(1, Ordering::Relaxed)))
+    };
+    [join(1).await, join(2).await, join(3).await]
+}
+
+async fn peers_over_a_cluster() {
+    let cluster = Cluster::start().await;
+    let mut failed = Vec::new();
+    for case in PEERS {
+        let check = (case.check)(three(&cluster.url()).await);
+        if AssertUnwindSafe(check).catch_unwind().await.is_err() {
+            failed.push(case.name);
+        }
+    }
+    assert!(failed.is_empty(), "of {} requirements a cluster does not meet {failed:?}", PEERS.len());
 }
 
 /// A cluster takes seconds to come up, so that all requirements share one.

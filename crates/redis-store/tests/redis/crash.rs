@@ -80,7 +80,8 @@ async fn kill_9_loses_nothing_that_was_acknowledged() {
     let seed = environment::number("REDIS_CHAOS_SEED").unwrap_or_else(fresh).max(1);
     eprintln!("REDIS_CHAOS_SEED={seed} REDIS_CHAOS_ROUNDS={rounds}");
     let mut dice = Dice(seed);
-    let mut server = Server::start(&[]).await;
+    // By `everysec` a server acknowledges up to two seconds before it writes, while a sync is slow.
+    let mut server = Server::start(&["--appendfsync always"]).await;
     let mut store = connected(&server).await;
     let mut writers = Vec::new();
     for _ in 0..WRITERS {

@@ -112,11 +112,12 @@ async fn r10_a_server_that_loads() {
     let mut server = Server::start(&["--appendfsync always"]).await;
     let store = store(&server).await;
     let mut owner = Owner::new(&store).await;
-    owner.write(&store, 200).await;
+    for _ in 0..40 {
+        owner.write(&store, 1_000).await;
+    }
     server.kill();
-    // A tenth of a second for each key or command, so that it loads for as long as this test looks.
-    server.add_option("--key-load-delay 100000");
-    server.add_option("--loading-process-events-interval-bytes 1024");
+    // A millisecond for each command, so that it loads for longer than this test looks; it answers after each thousand.
+    server.add_option("--key-load-delay 1000");
     server.begin();
     while !server.ask_or_nothing(&["PING"]).await.starts_with("-LOADING") {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
