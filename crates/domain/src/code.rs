@@ -51,6 +51,8 @@ codes! {
     ApprovalExpired = "approval_expired", retryable: false;
     /// The configuration does not offer this scope of approval.
     ScopeUnavailable = "scope_unavailable", retryable: false;
+    /// The tool is not the one that was judged and shown any more; the call was not run.
+    ToolChanged = "tool_changed", retryable: false;
     /// There is no turn to cancel.
     NothingRunning = "nothing_running", retryable: false;
     /// The store cannot be reached, or refuses to write.

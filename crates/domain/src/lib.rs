@@ -28,7 +28,7 @@ pub use event::{
 };
 pub use id::{CallId, ClientMessageId, Epoch, EventId, InvalidId, PrincipalId, Seq, SessionId, TurnId};
 pub use message::{AssistantMessage, Attachment, CallResult, Message, Replay, ToolCall, UserMessage};
-pub use policy::{DecisionRule, Policy, Rule, Verdict};
+pub use policy::{ArgumentRule, Asked, DecisionRule, HintRule, Policy, Rule, Verdict};
 pub use record::{Lease, SandboxRef, SessionRecord};
 pub use session::{
     Answer, Changes, Command, Effect, Grant, JudgedCall, Judgement, ModelOutcome, Reaction, Refusal, Reply, Rules,

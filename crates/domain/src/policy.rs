@@ -1,5 +1,7 @@
-use crate::ToolDefinition;
+use crate::{Annotations, ToolDefinition};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// What the gate says of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +35,7 @@ pub enum DecisionRule {
     Deny,
 }
 
-/// A rule that a human wrote.
+/// A rule that a human wrote. It covers a call that everything in it fits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
@@ -43,12 +45,130 @@ pub struct Rule {
     /// The tool, as its server calls it; a `*` stands for any characters.
     #[serde(default = "any")]
     pub tool: String,
+    /// Whose calls, by the name of the principal; a `*` stands for any characters.
+    #[serde(default = "any")]
+    pub user: String,
+    /// What arguments must be, by their names: `path`, or `options.path` within an object. An argument that is missing
+    /// fits nothing.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub args: BTreeMap<String, ArgumentRule>,
+    /// What the tool's server says of the tool. It is not to be trusted, so a rule with hints may ask or deny, and not allow.
+    #[serde(default, skip_serializing_if = "HintRule::is_empty")]
+    pub hints: HintRule,
     /// What becomes of its calls.
     pub decision: DecisionRule,
 }
 
+/// What an argument must be: all that is given of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ArgumentRule {
+    /// This very value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub equals: Option<Value>,
+    /// One of these.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub one_of: Option<Vec<Value>>,
+    /// A text of this form; a `*` stands for any characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub matches: Option<String>,
+    /// A path at or below this one, in words: without `..`, and relative only where this is. Links are the tool's
+    /// business.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub within: Option<String>,
+}
+
+/// Hints that a tool must have. One that its server does not give counts as the riskier one, as in MCP.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HintRule {
+    /// Whether what the tool changes may be lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub destructive: Option<bool>,
+    /// Whether it deals with things outside of its server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub open_world: Option<bool>,
+    /// Whether it changes nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_only: Option<bool>,
+}
+
+impl Default for Rule {
+    /// Asks for everything.
+    fn default() -> Self {
+        Self {
+            server: any(),
+            tool: any(),
+            user: any(),
+            args: BTreeMap::new(),
+            hints: HintRule::default(),
+            decision: DecisionRule::Ask,
+        }
+    }
+}
+
 fn any() -> String {
     "*".to_owned()
+}
+
+/// What is asked of the gate: a call of a tool.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The tool.
+    pub tool: &'a ToolDefinition,
+    /// The arguments.
+    pub args: &'a Value,
+    /// Whose session it is.
+    pub user: &'a str,
+}
+
+impl Rule {
+    /// Whether the rule is about this call.
+    pub fn covers(&self, asked: Asked<'_>) -> bool {
+        glob(&self.server, asked.tool.server.as_str())
+            && glob(&self.tool, &asked.tool.tool)
+            && glob(&self.user, asked.user)
+            && self.hints.fit(&asked.tool.annotations)
+            && self.args.iter().all(|(name, rule)| find(asked.args, name).is_some_and(|value| rule.fits(value)))
+    }
+
+    fn problem(&self) -> Option<String> {
+        if self.decision == DecisionRule::Allow && !self.hints.is_empty() {
+            return Some("allows by hints of the tool's server, which may lie: let it ask or deny".to_owned());
+        }
+        let empty = self.args.iter().find(|(_, rule)| **rule == ArgumentRule::default());
+        if let Some((name, _)) = empty {
+            return Some(format!("says nothing of the argument `{name}`: use equals, one_of, matches or within"));
+        }
+        let climbs = |rule: &ArgumentRule| rule.within.as_deref().is_some_and(|path| parts(path).is_none());
+        let (name, _) = self.args.iter().find(|(_, rule)| climbs(rule))?;
+        Some(format!("holds the argument `{name}` within a path with `..`"))
+    }
+}
+
+impl ArgumentRule {
+    fn fits(&self, value: &Value) -> bool {
+        self.equals.as_ref().is_none_or(|wanted| wanted == value)
+            && self.one_of.as_ref().is_none_or(|wanted| wanted.contains(value))
+            && self.matches.as_ref().is_none_or(|pattern| value.as_str().is_some_and(|text| glob(pattern, text)))
+            && self.within.as_ref().is_none_or(|above| value.as_str().is_some_and(|path| is_within(above, path)))
+    }
+}
+
+impl HintRule {
+    /// Whether it says nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn fit(&self, hints: &Annotations) -> bool {
+        let fits = |wanted: Option<bool>, hint: Option<bool>, unsaid: bool| {
+            wanted.is_none_or(|wanted| wanted == hint.unwrap_or(unsaid))
+        };
+        fits(self.read_only, hints.read_only_hint, false)
+            && fits(self.destructive, hints.destructive_hint, true)
+            && fits(self.open_world, hints.open_world_hint, true)
+    }
 }
 
 /// The rules of the gate. Deny comes before ask, ask before allow, and what no rule covers is asked.
@@ -64,6 +184,11 @@ impl Policy {
         Self { rules }
     }
 
+    /// The rules, in the order in which they were written.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
     /// How many rules it has.
     pub fn len(&self) -> usize {
         self.rules.len()
@@ -74,23 +199,53 @@ impl Policy {
         self.rules.is_empty()
     }
 
-    /// What the policy says of a call of `tool`.
-    pub fn judge(&self, tool: &ToolDefinition) -> Verdict {
+    /// What is wrong with the rules, each by its place.
+    pub fn problems(&self) -> Vec<(usize, String)> {
+        self.rules.iter().enumerate().filter_map(|(place, rule)| Some((place, rule.problem()?))).collect()
+    }
+
+    /// The rule that decides a call, by its place: the first of the strictest that cover it.
+    pub fn decisive(&self, asked: Asked<'_>) -> Option<(usize, &Rule)> {
         let strictest = [DecisionRule::Deny, DecisionRule::Ask, DecisionRule::Allow];
-        let covers = |rule: &&Rule| glob(&rule.server, tool.server.as_str()) && glob(&rule.tool, &tool.tool);
-        let found = strictest
-            .into_iter()
-            .find_map(|decision| self.rules.iter().filter(covers).find(|rule| rule.decision == decision));
-        let Some(rule) = found else {
+        let covering = |decision| {
+            let rules = self.rules.iter().enumerate();
+            rules.filter(move |(_, rule)| rule.decision == decision).find(|(_, rule)| rule.covers(asked))
+        };
+        strictest.into_iter().find_map(covering)
+    }
+
+    /// What the policy says of a call.
+    pub fn judge(&self, asked: Asked<'_>) -> Verdict {
+        let Some((place, rule)) = self.decisive(asked) else {
             return Verdict::Ask { why: "no rule covers this tool".to_owned() };
         };
-        let why = format!("rule for {}.{}", rule.server, rule.tool);
+        let why = format!("rule {} for {}.{}", place + 1, rule.server, rule.tool);
         match rule.decision {
             DecisionRule::Allow => Verdict::Allow { why },
             DecisionRule::Ask => Verdict::Ask { why },
             DecisionRule::Deny => Verdict::Deny { why },
         }
     }
+}
+
+/// The argument by this name; a dot leads into an object.
+fn find<'a>(args: &'a Value, name: &str) -> Option<&'a Value> {
+    name.split('.').try_fold(args, |value, part| value.as_object()?.get(part))
+}
+
+/// Whether `path` is at or below `above`, by its words alone.
+fn is_within(above: &str, path: &str) -> bool {
+    let (Some(wanted), Some(found)) = (parts(above), parts(path)) else { return false };
+    above.starts_with('/') == path.starts_with('/') && found.starts_with(&wanted)
+}
+
+/// The names in a path; `None` if it climbs, or holds what ends a path for some.
+fn parts(path: &str) -> Option<Vec<&str>> {
+    if path.contains(['\0', '\\']) {
+        return None;
+    }
+    let names: Vec<_> = path.split('/').filter(|name| !name.is_empty() && *name != ".").collect();
+    (!names.contains(&"..")).then_some(names)
 }
 
 /// Whether `text` matches `pattern`, where `*` stands for any characters.
@@ -109,64 +264,4 @@ fn glob(pattern: &str, text: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Annotations, ServerName, ToolName};
-    use serde_json::json;
-
-    fn tool(server: &str, tool: &str) -> ToolDefinition {
-        let server = ServerName::new(server);
-        ToolDefinition {
-            name: ToolName::namespaced(&server, tool),
-            server,
-            tool: tool.to_owned(),
-            title: None,
-            description: String::new(),
-            input_schema: json!({"type": "object"}),
-            annotations: Annotations { read_only_hint: Some(true), ..Annotations::default() },
-            fingerprint: String::new(),
-        }
-    }
-
-    fn rule(server: &str, tool: &str, decision: DecisionRule) -> Rule {
-        Rule { server: server.to_owned(), tool: tool.to_owned(), decision }
-    }
-
-    #[test]
-    fn what_no_rule_covers_is_asked_whatever_its_annotations_say() {
-        assert!(matches!(Policy::default().judge(&tool("fs", "read")), Verdict::Ask { .. }));
-    }
-
-    #[test]
-    fn deny_comes_before_ask_and_ask_before_allow_in_any_order() {
-        let mut rules = vec![
-            rule("*", "*", DecisionRule::Allow),
-            rule("fs", "*", DecisionRule::Ask),
-            rule("*", "delete_*", DecisionRule::Deny),
-        ];
-        for _ in 0..rules.len() {
-            rules.rotate_left(1);
-            let policy = Policy::new(rules.clone());
-            assert!(matches!(policy.judge(&tool("web", "fetch")), Verdict::Allow { .. }));
-            assert!(matches!(policy.judge(&tool("fs", "read")), Verdict::Ask { .. }));
-            assert!(matches!(policy.judge(&tool("fs", "delete_all")), Verdict::Deny { .. }));
-        }
-    }
-
-    #[test]
-    fn a_star_stands_for_any_characters() {
-        let cases = [
-            ("*", "", true),
-            ("read", "read", true),
-            ("read", "reads", false),
-            ("read_*", "read_file", true),
-            ("*_file", "read_file", true),
-            ("*a*b*", "xaybz", true),
-            ("*a*b", "ba", false),
-            ("ab*ba", "aba", false),
-        ];
-        for (pattern, text, matches) in cases {
-            assert_eq!(glob(pattern, text), matches, "{pattern} {text}");
-        }
-    }
-}
+mod tests;

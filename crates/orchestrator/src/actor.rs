@@ -61,6 +61,7 @@ pub(crate) struct ActorHandle {
 /// Drives one session: the only task that changes it while it holds the lease.
 pub(crate) struct Actor {
     id: SessionId,
+    owner: PrincipalId,
     shared: Arc<Shared>,
     choice: Choice,
     epoch: Epoch,
@@ -131,9 +132,11 @@ impl Actor {
         for event in &events {
             persist::remember_question(&mut question, event);
         }
+        let owner = record.owner.clone();
         let handle = ActorHandle { owner: record.owner, mailbox: sender };
         let actor = Self {
             id: record.id,
+            owner,
             choice,
             epoch: claim.lease.epoch,
             last: claim.last.seq,

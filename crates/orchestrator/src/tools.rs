@@ -1,10 +1,21 @@
 use crate::output::Output;
 use jsonschema::Validator;
-use lockkeeper_domain::{Code, JudgedCall, Judgement, Policy, Session, ToolDefinition, ToolName, Verdict};
+use lockkeeper_domain::{
+    Asked, Code, JudgedCall, Judgement, Policy, Session, ToolCall, ToolDefinition, ToolName, Verdict,
+};
 use lockkeeper_ports::ProposedCall;
 use lockkeeper_sanitizer::Found;
 use serde_json::Value;
 use std::{collections::HashMap, sync::Arc};
+
+/// What decides over calls.
+#[derive(Clone, Copy)]
+pub(crate) struct Gate<'a> {
+    pub(crate) policy: &'a Policy,
+    pub(crate) output: &'a Output,
+    /// Whose session it is.
+    pub(crate) user: &'a str,
+}
 
 /// A session's tools, with their schemas ready to check arguments.
 pub(crate) struct Catalog {
@@ -27,7 +38,7 @@ impl Catalog {
     }
 
     /// What the gate says of a call that the model proposes.
-    pub(crate) fn judge(&self, call: ProposedCall, session: &Session, policy: &Policy, output: &Output) -> JudgedCall {
+    pub(crate) fn judge(&self, call: ProposedCall, session: &Session, gate: Gate<'_>) -> JudgedCall {
         let name = ToolName::as_written(call.name);
         let Some(tool) = self.tools.iter().find(|t| t.name == name) else {
             let known: Vec<_> = self.tools.iter().map(|t| t.name.as_str()).collect();
@@ -46,7 +57,7 @@ impl Catalog {
         let args = if call.args.is_null() { Value::Object(serde_json::Map::new()) } else { call.args };
         let judgement = match self.check(&tool.name, &args) {
             Err(message) => Judgement::Refuse { code: Code::InvalidArguments, message },
-            Ok(()) => hold_back(consider(tool, session, policy), output.secret_in(&args)),
+            Ok(()) => hold_back(consider(tool, &args, session, gate), gate.output.secret_in(&args).as_ref()),
         };
         JudgedCall {
             provider_id: call.provider_id,
@@ -57,6 +68,28 @@ impl Catalog {
             judgement,
             annotations: tool.annotations.clone(),
             fingerprint: tool.fingerprint.clone(),
+        }
+    }
+
+    /// Why a call must not run, though it was let through: the tool is not the one that was judged, or a rule denies it as
+    /// it is now.
+    pub(crate) fn objection(&self, call: &ToolCall, judged: Option<&str>, gate: Gate<'_>) -> Option<(Code, String)> {
+        let Some(tool) = self.tools.iter().find(|tool| tool.name == call.name) else {
+            return Some((Code::ToolChanged, "The tool is not offered any more; the call was not run.".to_owned()));
+        };
+        if judged.is_none_or(|judged| judged != tool.fingerprint) {
+            let said = "The tool's definition changed after the call was let through; the call was not run.";
+            return Some((Code::ToolChanged, said.to_owned()));
+        }
+        self.denial(call, &call.args, gate).map(|said| (Code::Denied, said))
+    }
+
+    /// The rule that denies the call with these arguments, for people.
+    pub(crate) fn denial(&self, call: &ToolCall, args: &Value, gate: Gate<'_>) -> Option<String> {
+        let tool = self.tools.iter().find(|tool| tool.name == call.name)?;
+        match gate.policy.judge(Asked { tool, args, user: gate.user }) {
+            Verdict::Deny { why } => Some(format!("The operator's {why} does not let this tool run.")),
+            Verdict::Ask { .. } | Verdict::Allow { .. } => None,
         }
     }
 
@@ -87,8 +120,8 @@ impl Catalog {
     }
 }
 
-fn consider(tool: &ToolDefinition, session: &Session, policy: &Policy) -> Judgement {
-    match policy.judge(tool) {
+fn consider(tool: &ToolDefinition, args: &Value, session: &Session, gate: Gate<'_>) -> Judgement {
+    match gate.policy.judge(Asked { tool, args, user: gate.user }) {
         Verdict::Deny { why } => Judgement::Refuse {
             code: Code::Denied,
             message: format!("The operator's {why} does not let this tool run."),
@@ -102,7 +135,7 @@ fn consider(tool: &ToolDefinition, session: &Session, policy: &Policy) -> Judgem
 }
 
 /// Asks before a secret leaves, whatever rule would let the call run.
-fn hold_back(judgement: Judgement, secret: Option<Found>) -> Judgement {
+fn hold_back(judgement: Judgement, secret: Option<&Found>) -> Judgement {
     let Some(Found { kind }) = secret else { return judgement };
     let seen = format!("its arguments hold what looks like a secret ({kind})");
     match judgement {
@@ -140,13 +173,16 @@ mod tests {
     fn check(name: &str, args: Value, policy: &Policy) -> Judgement {
         let session = Session::fold(SessionState::default(), Vec::new(), []);
         let call = ProposedCall { provider_id: None, name: name.to_owned(), args };
-        catalog().judge(call, &session, policy, &Output::new(&Config::default(), &[], &[])).judgement
+        {
+            let output = Output::new(&Config::default(), &[], &[]);
+            catalog().judge(call, &session, Gate { policy, output: &output, user: "ann" }).judgement
+        }
     }
 
     #[test]
     fn a_call_is_judged_by_its_name_then_its_arguments_then_the_policy() {
         let asks = Policy::default();
-        let rule = |decision| Rule { server: "*".to_owned(), tool: "*".to_owned(), decision };
+        let rule = |decision| Rule { decision, ..Rule::default() };
         let allows = Policy::new(vec![rule(DecisionRule::Allow)]);
         let denies = Policy::new(vec![rule(DecisionRule::Deny)]);
         let refused = |judgement| match judgement {

@@ -91,7 +91,7 @@ impl Config {
     /// Whether users may bring provider keys of their own. By default where everyone is on this machine (`auth.mode = "none"`),
     /// and where the key is who the user is.
     pub(crate) fn takes_own_keys(&self) -> bool {
-        self.llm.allow_own_keys.unwrap_or(self.auth.mode() != AuthMode::Static)
+        self.llm.allow_own_keys.unwrap_or(matches!(self.auth.mode(), AuthMode::None | AuthMode::ProviderKey))
     }
 }
 

@@ -1,5 +1,5 @@
 use super::{Actor, Bench, persist::Lost};
-use crate::output::Output;
+use crate::{output::Output, tools::Gate};
 use lockkeeper_domain::{CallId, Code, Command, ToolCall, ToolResult};
 use lockkeeper_ports::{CallContext, CallProgress, ToolHostError, ToolSession};
 use std::{
@@ -59,6 +59,12 @@ impl RunningCalls {
         self.calls.insert(task.id(), (call, cancel));
     }
 
+    /// A call that has its result without being run.
+    fn settle(&mut self, call: ToolCall, result: ToolResult) {
+        let task = self.tasks.spawn(async move { CallEnd::Settled(result) });
+        self.calls.insert(task.id(), (call, CancellationToken::new()));
+    }
+
     /// The next call that came back.
     pub(super) async fn next_end(&mut self) -> (CallId, CallEnd) {
         let (id, end) = match self.tasks.join_next_with_id().await {
@@ -89,9 +95,21 @@ impl RunningCalls {
 }
 
 impl Actor {
+    /// What decides over this session's calls.
+    pub(super) fn gate(&self) -> Gate<'_> {
+        Gate { policy: &self.shared.ports.policy, output: &self.shared.output, user: self.owner.as_str() }
+    }
+
     /// Runs a call that the gate let through, once the tools are there.
     pub(super) fn run_call(&mut self, call: ToolCall) {
         if let Bench::Ready(bench) = &self.bench {
+            // What is let through is this tool, and the tool may be another one by now.
+            let open = self.session.open_calls();
+            let judged = open.iter().find(|open| open.call.id == call.id).map(|open| open.gate.fingerprint.as_str());
+            if let Some((code, said)) = bench.catalog.objection(&call, judged, self.gate()) {
+                self.calls.settle(call, ToolResult::failed(code, said));
+                return;
+            }
             self.calls.start(call, Arc::clone(&bench.tools), Arc::clone(&self.shared.output));
         } else {
             self.calls_wanted.push(call);

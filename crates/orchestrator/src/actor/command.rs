@@ -65,9 +65,8 @@ impl Actor {
     }
 
     async fn decide(&mut self, answer: Answer, reply: Reply<()>) -> Result<(), Lost> {
-        if let Some(problem) = self.edited_args_problem(&answer) {
-            let failure =
-                Failure::new(Code::InvalidArguments, problem).with_hint("Mend the arguments, or deny the call.");
+        if let Some((code, problem)) = self.edited_args_problem(&answer) {
+            let failure = Failure::new(code, problem).with_hint("Mend the arguments, or deny the call.");
             send(reply, Err(failure));
             return Ok(());
         }
@@ -75,13 +74,17 @@ impl Actor {
     }
 
     /// What is wrong with the arguments that a human put in the place of the model's.
-    fn edited_args_problem(&self, answer: &Answer) -> Option<String> {
+    fn edited_args_problem(&self, answer: &Answer) -> Option<(Code, String)> {
         let args = answer.args.as_ref().filter(|_| answer.approved)?;
         let calls = self.session.open_calls();
         let call = calls.iter().find(|open| open.call.id == answer.call)?.call;
-        match self.catalog() {
-            Some(catalog) => catalog.check(&call.name, args).err(),
-            None => Some("The tools are not there at the moment, so edited arguments cannot be checked.".to_owned()),
+        let Some(catalog) = self.catalog() else {
+            let said = "The tools are not there at the moment, so edited arguments cannot be checked.";
+            return Some((Code::InvalidArguments, said.to_owned()));
+        };
+        match catalog.check(&call.name, args) {
+            Err(problem) => Some((Code::InvalidArguments, problem)),
+            Ok(()) => catalog.denial(call, args, self.gate()).map(|said| (Code::Denied, said)),
         }
     }
 

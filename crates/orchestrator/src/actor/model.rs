@@ -122,8 +122,7 @@ impl Actor {
     }
 
     fn judge(&self, completion: Completion, catalog: &Catalog) -> ModelOutcome {
-        let policy = &self.shared.ports.policy;
-        let judge = |call| catalog.judge(call, &self.session, policy, &self.shared.output);
+        let judge = |call| catalog.judge(call, &self.session, self.gate());
         ModelOutcome {
             text: completion.text,
             reasoning: completion.reasoning,

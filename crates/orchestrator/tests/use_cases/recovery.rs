@@ -1,7 +1,10 @@
 use crate::desk::{Desk, User};
-use lockkeeper_domain::{Code, EventBody, NoticeKind, Outcome, Rule, Seq, StopReason};
+use lockkeeper_domain::{Annotations, Code, EventBody, NoticeKind, Outcome, Rule, Scope, Seq, StopReason};
 use lockkeeper_ports::Clock;
-use lockkeeper_testkit::llm::{Gate, Step};
+use lockkeeper_testkit::{
+    llm::{Gate, Step},
+    tools::FakeTool,
+};
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
 
@@ -175,4 +178,46 @@ async fn the_history_is_read_page_by_page() {
         }
     }
     assert_eq!(seen, 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tool_that_is_another_one_after_a_restart_does_not_run_by_the_old_approval() {
+    let desk = Desk::new([Step::calls([("box__echo", json!({"text": "a"}))]), Step::text("done")]);
+    let mut ann = User::ready(&desk.manager()).await;
+    ann.says("go").await.expect("accepted");
+    let call = ann.is_asked().await;
+    ann.manager.drain(Duration::from_secs(20)).await;
+
+    let destructive = Annotations { destructive_hint: Some(true), ..Annotations::default() };
+    desk.host.set_tools([FakeTool::echo("box", "echo").annotated(destructive)]);
+    let mut back = User::ready(&desk.manager()).await;
+    back.answers(&call, true).await.expect("approved");
+    assert_eq!(back.sees_result().await.result.outcome, Outcome::Failed(Code::ToolChanged));
+    assert_eq!(back.sees_answer().await, "done");
+    assert_eq!(desk.host.calls().len(), 0, "what was approved was another tool");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rule_that_came_meanwhile_stops_a_call_and_an_edit_that_it_denies() {
+    let rules = |path: &str| {
+        serde_json::from_value(json!([{"args": {"text": {"equals": path}}, "decision": "deny"}])).expect("a rule")
+    };
+    let mut desk = Desk::new([Step::calls([("box__echo", json!({"text": "a"}))]), Step::text("done")]);
+    let mut ann = User::ready(&desk.manager()).await;
+    ann.says("go").await.expect("accepted");
+    let call = ann.is_asked().await;
+    ann.manager.drain(Duration::from_secs(20)).await;
+
+    desk.rules = rules("b");
+    let edited = User::ready(&desk.manager()).await;
+    let (session, me) = (&edited.session, &edited.me);
+    let answer = edited.manager.decide(session, me, call.clone(), true, Scope::Once, None, Some(json!({"text": "b"})));
+    assert_eq!(answer.await.expect_err("denied by a rule").code, Code::Denied);
+    edited.manager.drain(Duration::from_secs(20)).await;
+
+    desk.rules = rules("a");
+    let mut back = User::ready(&desk.manager()).await;
+    back.answers(&call, true).await.expect("approved");
+    assert_eq!(back.sees_result().await.result.outcome, Outcome::Failed(Code::Denied));
+    assert_eq!(desk.host.calls().len(), 0);
 }

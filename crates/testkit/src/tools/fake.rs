@@ -118,6 +118,8 @@ impl FakeTool {
     #[must_use]
     pub fn annotated(mut self, annotations: Annotations) -> Self {
         self.definition.annotations = annotations;
+        // Another definition is another tool.
+        self.definition.fingerprint += "'";
         self
     }
 }
