@@ -7,7 +7,6 @@ use crate::{
 use async_trait::async_trait;
 use jsonwebtoken::{DecodingKey, Validation};
 use lockkeeper_ports::{AuthError, Authenticator, Clock, Credentials, Principal};
-use reqwest::Client;
 use secrecy::ExposeSecret;
 use std::{fmt, sync::Arc};
 
@@ -17,6 +16,9 @@ pub enum SetupError {
     /// The configuration must change.
     #[error("{}", .0.iter().map(|(key, what)| format!("{key} {what}")).collect::<Vec<_>>().join("; "))]
     Config(Vec<(&'static str, String)>),
+    /// The system's certificates cannot be used.
+    #[error("the client for the key set")]
+    Client(#[from] reqwest::Error),
 }
 
 /// Knows clients by the tokens of an issuer.
@@ -35,16 +37,15 @@ impl fmt::Debug for JwtAuthenticator {
 }
 
 impl JwtAuthenticator {
-    /// Takes the tokens that the configuration describes. `client` fetches the key set, and must not follow redirects to
-    /// other hosts.
-    pub fn new(config: Config, client: Client, clock: Arc<dyn Clock>) -> Result<Self, SetupError> {
+    /// Takes the tokens that the configuration describes.
+    pub fn new(config: Config, clock: Arc<dyn Clock>) -> Result<Self, SetupError> {
         let problems = config.problems();
         if !problems.is_empty() {
             return Err(SetupError::Config(problems));
         }
         let secret = Some(config.secret.expose_secret()).filter(|secret| !secret.is_empty());
         let secret = secret.map(|secret| DecodingKey::from_secret(secret.as_bytes()));
-        let jwks = config.jwks_url.clone().map(|url| Jwks::new(client, url, &config));
+        let jwks = config.jwks_url.clone().map(|url| Jwks::new(url, &config)).transpose()?;
         Ok(Self { taken: config.taken(), secret, jwks, config, clock })
     }
 

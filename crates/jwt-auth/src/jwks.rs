@@ -3,7 +3,7 @@ use jsonwebtoken::{
     DecodingKey,
     jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm, PublicKeyUse},
 };
-use reqwest::Client;
+use reqwest::{Client, redirect::Policy};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::Mutex,
@@ -42,8 +42,12 @@ pub(crate) enum KeyError {
 }
 
 impl Jwks {
-    pub(crate) fn new(client: Client, url: String, config: &Config) -> Self {
-        Self {
+    pub(crate) fn new(url: String, config: &Config) -> Result<Self, reqwest::Error> {
+        // Another user of TLS in this process may have been first.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        // Where the keys are is the operator's choice alone, and no answer's.
+        let client = Client::builder().redirect(Policy::none()).build()?;
+        Ok(Self {
             client,
             url,
             timeout: config.fetch_timeout(),
@@ -51,7 +55,7 @@ impl Jwks {
             stale: Duration::from_secs(config.max_stale_secs),
             refetch: Duration::from_secs(config.refetch_secs),
             state: Mutex::default(),
-        }
+        })
     }
 
     /// The key for a token.

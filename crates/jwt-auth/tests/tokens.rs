@@ -5,7 +5,6 @@ use jsonwebtoken::{Algorithm as Foreign, EncodingKey, Header, encode};
 use lockkeeper_jwt_auth::{Algorithm, Config, JwtAuthenticator, mint};
 use lockkeeper_ports::{AuthError, Authenticator, Clock, Credentials};
 use lockkeeper_testkit::clock::TokioClock;
-use reqwest::Client;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use std::{
@@ -73,9 +72,7 @@ fn seconds(clock: TokioClock) -> i64 {
 }
 
 fn authenticator(config: Config, clock: TokioClock) -> JwtAuthenticator {
-    // Another test of this process may have been first.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    JwtAuthenticator::new(config, Client::new(), Arc::new(clock)).expect("a good configuration")
+    JwtAuthenticator::new(config, Arc::new(clock)).expect("a good configuration")
 }
 
 async fn ask(authenticator: &JwtAuthenticator, token: &str) -> Result<String, AuthError> {
