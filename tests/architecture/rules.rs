@@ -58,7 +58,8 @@ const WRAPPERS: &[(&str, &[&str])] = &[
     ("seccompiler", &["lockkeeper-local-runtime"]),
     ("socketioxide", &["lockkeeper-socket-gateway"]),
     ("socketioxide-core", &["lockkeeper-socket-gateway"]),
-    ("tracing-subscriber", &["lockkeeper"]),
+    // The second one's tests read what it logs.
+    ("tracing-subscriber", &["lockkeeper", "lockkeeper-llm-openai"]),
     ("vte", &[SANITIZER]),
 ];
 
