@@ -12,6 +12,14 @@ dev *args:
 test *args:
     ./scripts/test {{ args }}
 
+# Build the web console, which the server's build takes in.
+console:
+    ./scripts/console
+
+# Draw the pictures of the README from a running server: `just dev`, then `just pictures`.
+pictures url="http://127.0.0.1:3000":
+    node tests/clients/browser/screenshots.mjs {{ url }} docs/images
+
 # The tests that need nothing but Rust, with mocks and fakes in place of the world.
 unit:
     ./scripts/test --unit

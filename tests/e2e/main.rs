@@ -5,6 +5,7 @@
 mod auth;
 mod case;
 mod clients;
+mod console;
 mod conversation;
 mod crash;
 mod gate;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
     let suites = [
         auth::cases(),
         clients::cases(),
+        console::cases(),
         conversation::cases(),
         crash::cases(),
         gate::cases(),

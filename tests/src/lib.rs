@@ -2,12 +2,14 @@
 //! tools of other languages, and the judge of a session's log.
 
 mod binaries;
+mod browser;
 mod client;
 mod environment;
 mod event;
 mod fences;
 mod oracle;
 mod program;
+mod proxy;
 mod real_model;
 mod remains;
 mod server;
@@ -22,6 +24,7 @@ pub use event::{Event, EventId};
 pub use fences::{Fence, fences};
 pub use oracle::Oracle;
 pub use program::Program;
+pub use proxy::Proxy;
 pub use real_model::RealModel;
 pub use remains::sweep;
 pub use server::{Server, Setup};

@@ -1,4 +1,4 @@
-use crate::environment;
+use crate::{browser, environment};
 use std::path::{Path, PathBuf};
 
 /// Something that a test needs and that may not be there.
@@ -10,6 +10,8 @@ pub enum Tool {
     Python,
     /// llama.cpp with a small model.
     RealModel,
+    /// Chromium with what drives it, and the console that it shows.
+    Browser,
     /// The statically linked workspace binary.
     StaticWorkspace,
 }
@@ -18,6 +20,7 @@ impl Tool {
     /// Why it is not there, and what provides it; `None` when it is.
     pub fn missing(self) -> Option<String> {
         let (what, path, command) = match self {
+            Self::Browser => return browser::missing(),
             Self::JavaScript if program("node").is_none() => {
                 return Some("Node.js 18 or later is not on the PATH; `./scripts/test` says how to get it".to_owned());
             }

@@ -40,6 +40,7 @@ test("the usual things are what they are", () => {
     ],
   });
   expect(kinds[2]).toMatchObject({ items: [{ done: undefined }, { done: true }] });
+  expect(flat(kinds.slice(2, 3))).toBe("g|h");
   expect(kinds[4]).toEqual({ kind: "code", language: "js", text: "j" });
   expect(kinds[6]).toMatchObject({ head: [[{ text: "k" }], [{ text: "l" }]] });
 });

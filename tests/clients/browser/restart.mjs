@@ -27,7 +27,7 @@ await play(
     await console.connected();
     await console.shows("The second answer.");
     await console.settled();
-    const answers = await console.answers.allInnerTexts();
+    const answers = await console.answers.locator(".markdown").allInnerTexts();
     check(answers.length === 2, `${answers.length} answers: ${answers}`);
     check(answers[0].trim() === words, `the answer is not what was said: ${answers[0]}`);
     check(answers[1].trim() === "The second answer.", answers[1]);
@@ -36,7 +36,10 @@ await play(
     await console.page.reload();
     await console.shows("The second answer.");
     await console.settled();
-    check((await console.answers.allInnerTexts()).join() === answers.join(), "a reload tells another story");
+    check(
+      (await console.answers.locator(".markdown").allInnerTexts()).join() === answers.join(),
+      "a reload tells another story",
+    );
     check((await console.said.count()) === 2, `before:\n${before}`);
   },
   // While the server is away, the browser says that nobody answers.

@@ -11,5 +11,5 @@ await play(async (context) => {
   check((await console.calls.count()) === 2, "there were not two calls");
   check((await console.page.locator('.call[data-phase="succeeded"]').count()) === 2, "they did not both run");
   await console.page.getByRole("tab", { name: "Tools" }).click();
-  await console.page.getByText("approved for this session").waitFor();
+  await console.page.getByRole("tabpanel").getByText("approved for this session").waitFor();
 });

@@ -18,7 +18,7 @@ await play(async (context) => {
 
   const stranger = new Console(await context.newPage());
   await stranger.page.goto(`${url}/#token=wrong`);
-  await stranger.page.getByText("The token is not known.").waitFor();
+  await stranger.page.locator(".banner", { hasText: "The token is not known." }).waitFor();
   await stranger.page.getByLabel("Token").fill(token);
   await stranger.button("Connect").click();
   await stranger.connected();

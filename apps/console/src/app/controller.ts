@@ -147,16 +147,18 @@ export class Controller {
     }
   }
 
-  stop(): Promise<void> {
+  stop(): Promise<boolean> {
     return this.#command("turn:cancel");
   }
 
-  clearHistory(): Promise<void> {
+  clearHistory(): Promise<boolean> {
     return this.#command("history:reset");
   }
 
-  endSession(): Promise<void> {
-    return this.#command("session:end");
+  async endSession(): Promise<void> {
+    if (!(await this.#command("session:end"))) return;
+    const { session } = this.#state;
+    this.#set({ session: { ...session, expired: "You removed it." } });
   }
 
   forgetSession(id: string): void {
@@ -269,13 +271,16 @@ export class Controller {
     if (this.#state.sessionId !== undefined) save(sessionStorage, this.#state.sessionId, outbox);
   }
 
-  async #command(name: string): Promise<void> {
+  /** Whether it was followed; else it is said why not. */
+  async #command(name: string): Promise<boolean> {
     this.#set({ problem: undefined });
     try {
       const answer = await this.#send(name);
       if (!answer.ok) this.#set({ problem: explained(answer) });
+      return answer.ok;
     } catch (error) {
       this.#set({ problem: error instanceof Error ? error.message : "No answer came." });
+      return false;
     }
   }
 

@@ -26,7 +26,11 @@ function apply(session: Session, event: ServerEvent, now: number): Session {
         clockAhead: now - Date.parse(event.meta.at),
       };
     case "system:progress":
-      return { ...session, progress: new Map(session.progress).set(event.payload.stage, event.payload) };
+      return {
+        ...session,
+        expired: undefined,
+        progress: new Map(session.progress).set(event.payload.stage, event.payload),
+      };
     case "system:message":
       return append(session, { kind: "notice", key, turn, text: event.payload });
     case "user:message": {
@@ -55,7 +59,7 @@ function apply(session: Session, event: ServerEvent, now: number): Session {
     case "tool:started": {
       const { callId, name, server } = event.payload;
       const known = session.calls.has(callId) ? session : withCall(session, { callId, name, server, args: null }, turn);
-      return change(known, callId, (call) => ({ ...call, phase: "running" }));
+      return change({ ...known, expired: undefined }, callId, (call) => ({ ...call, phase: "running" }));
     }
     case "tool:progress": {
       const { callId, ...progress } = event.payload;

@@ -59,6 +59,7 @@ function block(token: Tokens.Generic, depth: number): Block[] {
   switch (token.type) {
     case "space":
     case "def":
+    case "checkbox":
       return [];
     case "hr":
       return [{ kind: "rule" }];

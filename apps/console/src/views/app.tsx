@@ -20,25 +20,27 @@ export function App({ controller }: { controller: Controller }) {
     <div class="page" data-panels={open}>
       <Header state={state} open={open} toggle={() => setOpen(!open)} />
       <main>
-        <Notices state={state} controller={controller} />
-        <Conversation state={state} controller={controller} decide={decide} />
-        {questions.length > 0 && (
-          <div class="waiting">
-            <button type="button" aria-keyshortcuts="Alt+Q" title="Alt+Q" onClick={() => jump(questions)}>
-              {questions.length === 1 ? "A call waits" : `${questions.length} calls wait`} for your approval
-            </button>
-          </div>
-        )}
-        <Composer
-          isRunning={isRunning(state.session)}
-          canSend={state.link.kind !== "refused"}
-          say={(text) => controller.say(text)}
-          stop={() => void controller.stop()}
-        />
+        <div class="chat">
+          <Notices state={state} controller={controller} />
+          <Conversation state={state} controller={controller} decide={decide} />
+          {questions.length > 0 && (
+            <div class="waiting">
+              <button type="button" aria-keyshortcuts="Alt+Q" title="Alt+Q" onClick={() => jump(questions)}>
+                {questions.length === 1 ? "A call waits" : `${questions.length} calls wait`} for your approval
+              </button>
+            </div>
+          )}
+          <Composer
+            isRunning={isRunning(state.session)}
+            canSend={state.link.kind !== "refused"}
+            say={(text) => controller.say(text)}
+            stop={() => void controller.stop()}
+          />
+        </div>
+        <section id="panels" aria-label="Panels" hidden={!open}>
+          {open && <Panels state={state} controller={controller} />}
+        </section>
       </main>
-      <aside id="panels" aria-label="Panels" hidden={!open}>
-        {open && <Panels state={state} controller={controller} />}
-      </aside>
       <div class="hidden" aria-live="polite" id="announcer">
         {state.announced}
       </div>

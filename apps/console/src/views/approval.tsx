@@ -1,6 +1,6 @@
 // The card by which a human decides about a call.
 
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Annotations, Json } from "../contract.ts";
 import type { Deciding, Verdict } from "../app/controller.ts";
 import type { Call, Question } from "../session/state.ts";
@@ -24,7 +24,7 @@ export function ApprovalCard({ call, question, deciding, clockAhead, canDecide, 
   const id = useId();
   const give = (verdict: Verdict): void => {
     // The buttons go away; who used them by keyboard stays here.
-    card.current?.focus();
+    card.current?.closest<HTMLElement>("article")?.focus();
     decide(call.callId, verdict);
   };
   const disabled = !canDecide || deciding?.state === "sending";
@@ -40,7 +40,7 @@ export function ApprovalCard({ call, question, deciding, clockAhead, canDecide, 
         )}
       </h3>
       <p>
-        Server <Visible text={call.server ?? "unknown"} />. Asked because of <Visible text={question.why} />.
+        Server <Visible text={call.server ?? "unknown"} />. Why it asks: <Visible text={question.why} />.
         <Hints annotations={question.annotations} />
       </p>
       <Arguments args={call.args} />
@@ -154,10 +154,10 @@ function Deny({ disabled, give, back }: { disabled: boolean; give(v: Verdict): v
   );
 }
 
-/** Focus follows the button that opened this. */
+/** Focus follows the button that opened this, before the next key is pressed. */
 function useFocus<T extends HTMLElement>() {
   const field = useRef<T>(null);
-  useEffect(() => field.current?.focus(), []);
+  useLayoutEffect(() => field.current?.focus(), []);
   return field;
 }
 

@@ -29,11 +29,11 @@ export const CallView = memo(function CallView({ call, ...approval }: Props) {
   const { resolution, progress, output, error, question } = call;
   const isAsking = call.phase === "asking" && question !== undefined;
   return (
-    <article class="call" data-phase={call.phase} data-call={call.callId}>
+    <article class="call" data-phase={call.phase} tabIndex={-1}>
       <header>
-        <h3>
+        <h2>
           <Visible text={call.name} />
-        </h3>
+        </h2>
         <span class="quiet">
           <Visible text={call.server ?? "no such server"} />
         </span>
@@ -56,7 +56,7 @@ export const CallView = memo(function CallView({ call, ...approval }: Props) {
       {resolution && !isAsking && <Resolved resolution={resolution} />}
       {!resolution && call.why !== undefined && !isAsking && (
         <p class="quiet">
-          By <Visible text={call.why} />.
+          Why: <Visible text={call.why} />.
         </p>
       )}
       {call.phase === "running" && progress && (

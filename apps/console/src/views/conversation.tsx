@@ -83,7 +83,7 @@ const ItemView = memo(function ItemView({ item }: { item: Exclude<Item, { kind: 
     case "user":
       return (
         <article class="said user" dir="auto">
-          <h3 class="hidden">You</h3>
+          <h2 class="hidden">You</h2>
           <p class="plain">
             <Readable text={item.text} />
           </p>
@@ -97,7 +97,7 @@ const ItemView = memo(function ItemView({ item }: { item: Exclude<Item, { kind: 
     case "answer":
       return (
         <article class="said agent" dir="auto" aria-busy={item.open}>
-          <h3 class="hidden">Agent</h3>
+          <h2 class="hidden">Agent</h2>
           {item.reasoning !== "" && (
             <details>
               <summary>Reasoning</summary>
@@ -149,7 +149,7 @@ function OutgoingView({ outgoing, controller }: { outgoing: Outgoing; controller
   const states = { waiting: "waits for a connection", sent: "sending", accepted: "queued", refused: "not accepted" };
   return (
     <article class="said user outgoing" dir="auto">
-      <h3 class="hidden">You, {states[outgoing.state]}</h3>
+      <h2 class="hidden">You, {states[outgoing.state]}</h2>
       <p class="plain">
         <Readable text={outgoing.text} />
       </p>

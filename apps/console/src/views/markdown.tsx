@@ -17,7 +17,7 @@ function block(node: Block, index: number): ComponentChildren {
       return h(`h${Math.min(6, node.level + 2)}`, { key: index }, node.children.map(inline));
     case "code":
       return (
-        <pre key={index} tabIndex={0} role="region" aria-label={node.language ? `Code, ${node.language}` : "Code"}>
+        <pre key={index} tabIndex={0} role="group" aria-label={node.language ? `Code, ${node.language}` : "Code"}>
           <code>
             <Readable text={node.text} />
           </code>
@@ -42,7 +42,7 @@ function block(node: Block, index: number): ComponentChildren {
     }
     case "table":
       return (
-        <div key={index} class="scroll" tabIndex={0} role="region" aria-label="Table">
+        <div key={index} class="scroll" tabIndex={0} role="group" aria-label="Table">
           <table>
             <thead>
               <tr>

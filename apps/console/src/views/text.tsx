@@ -52,7 +52,7 @@ export function Arguments({ args }: { args: Json }) {
 /** A text in its own lines; it scrolls, and so can be reached by the keyboard. */
 export function Pre({ text, label, kind = "" }: { text: string; label: string; kind?: string }) {
   return (
-    <pre class={kind} tabIndex={0} role="region" aria-label={label}>
+    <pre class={kind} tabIndex={0} role="group" aria-label={label}>
       {text === "" ? <span class="quiet">(empty)</span> : <Visible text={text} />}
     </pre>
   );

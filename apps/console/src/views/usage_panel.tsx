@@ -26,7 +26,7 @@ export function UsagePanel({ session }: { session: Session }) {
         <dd>{NUMBER.format(session.toolCalls)}</dd>
       </dl>
       {turns.length > 0 && (
-        <div class="scroll" tabIndex={0} role="region" aria-label="Usage by turn">
+        <div class="scroll" tabIndex={0} role="group" aria-label="Usage by turn">
           <table>
             <thead>
               <tr>
