@@ -197,3 +197,48 @@ export type ServerEvent = {
 export type Answer =
   | { ok: true; turn?: number; duplicate?: boolean }
   | { ok: false; code: string; message: string; retryable: boolean; hint?: string };
+
+/** Their names, to know them by. */
+export const EVENT_NAMES: ReadonlySet<string> = new Set<keyof ServerEvents>([
+  "system:ready",
+  "system:progress",
+  "system:message",
+  "user:message",
+  "agent:thinking",
+  "agent:delta",
+  "agent:reasoning",
+  "agent:response",
+  "agent:error",
+  "tool:calls",
+  "tool:approval_required",
+  "tool:approval_resolved",
+  "tool:started",
+  "tool:progress",
+  "tool:output",
+  "tool:error",
+  "turn:completed",
+  "history:snapshot",
+  "session:expired",
+  "error",
+]);
+
+/** The codes with which the same may succeed later. The rest is for a human to mend. */
+export const RETRYABLE: ReadonlySet<string> = new Set([
+  "rate_limited",
+  "busy",
+  "session_owned_elsewhere",
+  "session_expired",
+  "store_unavailable",
+  "sandbox_unavailable",
+  "server_draining",
+  "provider_rate_limited",
+  "provider_overloaded",
+  "provider_bad_response",
+  "provider_network",
+  "provider_timeout",
+  "provider_stream_cut",
+  "turn_interrupted",
+  "tool_timeout",
+  "tool_crashed",
+  "internal",
+]);

@@ -1,7 +1,7 @@
 // One session's connection: it comes back by itself, from where the log was applied to, unless the server says no for good.
 
 import { io, type Socket } from "socket.io-client";
-import type { Answer, Meta, ServerEvent, ServerEvents } from "../contract.ts";
+import { EVENT_NAMES, RETRYABLE, type Answer, type Meta, type ServerEvent } from "../contract.ts";
 
 /** What a connection tells its owner. */
 export interface Listener {
@@ -26,41 +26,6 @@ export interface Identity {
 
 /** How long an answer may take, in milliseconds. */
 export const PATIENCE_MS = 20_000;
-
-/** With these, the same request may succeed later: Code::is_retryable. The rest is for a human to mend. */
-const PASSING = new Set([
-  "rate_limited",
-  "busy",
-  "session_owned_elsewhere",
-  "session_expired",
-  "store_unavailable",
-  "sandbox_unavailable",
-  "server_draining",
-  "internal",
-]);
-
-const NAMES: ReadonlySet<string> = new Set<keyof ServerEvents>([
-  "system:ready",
-  "system:progress",
-  "system:message",
-  "user:message",
-  "agent:thinking",
-  "agent:delta",
-  "agent:reasoning",
-  "agent:response",
-  "agent:error",
-  "tool:calls",
-  "tool:approval_required",
-  "tool:approval_resolved",
-  "tool:started",
-  "tool:progress",
-  "tool:output",
-  "tool:error",
-  "turn:completed",
-  "history:snapshot",
-  "session:expired",
-  "error",
-]);
 
 export class Connection {
   readonly #socket: Socket;
@@ -128,7 +93,7 @@ export class Connection {
   }
 
   #received(name: string, payload: unknown, meta: unknown): void {
-    if (!NAMES.has(name) || typeof meta !== "object" || meta === null) return;
+    if (!EVENT_NAMES.has(name) || typeof meta !== "object" || meta === null) return;
     const event = { name, payload, meta: meta as Meta } as ServerEvent;
     if (event.name === "error") this.#refusal = { reason: String(payload), code: event.meta.code };
     this.#listener.event(event);
@@ -138,7 +103,7 @@ export class Connection {
   #disconnected(reason: Socket.DisconnectReason): void {
     if (reason === "io client disconnect") return;
     const refusal = this.#refusal;
-    if (refusal && !PASSING.has(refusal.code ?? "")) {
+    if (refusal && !RETRYABLE.has(refusal.code ?? "")) {
       this.#listener.refused(refusal.reason, refusal.code);
       return;
     }
