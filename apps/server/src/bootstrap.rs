@@ -5,6 +5,8 @@ mod choices;
 mod ground;
 mod identity;
 mod running;
+mod sandboxes;
+mod stores;
 
 pub(crate) use ground::{Ground, lay};
 pub(crate) use running::{Running, start};

@@ -2,7 +2,10 @@
 
 use crate::config::Setting;
 use clap::{Args, Parser, Subcommand};
-use std::{net::IpAddr, path::PathBuf};
+use std::{
+    net::IpAddr,
+    path::{Component, PathBuf},
+};
 
 /// A self-hosted MCP orchestrator: every tool call of the model waits at a gate until a human, or a rule that a human
 /// wrote, lets it through.
@@ -37,6 +40,94 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
+    /// Make the image that sandboxes in containers start from.
+    Image {
+        #[command(subcommand)]
+        command: ImageCommand,
+    },
+    /// Look at what a server needs, and say what is missing and how to get it. Exit code 1 where something is.
+    Doctor(DoctorArgs),
+    /// Make tokens for clients.
+    Token {
+        #[command(subcommand)]
+        command: TokenCommand,
+    },
+}
+
+/// `lockkeeper token ..`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token for a user, and print it: a line of `[auth.tokens]` for `auth.mode = "static"`, or, where the mode is `jwt`
+    /// and `auth.jwt.secret` is set, a JSON Web Token that the server takes at once.
+    Create(TokenCreateArgs),
+}
+
+/// `lockkeeper token create`.
+#[derive(Args, Debug)]
+pub(crate) struct TokenCreateArgs {
+    /// Whom the token stands for.
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// How long a JSON Web Token is valid, in seconds. Static tokens are valid until they are removed.
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    pub(crate) valid_secs: u64,
+}
+
+/// `lockkeeper image ..`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImageCommand {
+    /// Make it out of programs of this machine, without any registry, and hand it to the Docker engine.
+    Build(ImageBuildArgs),
+}
+
+/// `lockkeeper image build`.
+#[derive(Args, Debug)]
+pub(crate) struct ImageBuildArgs {
+    /// What to call it: `sandbox.docker.image` by default.
+    #[arg(long, value_name = "NAME:TAG")]
+    pub(crate) tag: Option<String>,
+    /// The workspace program, linked statically, which `./scripts/workspace-static` builds. By default it is looked for
+    /// where that puts it, and beside this program.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) workspace: Option<PathBuf>,
+    /// The shell, linked statically: by default this machine's busybox.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) shell: Option<PathBuf>,
+    /// Put this machine's Node.js in, with the libraries that it needs.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "node")]
+    pub(crate) with_node: Option<PathBuf>,
+    /// Put this file or directory in, at this path: an MCP server, for example. Can be repeated.
+    #[arg(long, value_name = "FILE:PATH", value_parser = addition)]
+    pub(crate) add: Vec<(PathBuf, PathBuf)>,
+    /// Tell the digests, and leave the engine alone.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// `lockkeeper doctor`.
+#[derive(Args, Debug)]
+pub(crate) struct DoctorArgs {
+    /// Look at this alone.
+    #[arg(value_enum)]
+    pub(crate) subject: Option<Subject>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What a doctor looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Subject {
+    /// The configuration, for `serve`.
+    Config,
+    /// The language model's provider.
+    Model,
+    /// Where sessions are kept.
+    Store,
+    /// What runs the sandboxes.
+    Sandbox,
+    /// The Docker engine, chosen or not.
+    Docker,
 }
 
 /// `lockkeeper dev`.
@@ -136,6 +227,16 @@ fn assignment(text: &str) -> Result<(String, String), String> {
     if is_path { Ok((key.to_owned(), value.to_owned())) } else { Err(format!("`{key}` is no key")) }
 }
 
+fn addition(text: &str) -> Result<(PathBuf, PathBuf), String> {
+    let (host, inside) = text.rsplit_once(':').ok_or("write it as FILE:PATH")?;
+    let inside = PathBuf::from(inside);
+    let plain = inside.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+    if host.is_empty() || !plain || !inside.is_absolute() || inside.parent().is_none() {
+        return Err(format!("`{}` is no absolute path in an image", inside.display()));
+    }
+    Ok((host.into(), inside))
+}
+
 fn session_id(text: &str) -> Result<String, String> {
     if crate::chat::is_session_id(text) {
         Ok(text.to_owned())
@@ -170,6 +271,10 @@ mod tests {
             &["lockkeeper", "dev", "--set", "x"],
             &["lockkeeper", "dev", "--set", ".x=1"],
             &["lockkeeper", "chat", "--session", "a/b"],
+            &["lockkeeper", "image", "build", "--add", "x"],
+            &["lockkeeper", "image", "build", "--add", "x:relative"],
+            &["lockkeeper", "image", "build", "--add", "x:/a/../b"],
+            &["lockkeeper", "doctor", "weather"],
         ] {
             let error = Cli::try_parse_from(args).expect_err("wrong usage");
             assert_eq!(error.exit_code(), 2, "{args:?}");

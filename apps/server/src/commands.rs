@@ -3,12 +3,18 @@
 mod chat;
 mod config;
 mod dev;
+mod doctor;
+mod image;
 mod serve;
+mod token;
 
 pub(crate) use chat::chat;
 pub(crate) use config::config;
 pub(crate) use dev::dev;
+pub(crate) use doctor::doctor;
+pub(crate) use image::image;
 pub(crate) use serve::serve;
+pub(crate) use token::token;
 
 use crate::{
     cli::Cli,

@@ -68,11 +68,13 @@ impl Default for Server {
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Auth {
-    /// How clients are known: `none` (loopback only), `static` or `provider-key`. By default `static` where there are tokens,
-    /// else `none`.
+    /// How clients are known: `none` (loopback only), `static`, `jwt` or `provider-key`. By default `static` where there are
+    /// tokens, else `none`.
     pub(crate) mode: Option<AuthMode>,
     /// Tokens by the name of whom they stand for: `[auth.tokens]`, `alice = ".."`.
     pub(crate) tokens: BTreeMap<String, SecretString>,
+    /// For `jwt`: which tokens are taken.
+    pub(crate) jwt: lockkeeper_jwt_auth::Config,
     /// For `provider-key`: what makes principals of keys, of at least 32 bytes. By default one that is made at the first start
     /// and kept in `identity.secret` beside the embedded store.
     pub(crate) identity_secret: Option<SecretString>,
@@ -82,7 +84,13 @@ pub(crate) struct Auth {
 
 impl Default for Auth {
     fn default() -> Self {
-        Self { mode: None, tokens: BTreeMap::new(), identity_secret: None, verify_keys: true }
+        Self {
+            mode: None,
+            tokens: BTreeMap::new(),
+            jwt: lockkeeper_jwt_auth::Config::default(),
+            identity_secret: None,
+            verify_keys: true,
+        }
     }
 }
 
@@ -94,6 +102,8 @@ pub(crate) enum AuthMode {
     None,
     /// By a token of the configuration.
     Static,
+    /// By the JSON Web Tokens of an issuer.
+    Jwt,
     /// By their own provider key.
     ProviderKey,
 }
@@ -109,10 +119,14 @@ impl Auth {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Store {
-    /// Which store. `dev` takes the embedded one by default; `serve` wants it named.
+    /// Which store. By default a Redis where there is a `url`, for `dev` only if it answers; else `dev` takes the embedded
+    /// one, and `serve` wants it named.
     pub(crate) kind: Option<StoreKind>,
-    /// The address of a Redis.
+    /// The address of a Redis: `redis://`, `redis-sentinel://` or `redis-cluster://`, each also as `rediss` for TLS, or
+    /// `redis+unix://` and a path.
     pub(crate) url: Option<SecretString>,
+    /// How the Redis is used.
+    pub(crate) redis: lockkeeper_redis_store::Config,
     /// The embedded store. Its `path` is `.lockkeeper/store.redb` by default.
     pub(crate) embedded: lockkeeper_embedded_store::Config,
 }
@@ -130,6 +144,15 @@ pub(crate) enum StoreKind {
 }
 
 impl Store {
+    /// The Redis's settings, with its address.
+    pub(crate) fn redis(&self) -> lockkeeper_redis_store::Config {
+        let mut config = self.redis.clone();
+        if let Some(url) = &self.url {
+            config.url = url.clone();
+        }
+        config
+    }
+
     /// The embedded store's settings, with the path that holds.
     pub(crate) fn embedded(&self) -> lockkeeper_embedded_store::Config {
         let mut config = self.embedded.clone();
@@ -139,13 +162,28 @@ impl Store {
 }
 
 /// What runs the sandboxes.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Sandbox {
-    /// Which runtime. `dev` takes the local one by default; `serve` wants it named.
+    /// Which runtime. `dev` takes Docker by default where it is ready, else the local one; `serve` wants it named.
     pub(crate) runtime: Option<RuntimeKind>,
+    /// How long `serve` asks an engine at its start that does not answer, in seconds: 10.
+    pub(crate) start_deadline_secs: u64,
+    /// The Docker runtime. Its `deployment` is, by default, a name that lies beside the embedded store.
+    pub(crate) docker: lockkeeper_docker_runtime::Config,
     /// The local runtime.
     pub(crate) local: lockkeeper_local_runtime::Config,
+}
+
+impl Default for Sandbox {
+    fn default() -> Self {
+        Self {
+            runtime: None,
+            start_deadline_secs: 10,
+            docker: lockkeeper_docker_runtime::Config::default(),
+            local: lockkeeper_local_runtime::Config::default(),
+        }
+    }
 }
 
 /// The runtimes.

@@ -42,6 +42,9 @@ fn run(cli: &Cli) -> Result<ExitCode, Stop> {
             Command::Serve(args) => commands::serve(cli, args).await,
             Command::Chat(args) => commands::chat(cli, args).await,
             Command::Config { command } => commands::config(cli, command),
+            Command::Image { command } => commands::image(cli, command).await,
+            Command::Doctor(args) => commands::doctor(cli, args).await,
+            Command::Token { command } => commands::token(cli, command),
         }
     });
     // The store closes its file when the last task that holds it is gone. Whatever blocks a thread must not hold up the end.

@@ -32,6 +32,8 @@ pub struct Config {
     pub idle_secs: u64,
     /// How often the janitor looks, in seconds.
     pub janitor_period_secs: u64,
+    /// How old a sandbox must be before it is removed because no session names it, in seconds: its session may be about to.
+    pub orphan_grace_secs: u64,
     /// How many sessions may have an actor in this process at once.
     pub max_sessions: usize,
     /// How many of them one principal may have.
@@ -79,6 +81,7 @@ impl Default for Config {
             approval_ttl_secs: 300,
             idle_secs: 900,
             janitor_period_secs: 30,
+            orphan_grace_secs: 60,
             max_sessions: 256,
             max_sessions_per_principal: 16,
             lease_secs: 10,

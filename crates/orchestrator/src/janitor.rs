@@ -25,8 +25,6 @@ pub struct Swept {
 /// What people are told of a session that expired.
 pub(crate) const IDLE_TOO_LONG: &str =
     "The session was idle for too long; its sandbox was removed. Its history is kept.";
-/// How old a sandbox without a session must be: its session may be about to be told of it.
-const GRACE: Duration = Duration::from_mins(1);
 /// How many sessions are looked at in a round.
 const AT_ONCE: usize = 64;
 
@@ -126,7 +124,7 @@ impl Janitor {
 
     async fn remove_orphans(&self) -> Result<usize, SandboxError> {
         let shared = self.manager.shared();
-        let old = shared.now().before(GRACE);
+        let old = shared.now().before(Duration::from_secs(shared.config.orphan_grace_secs));
         let mut removed = 0;
         for sandbox in shared.ports.sandboxes.list().await? {
             if sandbox.created_at <= old && self.is_orphan(&sandbox).await {

@@ -1,11 +1,13 @@
 //! How clients are known.
 
 use crate::{
+    clock::SystemClock,
     config::{AuthMode, Config, StoreKind},
     random,
 };
 use anyhow::{Context as _, Result};
 use lockkeeper_domain::PrincipalId;
+use lockkeeper_jwt_auth::JwtAuthenticator;
 use lockkeeper_orchestrator::ModelCatalog;
 use lockkeeper_ports::Authenticator;
 use lockkeeper_socket_gateway::{IdentitySecret, OpenAuthenticator, ProviderKeyAuthenticator, StaticAuthenticator};
@@ -43,6 +45,7 @@ pub(super) fn authenticator_from_config(
             });
             Arc::new(StaticAuthenticator::new(known.collect::<Result<Vec<_>>>()?))
         }
+        AuthMode::Jwt => Arc::new(JwtAuthenticator::new(config.auth.jwt.clone(), Arc::new(SystemClock))?),
         AuthMode::ProviderKey => {
             let secret = IdentitySecret::new(identity_secret(config)?).context("auth.identity_secret")?;
             let catalog = config.auth.verify_keys.then(|| catalog.clone());

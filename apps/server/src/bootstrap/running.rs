@@ -5,6 +5,7 @@ use super::{
     agents::{agents_from_config, catalog_from_config},
     choices,
     identity::{authenticator_from_config, made_up_token},
+    stores::Opened,
 };
 use crate::{
     banner::Banner,
@@ -12,10 +13,8 @@ use crate::{
     config::{Config, ProviderName},
     exit::Stop,
     lifecycle::{Lifecycle, Signals},
-    random,
 };
 use anyhow::{Context as _, Result};
-use lockkeeper_embedded_store::PeerHub;
 use lockkeeper_http_api::{HttpApi, ModelsApi};
 use lockkeeper_mcp_client::McpToolHost;
 use lockkeeper_orchestrator::{Janitor, Ports, SessionManager};
@@ -48,6 +47,7 @@ const CLOSE_GRACE: Duration = Duration::from_secs(5);
 pub(crate) async fn start(ground: Ground) -> Result<Running, Stop> {
     let Ground { loaded, listener, store, sandboxes, why, servers, lock } = ground;
     let config = loaded.config;
+    let Opened { store, peers, choice: stored } = store;
     let token = made_up_token(&config)?;
     let agents = agents_from_config(&config)?;
     let catalog = catalog_from_config(&config, &agents);
@@ -59,7 +59,7 @@ pub(crate) async fn start(ground: Ground) -> Result<Running, Stop> {
         servers: servers.into(),
         policy: config.policy.rules.clone(),
         secrets: secrets_of(&config),
-        peers: PeerHub::new().join(format!("{}-{}", std::process::id(), random::hex::<4>()?)),
+        peers,
         sandboxes: Arc::clone(&sandboxes),
     };
     let manager = SessionManager::new(config.session.clone(), ports);
@@ -84,7 +84,7 @@ pub(crate) async fn start(ground: Ground) -> Result<Running, Stop> {
     let banner = Banner {
         model: choices::model(&config),
         sandbox: choices::sandbox(&sandboxes.isolation(), why.as_deref()),
-        store: choices::store(&config),
+        store: stored,
         approval: choices::approval(&config),
         url,
         token: token.as_ref().map(|token| token.expose_secret().to_owned()),

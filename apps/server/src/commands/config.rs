@@ -2,7 +2,7 @@
 
 use crate::{
     cli::{Cli, ConfigCommand},
-    config::{Mode, Problem, check, mcp_servers, show},
+    config::{Mode, Problem, RuntimeKind, check, mcp_servers, show},
     exit::Stop,
 };
 use anyhow::Context as _;
@@ -16,7 +16,8 @@ pub(crate) fn config(cli: &Cli, command: &ConfigCommand) -> Result<ExitCode, Sto
         ConfigCommand::Show { origin } => print!("{}", show(&loaded, *origin)),
         ConfigCommand::Check { dev } => {
             let executable = std::env::current_exe().context("the path of this program cannot be found out")?;
-            let servers = mcp_servers::servers(&loaded, &executable);
+            let servers =
+                mcp_servers::servers(&loaded, &executable, loaded.config.sandbox.runtime.unwrap_or(RuntimeKind::Local));
             problems.extend(check(&loaded, if *dev { Mode::Dev } else { Mode::Serve }));
             problems.extend(servers.problems);
             for notice in loaded.notices.iter().chain(&servers.notices) {

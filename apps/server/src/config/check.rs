@@ -71,6 +71,11 @@ impl<'a> Checker<'a> {
         if auth.mode() == AuthMode::ProviderKey {
             self.provider_key();
         }
+        if auth.mode() == AuthMode::Jwt {
+            for (key, what) in auth.jwt.problems() {
+                self.problem(Kind::BadValue, &format!("auth.jwt.{key}"), what, "set it, or choose another `auth.mode`");
+            }
+        }
         for (name, token) in &auth.tokens {
             if let Err(error) = PrincipalId::parse(name.as_str()) {
                 let what = format!("`{name}` cannot name a principal: {error}");
@@ -109,21 +114,26 @@ impl<'a> Checker<'a> {
 
     fn store(&mut self) {
         let (store, serve) = (&self.config().store, self.mode == Mode::Serve);
-        let fix = "set `store.kind = \"embedded\"`, which keeps sessions in one local file";
-        match store.kind {
-            Some(StoreKind::Redis) => {
-                self.problem(Kind::Unsupported, "store.kind", "this version has no Redis store", fix);
+        match (store.kind, &store.url) {
+            (Some(StoreKind::Redis), None) => {
+                let fix = "set REDIS_URL, as in `redis://user:password@host:6379`";
+                self.problem(Kind::Missing, "store.url", "a Redis has an address, and there is none", fix);
             }
-            None if serve && store.url.is_some() => {
-                self.problem(
-                    Kind::Unsupported,
-                    "store.url",
-                    "this version has no Redis store",
-                    format!("{fix}, and unset it"),
-                );
+            (Some(StoreKind::Redis) | None, Some(_)) => {
+                if let Err(error) = store.redis().check_address() {
+                    let fix = "set it as in `redis://user:password@host:6379` or `rediss://..` for TLS";
+                    self.problem(Kind::BadValue, "store.url", error.to_string(), fix);
+                }
             }
-            None if serve => self.problem(Kind::Missing, "store.kind", "`serve` wants the store named", fix),
+            (None, None) if serve => {
+                let fix = "set `store.kind = \"embedded\"`, which keeps sessions in one local file, or REDIS_URL";
+                self.problem(Kind::Missing, "store.kind", "`serve` wants the store named", fix);
+            }
             _ => {}
+        }
+        for (name, what) in store.redis.problems() {
+            let what = format!("it {what}");
+            self.problem(Kind::BadValue, &format!("store.redis.{name}"), what, "set it within its bounds");
         }
         if store.kind == Some(StoreKind::Memory) && store.embedded.path.is_some() {
             let what = "the store in memory has no file, and one is set";
@@ -132,15 +142,16 @@ impl<'a> Checker<'a> {
     }
 
     fn sandbox(&mut self) {
-        let fix = "set `sandbox.runtime = \"local\"`, which isolates with the means of this machine's kernel";
-        match self.config().sandbox.runtime {
-            Some(RuntimeKind::Docker) => {
-                self.problem(Kind::Unsupported, "sandbox.runtime", "this version has no Docker runtime", fix);
+        let sandbox = &self.config().sandbox;
+        if sandbox.runtime.is_none() && self.mode == Mode::Serve {
+            let fix = "set `sandbox.runtime = \"docker\"`, or \"local\", which isolates with the means of this machine's kernel";
+            self.problem(Kind::Missing, "sandbox.runtime", "`serve` wants the sandbox runtime named", fix);
+        }
+        // Where nobody chose Docker, its settings may be another program's, as DOCKER_HOST is.
+        if sandbox.runtime == Some(RuntimeKind::Docker) {
+            for what in sandbox.docker.problems() {
+                self.limit("sandbox.docker", &what);
             }
-            None if self.mode == Mode::Serve => {
-                self.problem(Kind::Missing, "sandbox.runtime", "`serve` wants the sandbox runtime named", fix);
-            }
-            _ => {}
         }
     }
 
@@ -179,6 +190,9 @@ impl<'a> Checker<'a> {
             for (key, what) in problems {
                 self.problem(Kind::BadValue, &format!("{section}.{key}"), what, "set it within its bounds");
             }
+        }
+        for (place, what) in config.policy.rules.problems() {
+            self.problem(Kind::BadValue, &format!("policy.rules.{place}"), what, "change the rule");
         }
         if crate::logging::filter(&config.log.level).is_err() {
             let what = format!("`{}` is no log level", config.log.level);

@@ -3,7 +3,7 @@
 mod import;
 
 use super::{
-    Loaded, McpServerEntry,
+    Loaded, McpServerEntry, RuntimeKind,
     expand::{ExpandError, expand},
     problem::{Kind, Origin, Problem},
 };
@@ -20,6 +20,8 @@ use std::{
 const WORKSPACE: &str = "workspace";
 /// Its program.
 const WORKSPACE_PROGRAM: &str = "lockkeeper-workspace";
+/// Where an image has it.
+const WORKSPACE_IN_IMAGES: &str = lockkeeper_docker_runtime::image::WORKSPACE_PROGRAM;
 
 /// The servers that a configuration names.
 #[derive(Debug, Default)]
@@ -41,12 +43,15 @@ struct Named {
     origin: Origin,
 }
 
-/// All servers. `executable` is the program that runs, beside which the built-in server lies.
-pub(crate) fn servers(loaded: &Loaded, executable: &Path) -> Servers {
+/// All servers, for sandboxes of this runtime. `executable` is the program that runs, beside which the built-in server
+/// lies, unless an image holds it.
+pub(crate) fn servers(loaded: &Loaded, executable: &Path, runtime: RuntimeKind) -> Servers {
     let mut found = Servers::default();
     let mcp = &loaded.config.mcp;
-    if mcp.workspace {
-        built_in(loaded, executable, &mut found);
+    match runtime {
+        RuntimeKind::Local if mcp.workspace => built_in(loaded, executable, &mut found),
+        RuntimeKind::Docker if mcp.workspace => found.all.push(workspace_server(WORKSPACE_IN_IMAGES)),
+        _ => {}
     }
     let mut named: Vec<Named> = loaded
         .config
@@ -66,15 +71,18 @@ pub(crate) fn servers(loaded: &Loaded, executable: &Path) -> Servers {
     found
 }
 
+fn workspace_server(program: &str) -> McpServer {
+    let words = [program, "serve", "--root", "{workspace}"].map(str::to_owned);
+    McpServer { name: ServerName::new(WORKSPACE), command: words.to_vec(), env: BTreeMap::new() }
+}
+
 fn built_in(loaded: &Loaded, executable: &Path, found: &mut Servers) {
     let key = "mcp.workspace_program";
     let set = loaded.config.mcp.workspace_program.as_ref().map(|program| loaded.dir.join(program));
     let program = set.unwrap_or_else(|| executable.with_file_name(WORKSPACE_PROGRAM));
     match fs::canonicalize(&program) {
         Ok(program) => {
-            let words = [&program.to_string_lossy(), "serve", "--root", "{workspace}"].map(str::to_owned);
-            let name = ServerName::new(WORKSPACE);
-            found.all.push(McpServer { name, command: words.to_vec(), env: BTreeMap::new() });
+            found.all.push(workspace_server(&program.to_string_lossy()));
             found.workspace_program = Some(program);
         }
         Err(error) => found.problems.push(Problem {

@@ -1,6 +1,7 @@
 //! Precedence, and what is told of bad configurations.
 
 mod keys;
+mod sandboxes;
 
 use super::*;
 use std::fs;
@@ -176,14 +177,29 @@ fn serve_takes_what_is_named() {
 }
 
 #[test]
-fn serve_refuses_what_this_version_lacks_and_a_missing_key() {
+fn serve_wants_an_address_for_a_redis_and_a_key_for_a_vendor() {
     let text = "store.kind = 'redis'\nsandbox.runtime = 'docker'\nllm.provider = 'claude'\n";
-    let expected = [
-        "unsupported store.kind @ lockkeeper.toml:1",
-        "unsupported sandbox.runtime @ lockkeeper.toml:2",
-        "missing llm.claude.api_key @ not set",
-    ];
+    let expected = ["missing store.url @ not set", "missing llm.claude.api_key @ not set"];
     check(Mode::Serve, &file(text), &expected);
+}
+
+#[test]
+fn an_address_names_its_redis_and_a_bad_one_is_told_without_its_secret() {
+    let text = "sandbox.runtime = 'local'\nllm.provider = 'demo'\n";
+    let at = |url| Sources { file: text, environment: &[("REDIS_URL", url)], ..Sources::default() }.load();
+    let problems = |url| {
+        let problems = super::check(&at(url), Mode::Serve);
+        problems.iter().map(|found| format!("{} {}", found.key, found.what)).collect::<Vec<_>>()
+    };
+    for good in ["redis://h", "rediss://u:pw@h:1/2", "redis-cluster://h", "redis+unix:///run/redis.sock"] {
+        assert!(problems(good).is_empty(), "{good}: {:?}", problems(good));
+    }
+    for bad in ["h:6379", "http://:secret@h", "redis-sentinel://:secret@h"] {
+        let told = problems(bad);
+        assert!(told.len() == 1 && told[0].starts_with("store.url ") && !told[0].contains("secret@"), "{told:?}");
+    }
+    let text = format!("{text}store.redis.retention_secs = 5\nstore.kind = 'embedded'\n");
+    check(Mode::Serve, &file(&text), &["bad_value store.redis.retention_secs @ lockkeeper.toml:3"]);
 }
 
 #[test]
@@ -254,7 +270,7 @@ fn servers_of_all_places_are_joined_and_their_slips_told() {
     let text = "mcp.workspace = false\n[mcp_servers.web]\ncommand = '${TOOL}'\nargs = ['${HOST:-localhost}', '${env:NONE}']\n\
         [mcp_servers.b]\ncommand = 'b'\nenv = { K = '${NOPE}' }\n";
     let sources = Sources { file: text, environment: &[("TOOL", "curl")], ..Sources::default() };
-    let found = mcp_servers::servers(&sources.load(), std::path::Path::new("/nowhere/lockkeeper"));
+    let found = mcp_servers::servers(&sources.load(), std::path::Path::new("/nowhere/lockkeeper"), RuntimeKind::Local);
     let commands: Vec<_> = found.all.iter().map(|server| server.command.join(" ")).collect();
     assert_eq!(commands, ["b", "curl localhost "]);
     let told: Vec<_> =
@@ -276,10 +292,10 @@ fn the_built_in_server_must_be_there_and_keeps_its_name() {
     let dir = tempfile::tempdir().expect("a directory");
     let executable = dir.path().join("lockkeeper");
     let problems = |found: mcp_servers::Servers| found.problems.into_iter().map(|found| found.kind).collect::<Vec<_>>();
-    assert_eq!(problems(mcp_servers::servers(&sources.load(), &executable)), [Kind::Missing]);
+    assert_eq!(problems(mcp_servers::servers(&sources.load(), &executable, RuntimeKind::Local)), [Kind::Missing]);
     fs::write(dir.path().join("lockkeeper-workspace"), "").expect("written");
-    assert_eq!(problems(mcp_servers::servers(&sources.load(), &executable)), [Kind::Conflict]);
-    let found = mcp_servers::servers(&Sources::default().load(), &executable);
+    assert_eq!(problems(mcp_servers::servers(&sources.load(), &executable, RuntimeKind::Local)), [Kind::Conflict]);
+    let found = mcp_servers::servers(&Sources::default().load(), &executable, RuntimeKind::Local);
     assert_eq!(found.all[0].command[1..], ["serve", "--root", "{workspace}"]);
     assert_eq!(found.workspace_program.as_deref(), Some(std::path::Path::new(&found.all[0].command[0])));
 }

@@ -20,6 +20,9 @@ pub(crate) const KNOWN: &[(&str, &str)] = &[
     ("ANTHROPIC_API_KEY", "llm.claude.api_key"),
     ("OPENAI_API_KEY", "llm.openai.api_key"),
     ("REDIS_URL", "store.url"),
+    ("SANDBOX_RUNTIME", "sandbox.runtime"),
+    ("SANDBOX_IMAGE", "sandbox.docker.image"),
+    ("DOCKER_HOST", "sandbox.docker.host"),
     ("PORT", "server.port"),
     ("MAX_OUTPUT_TOKENS", "session.max_output_tokens"),
     ("MAX_HISTORY_TOKENS", "session.max_history_tokens"),
@@ -39,6 +42,7 @@ pub(crate) fn is_secret(path: &str) -> bool {
             | ["mcp_servers", _, "env", ..]
             | ["auth", "tokens", ..]
             | ["auth", "identity_secret"]
+            | ["auth", "jwt", "secret"]
     )
 }
 

@@ -1,0 +1,33 @@
+//! `lockkeeper token`.
+
+use crate::{
+    cli::{Cli, TokenCommand, TokenCreateArgs},
+    clock::SystemClock,
+    config::AuthMode,
+    exit::Stop,
+    random,
+};
+use anyhow::Context as _;
+use lockkeeper_domain::PrincipalId;
+use lockkeeper_jwt_auth::mint;
+use lockkeeper_ports::Clock as _;
+use secrecy::ExposeSecret as _;
+use std::process::ExitCode;
+
+/// Makes tokens.
+pub(crate) fn token(cli: &Cli, command: &TokenCommand) -> Result<ExitCode, Stop> {
+    let TokenCommand::Create(TokenCreateArgs { name, valid_secs }) = command;
+    let name = PrincipalId::parse(name.as_str()).with_context(|| format!("`{name}` cannot name a user"))?;
+    let loaded = super::loaded(cli)?;
+    let auth = &loaded.config.auth;
+    if auth.mode() == AuthMode::Jwt {
+        let token = mint(&auth.jwt, name.as_str(), *valid_secs, SystemClock.now())
+            .context("no token was made: `auth.jwt` says which are taken")?;
+        println!("{}", token.expose_secret());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let key = toml::Value::String(name.as_str().to_owned());
+    println!("{key} = \"{}\"", random::hex::<32>()?);
+    eprintln!("lockkeeper: put this line below `[auth.tokens]`, and give the token to its user alone");
+    Ok(ExitCode::SUCCESS)
+}
