@@ -1,6 +1,6 @@
 use anyhow::Result;
 use libtest_mimic::{Failed, Trial};
-use lockkeeper_tests::{Server, Setup, Tool, is_ci, sweep};
+use lockkeeper_tests::{Redis, Server, Setup, Tool, docker, is_ci, sweep};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -11,20 +11,36 @@ use tempfile::TempDir;
 
 /// A test: its name, what it needs, and what it does.
 pub(crate) struct Case {
-    name: &'static str,
-    tools: &'static [Tool],
-    run: Box<dyn FnOnce() -> Result<(), Failed> + Send>,
+    name: String,
+    tools: Vec<Tool>,
+    runtime: Runtime,
+    /// Whether sessions are kept in a Redis, and not in a file.
+    is_on_redis: bool,
+    run: Box<dyn FnOnce(Runtime, bool) -> Result<(), Failed> + Send>,
+}
+
+/// What runs a case's sandboxes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Runtime {
+    Local,
+    Docker,
 }
 
 /// What a case has to itself.
 pub(crate) struct Ground {
+    /// Before the folder, where it writes.
+    redis: Option<Redis>,
     folder: TempDir,
+    runtime: Runtime,
 }
 
 /// By then its servers are dropped, hence killed.
 impl Drop for Ground {
     fn drop(&mut self) {
         sweep(self.folder());
+        if self.runtime == Runtime::Docker {
+            docker::sweep_containers(&self.deployment());
+        }
     }
 }
 
@@ -35,13 +51,53 @@ impl Ground {
     }
 
     /// A server with the defaults of these tests: the demo provider without pauses, a store in a file, sandboxes by the
-    /// local runtime, no authentication.
+    /// runtime of this case, no authentication.
     pub(crate) fn setup(&self) -> Setup {
-        Setup::serve(self.folder())
+        let setup = match &self.redis {
+            None => Setup::serve(self.folder()),
+            Some(redis) => {
+                let store = "store.kind = 'redis'\nstore.redis.operation_timeout_ms = 5000";
+                Setup::serve(self.folder()).config(store).env("REDIS_URL", &redis.url())
+            }
+        };
+        match self.runtime {
+            Runtime::Local => setup,
+            Runtime::Docker => setup.config(&self.docker_settings()),
+        }
     }
 
-    /// How many sandboxes have a directory.
+    /// What makes a server use containers that are this case's alone.
+    pub(crate) fn docker_settings(&self) -> String {
+        format!(
+            "sandbox.runtime = 'docker'
+             sandbox.docker.host = 'unix://{}'
+             sandbox.docker.image = '{}'
+             sandbox.docker.deployment = '{}'
+             sandbox.docker.start_timeout_ms = 60000
+             sandbox.docker.api_timeout_ms = 30000
+             sandbox.docker.stop_timeout_ms = 30000
+             session.warm_sandboxes = 0",
+            docker::socket().display(),
+            docker::IMAGE,
+            self.deployment(),
+        )
+    }
+
+    /// Whose this case's containers are.
+    pub(crate) fn deployment(&self) -> String {
+        self.folder().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
+    /// What runs its sandboxes.
+    pub(crate) fn runtime(&self) -> Runtime {
+        self.runtime
+    }
+
+    /// How many sandboxes there are.
     pub(crate) fn sandboxes(&self) -> Result<usize> {
+        if self.runtime == Runtime::Docker {
+            return Ok(docker::containers(&self.deployment())?.len());
+        }
         match fs::read_dir(self.folder().join(".lockkeeper/sandboxes")) {
             Ok(entries) => Ok(entries.filter_map(Result::ok).filter(|entry| entry.path().is_dir()).count()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
@@ -74,8 +130,32 @@ impl Case {
         R: Future<Output = Result<()>>,
     {
         // The crate's own name says nothing.
-        let name = path.split_once("::").map_or(path, |(_, rest)| rest);
-        Self { name, tools, run: Box::new(move || play(run)) }
+        let name = path.split_once("::").map_or(path, |(_, rest)| rest).to_owned();
+        let run = Box::new(move |runtime, is_on_redis| play(runtime, is_on_redis, run));
+        Self { name, tools: tools.to_vec(), runtime: Runtime::Local, is_on_redis: false, run }
+    }
+
+    /// The same with containers for sandboxes.
+    pub(crate) fn on_docker(mut self) -> Self {
+        if !self.name.starts_with("docker::") {
+            self.name = format!("docker::{}", self.name);
+        }
+        self.tools.push(Tool::Docker);
+        Self { runtime: Runtime::Docker, ..self }
+    }
+
+    /// The same with a Redis for its sessions.
+    pub(crate) fn on_redis(mut self) -> Self {
+        if !self.name.starts_with("redis::") {
+            self.name = format!("redis::{}", self.name);
+        }
+        self.tools.push(Tool::Redis);
+        Self { is_on_redis: true, ..self }
+    }
+
+    /// Whether it needs nothing but the server.
+    pub(crate) fn has_no_tools(&self) -> bool {
+        self.tools.is_empty()
     }
 
     /// Why it cannot run here.
@@ -86,7 +166,8 @@ impl Case {
     pub(crate) fn into_trial(self) -> Trial {
         let obstacles = self.obstacles().join("; ");
         if obstacles.is_empty() {
-            return Trial::test(self.name, self.run);
+            let (runtime, is_on_redis) = (self.runtime, self.is_on_redis);
+            return Trial::test(self.name, move || (self.run)(runtime, is_on_redis));
         }
         Trial::test(self.name, move || Err(Failed::from(obstacles))).with_ignored_flag(!is_ci())
     }
@@ -97,7 +178,7 @@ pub(crate) fn missing(cases: &[Case]) -> Vec<String> {
     let mut reasons: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
     for case in cases {
         for reason in case.obstacles() {
-            reasons.entry(reason).or_default().insert(case.name);
+            reasons.entry(reason).or_default().insert(&case.name);
         }
     }
     let outcome = if is_ci() { "failed" } else { "ignored" };
@@ -106,13 +187,17 @@ pub(crate) fn missing(cases: &[Case]) -> Vec<String> {
 }
 
 /// Runs a case on a ground of its own; what its server said goes with a failure.
-fn play<F, R>(run: F) -> Result<(), Failed>
+fn play<F, R>(runtime: Runtime, is_on_redis: bool, run: F) -> Result<(), Failed>
 where
     F: FnOnce(Rc<Ground>) -> R,
     R: Future<Output = Result<()>>,
 {
+    if runtime == Runtime::Docker {
+        docker::need_image().map_err(|error| format!("the image of the sandboxes cannot be made: {error:#}"))?;
+    }
     let folder = tempfile::Builder::new().prefix("lockkeeper-e2e-").tempdir()?;
-    let ground = Rc::new(Ground { folder });
+    let redis = is_on_redis.then(|| Redis::start(folder.path())).transpose().map_err(|error| format!("{error:#}"))?;
+    let ground = Rc::new(Ground { redis, folder, runtime });
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(run(Rc::clone(&ground))).map_err(|error| {
         let said = fs::read_to_string(ground.folder().join("server.log")).unwrap_or_default();

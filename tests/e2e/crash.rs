@@ -3,7 +3,7 @@ mod driver;
 
 use crate::case::{Case, Ground, cases};
 use anyhow::{Context, Result, ensure};
-use dice::Dice;
+pub(crate) use dice::Dice;
 use driver::{Driver, Orders};
 use lockkeeper_tests::seed;
 use std::{rc::Rc, time::Duration};
@@ -23,12 +23,17 @@ const REST: Duration = Duration::from_mins(1);
 /// The server dies at random moments while clients talk, approve, and come back. Nothing that was acknowledged may be
 /// lost, and nothing may happen twice.
 async fn kill_9_of_the_server_50_rounds(ground: Rc<Ground>) -> Result<()> {
-    let seed = seed();
-    eprintln!("seed {seed}; E2E_SEED={seed} replays the choices");
-    rounds(&ground, seed).await.with_context(|| format!("with E2E_SEED={seed}"))
+    with_seed(&ground, ROUNDS).await
 }
 
-async fn rounds(ground: &Ground, seed: u64) -> Result<()> {
+/// The same with so many rounds.
+pub(crate) async fn with_seed(ground: &Ground, crashes: usize) -> Result<()> {
+    let seed = seed();
+    eprintln!("seed {seed}; E2E_SEED={seed} replays the choices");
+    rounds(ground, seed, crashes).await.with_context(|| format!("with E2E_SEED={seed}"))
+}
+
+async fn rounds(ground: &Ground, seed: u64, crashes: usize) -> Result<()> {
     let mut dice = Dice::new(seed);
     let setup = ground.setup().config("session.lease_secs = 2\nllm.demo.piece_delay_ms = 1");
     let (orders, _) = watch::channel(Orders::default());
@@ -39,7 +44,7 @@ async fn rounds(ground: &Ground, seed: u64) -> Result<()> {
         drivers.spawn(driver.run(orders.subscribe()));
     }
     let mut idle = 0;
-    for round in 0..ROUNDS {
+    for round in 0..crashes {
         let server = setup.start().await.with_context(|| format!("in round {round}"))?;
         orders.send_modify(|orders| orders.url = Some(server.url().to_owned()));
         // A random moment: after so many more events, wherever the server is then.
@@ -50,7 +55,7 @@ async fn rounds(ground: &Ground, seed: u64) -> Result<()> {
         server.crash().await?;
         ensure!(drivers.try_join_next().is_none(), "a client gave up in round {round}");
     }
-    ensure!(idle < ROUNDS / 2, "in {idle} of {ROUNDS} rounds nothing happened at all");
+    ensure!(idle < crashes / 2, "in {idle} of {crashes} rounds nothing happened at all");
     let server = setup.start().await?;
     orders.send_modify(|orders| {
         orders.url = Some(server.url().to_owned());
@@ -65,8 +70,8 @@ async fn rounds(ground: &Ground, seed: u64) -> Result<()> {
     }
     let (events, messages, connections) = report;
     eprintln!(
-        "{ROUNDS} crashes, {connections} connections, {messages} messages, {events} events: none lost, none twice"
+        "{crashes} crashes, {connections} connections, {messages} messages, {events} events: none lost, none twice"
     );
-    ensure!(messages >= ROUNDS / 2, "only {messages} messages: the rounds were idle");
+    ensure!(messages >= crashes / 2, "only {messages} messages: the rounds were idle");
     Ok(())
 }

@@ -8,6 +8,7 @@ mod clients;
 mod console;
 mod conversation;
 mod crash;
+mod docker;
 mod gate;
 mod hostile;
 mod models;
@@ -15,6 +16,8 @@ mod output;
 mod process;
 mod published;
 mod real_model;
+mod redis;
+mod replicas;
 mod resume;
 mod script;
 mod servers;
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
         console::cases(),
         conversation::cases(),
         crash::cases(),
+        docker::cases(),
         gate::cases(),
         hostile::cases(),
         models::cases(),
@@ -40,6 +44,8 @@ fn main() -> ExitCode {
         process::cases(),
         published::cases(),
         real_model::cases(),
+        redis::cases(),
+        replicas::cases(),
         resume::cases(),
         servers::cases(),
         sharing::cases(),

@@ -1,10 +1,10 @@
 use crate::{
-    case::{Case, Ground, cases},
+    case::{Case, Ground, Runtime, cases},
     conversation::stdout,
     script::{calls, run, script},
 };
 use anyhow::{Context, Result, ensure};
-use lockkeeper_tests::{Event, Setup, package, program};
+use lockkeeper_tests::{Event, Setup, docker, package, program};
 use serde_json::{Value, json};
 use std::rc::Rc;
 
@@ -18,6 +18,9 @@ pub(crate) fn cases() -> Vec<Case> {
 
 /// A server whose sandboxes also run an MCP server out of the npm packages of these tests.
 fn with_server(ground: &Ground, name: &str, arguments: &[&str]) -> Result<Setup> {
+    if ground.runtime() == Runtime::Docker {
+        return in_an_image(ground, name, arguments);
+    }
     let node = program("node").context("no node")?;
     let main = package(&format!("@modelcontextprotocol/server-{name}/dist/index.js"));
     let modules = package("");
@@ -28,6 +31,19 @@ fn with_server(ground: &Ground, name: &str, arguments: &[&str]) -> Result<Setup>
          mcp_servers.{name} = {{ command = {}, args = {} }}",
         json!(modules),
         json!(node),
+        json!(args),
+    )))
+}
+
+/// The same out of an image that holds Node.js and the packages.
+fn in_an_image(ground: &Ground, name: &str, arguments: &[&str]) -> Result<Setup> {
+    docker::need_node_image()?;
+    let main = format!("{}/@modelcontextprotocol/server-{name}/dist/index.js", docker::MODULES);
+    let args: Vec<_> = [main.as_str()].into_iter().chain(arguments.iter().copied()).collect();
+    Ok(ground.setup().config(&format!(
+        "sandbox.docker.image = '{}'
+         mcp_servers.{name} = {{ command = 'node', args = {} }}",
+        docker::NODE_IMAGE,
         json!(args),
     )))
 }

@@ -39,6 +39,11 @@ impl Binaries {
 
 /// Whether a program is as new as all that it was made of, by the list that cargo keeps beside it.
 fn is_fresh(program: &Path) -> bool {
+    is_as_new(program, &program.with_extension("d"))
+}
+
+/// Whether a program is as new as all that is on this list of cargo's.
+pub(crate) fn is_as_new(program: &Path, list: &Path) -> bool {
     let modified = |path: &Path| fs::metadata(path).and_then(|found| found.modified()).ok();
     let sources = |list: String| -> Option<SystemTime> {
         let (_, sources) = list.split_once(':')?;
@@ -47,7 +52,7 @@ fn is_fresh(program: &Path) -> bool {
             .map(|path| modified(Path::new(path)))
             .try_fold(SystemTime::UNIX_EPOCH, |newest, at| Some(newest.max(at?)))
     };
-    let newest = fs::read_to_string(program.with_extension("d")).ok().and_then(sources);
+    let newest = fs::read_to_string(list).ok().and_then(sources);
     matches!((modified(program), newest), (Some(built), Some(newest)) if built >= newest)
 }
 

@@ -9,6 +9,16 @@ pub fn seed() -> u64 {
     read("E2E_SEED").and_then(|text| text.parse().ok()).unwrap_or_else(fresh)
 }
 
+/// Where a Docker engine listens, as its own tools take it: `DOCKER_HOST`.
+pub(crate) fn docker_host() -> Option<String> {
+    read("DOCKER_HOST")
+}
+
+/// How many rounds a case plays that plays the same again and again: `E2E_ROUNDS`, or `by_default`.
+pub fn rounds(by_default: usize) -> usize {
+    read("E2E_ROUNDS").and_then(|text| text.parse().ok()).unwrap_or(by_default)
+}
+
 /// The directories in which programs are looked for.
 pub(crate) fn search_path() -> Vec<std::path::PathBuf> {
     std::env::split_paths(&path()).collect()

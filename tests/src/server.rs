@@ -56,8 +56,11 @@ impl Setup {
     }
 
     /// As a developer starts it: all but the port is left to the server's choice.
+    /// It finds no Docker engine, whatever this machine has.
     pub fn dev(folder: &Path) -> Self {
-        Self::new(folder, Start::Mode("dev")).config("server.port = 0")
+        let nobody = folder.join("no-engine.sock");
+        let settings = format!("server.port = 0\nsandbox.docker.host = 'unix://{}'", nobody.display());
+        Self::new(folder, Start::Mode("dev")).config(&settings)
     }
 
     /// By a line of shell as the documentation shows it.
@@ -82,6 +85,12 @@ impl Setup {
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// With all that it writes in another folder: one more server of the same kind.
+    #[must_use]
+    pub fn in_folder(self, folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), ..self }
     }
 
     /// The folder of all that it writes.
@@ -192,6 +201,16 @@ impl Server {
     /// Asks it to end: SIGTERM.
     pub fn terminate(&self) -> Result<()> {
         Ok(kill_process(self.pid, Signal::TERM)?)
+    }
+
+    /// Makes it stand still, as a machine does that is paused: SIGSTOP.
+    pub fn stop(&self) -> Result<()> {
+        Ok(kill_process(self.pid, Signal::STOP)?)
+    }
+
+    /// Lets it go on: SIGCONT.
+    pub fn go_on(&self) -> Result<()> {
+        Ok(kill_process(self.pid, Signal::CONT)?)
     }
 
     /// Waits until it has ended.

@@ -25,5 +25,8 @@ pub(crate) fn command(lines: &str, folder: &Path) -> Result<Command> {
     shell.env("LOCKKEEPER_SERVER__PORT", "0");
     shell.env("LOCKKEEPER_STORE__EMBEDDED__PATH", folder.join("store.redb"));
     shell.env("LOCKKEEPER_SANDBOX__LOCAL__STATE_DIR", folder.join("sandboxes"));
+    // Nor is a Docker engine used that this machine may have.
+    let nobody = folder.join("no-engine.sock");
+    shell.env("LOCKKEEPER_SANDBOX__DOCKER__HOST", format!("unix://{}", nobody.display()));
     Ok(shell)
 }

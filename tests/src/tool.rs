@@ -1,4 +1,4 @@
-use crate::{browser, environment};
+use crate::{binaries::is_as_new, browser, docker, environment};
 use std::path::{Path, PathBuf};
 
 /// Something that a test needs and that may not be there.
@@ -14,12 +14,21 @@ pub enum Tool {
     Browser,
     /// The statically linked workspace binary.
     StaticWorkspace,
+    /// A Redis server.
+    Redis,
+    /// A Docker engine, and what the image of its sandboxes is made of.
+    Docker,
 }
 
 impl Tool {
     /// Why it is not there, and what provides it; `None` when it is.
     pub fn missing(self) -> Option<String> {
         let (what, path, command) = match self {
+            Self::Docker => return docker_missing(),
+            Self::Redis => {
+                let missing = program("redis-server").is_none();
+                return missing.then(|| "there is no redis-server; run `apt-get install redis-server`".to_owned());
+            }
             Self::Browser => return browser::missing(),
             Self::JavaScript if program("node").is_none() => {
                 return Some("Node.js 18 or later is not on the PATH; `./scripts/test` says how to get it".to_owned());
@@ -48,6 +57,22 @@ impl Tool {
     pub fn static_workspace() -> PathBuf {
         repository().join("target/static/lockkeeper-workspace")
     }
+}
+
+fn docker_missing() -> Option<String> {
+    if !docker::answers() {
+        let socket = docker::socket();
+        return Some(format!("no Docker engine answers at {}; run `./scripts/test` or `dockerd`", socket.display()));
+    }
+    let (program, missing) = (Tool::static_workspace(), Tool::StaticWorkspace.missing());
+    let stale = || {
+        let list = repository().join("target/release/lockkeeper-workspace.d");
+        let stale = !is_as_new(&program, &list);
+        stale.then(|| {
+            "the static workspace binary is older than its source; run `./scripts/workspace-static`".to_owned()
+        })
+    };
+    missing.or_else(stale)
 }
 
 /// The root of the repository.
