@@ -45,7 +45,7 @@ async fn main() -> Fallible<()> {
         println!("{sessions:>8}  {rate:>9}  {:>6.2}  {:>6.2}  {:>6.2}", millis(500), millis(990), millis(1_000));
     }
     let id = SessionId::parse("benchmark-log")?;
-    drive(Arc::clone(&store), id.to_string(), Duration::from_secs(600), LOG, false).await?;
+    drive(Arc::clone(&store), id.to_string(), Duration::from_mins(10), LOG, false).await?;
     let mut reads = Vec::new();
     for _ in 0..20 {
         let asked = Instant::now();

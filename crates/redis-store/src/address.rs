@@ -66,17 +66,28 @@ fn parse(text: &str) -> Result<(Client, Address, bool), String> {
         let known: Vec<_> = SCHEMES.iter().map(|(known, _)| *known).collect();
         return Err(format!("the scheme `{scheme}` is none of {}", known.join(", ")));
     };
-    if scheme == "redis+unix" && !rest.starts_with('/') {
-        return Err("a socket's path starts with a slash, as in `redis+unix:///run/redis.sock`".to_owned());
-    }
     // The client would take the system's certificates for each TLS scheme; ours are told apart, in `tls`.
     let plain = format!("{}://{rest}", scheme.replacen("rediss", "redis", 1));
-    let client = Client::from_url(&plain).map_err(|error| error.details().to_owned())?;
+    let client = match scheme {
+        "redis+unix" => over_socket(rest)?,
+        _ => Client::from_url(&plain).map_err(|error| error.details().to_owned())?,
+    };
     if client.server.is_clustered() && client.database.is_some_and(|database| database != 0) {
         return Err("a cluster has no databases but 0".to_owned());
     }
     let address = Address(shown(scheme, &client));
     Ok((client, address, *has_tls))
+}
+
+/// A socket's path, and before it a user and a password if there is an `@`.
+fn over_socket(rest: &str) -> Result<Client, String> {
+    let slash = rest.find('/').filter(|slash| *slash == 0 || rest[..*slash].ends_with('@'));
+    let slash = slash.ok_or("a socket's path starts with a slash, as in `redis+unix:///run/redis.sock`")?;
+    let (credentials, path) = rest.split_at(slash);
+    let mut client = Client::from_url(&format!("redis://{credentials}localhost"))
+        .map_err(|_| "its user and password cannot be read: write special characters as in `%40`")?;
+    client.server = ServerConfig::new_unix_socket(path);
+    Ok(client)
 }
 
 fn shown(scheme: &str, client: &Client) -> String {
@@ -122,6 +133,7 @@ mod tests {
         check("redis://user:pw@host:1/2", "redis://host:1/2");
         check("rediss://:pw@host", "rediss://host:6379");
         check("redis+unix:///run/r.sock", "redis+unix:///run/r.sock");
+        check("redis+unix://u:pw@/run/r.sock", "redis+unix:///run/r.sock");
         check("redis-cluster://u:pw@a:1?node=b:2", "redis-cluster://b:2,a:1");
         check(
             "redis-sentinel://a:1/3?sentinelServiceName=main&sentinelPassword=pw",
@@ -154,6 +166,8 @@ mod tests {
     fn passwords_and_databases_reach_the_client() {
         let (client, _, has_tls) = parse("rediss://ada:s%40cret@h:7/5").unwrap();
         assert_eq!((client.username.as_deref(), client.password.as_deref()), (Some("ada"), Some("s@cret")));
+        let (socket, ..) = parse("redis+unix://:s%40cret@/run/r.sock").unwrap();
+        assert_eq!((socket.username, socket.password.as_deref()), (None, Some("s@cret")));
         assert_eq!((client.database, has_tls, client.tls.is_none()), (Some(5), true, true));
     }
 }

@@ -147,9 +147,15 @@ mod tests {
 
     #[test]
     fn versions_are_compared_by_their_numbers() {
-        for (version, too_old) in
-            [("5.0.14", true), ("6.0.16", true), ("6.2.0", false), ("7.0.15", false), ("10.0", false), ("255.255.255", false), ("x", false)]
-        {
+        for (version, too_old) in [
+            ("5.0.14", true),
+            ("6.0.16", true),
+            ("6.2.0", false),
+            ("7.0.15", false),
+            ("10.0", false),
+            ("255.255.255", false),
+            ("x", false),
+        ] {
             assert_eq!(is_too_old(version), too_old, "{version}");
         }
     }

@@ -14,9 +14,7 @@ use fred::{
     interfaces::ClientLike as _,
     types::{
         ClusterHash, CustomCommand, Value,
-        config::{
-            ConnectionConfig, Options, PerformanceConfig, ReconnectPolicy, TcpConfig, UnresponsiveConfig,
-        },
+        config::{ConnectionConfig, Options, PerformanceConfig, ReconnectPolicy, TcpConfig, UnresponsiveConfig},
     },
     util::redis_keyslot,
 };
@@ -107,12 +105,7 @@ impl Connection {
     }
 
     /// Does a command that may be done twice. `key` says where in a cluster.
-    pub(crate) async fn call(
-        &self,
-        command: &'static str,
-        key: &str,
-        args: Vec<Value>,
-    ) -> Result<Value, Unavailable> {
+    pub(crate) async fn call(&self, command: &'static str, key: &str, args: Vec<Value>) -> Result<Value, Unavailable> {
         self.attempt(|| self.once(command, key, args.clone())).await
     }
 
@@ -171,7 +164,8 @@ impl Connection {
         let command = CustomCommand::new_static(command, ClusterHash::Custom(redis_keyslot(key.as_bytes())), false);
         let options = Options { timeout: Some(self.timeout), ..Options::default() };
         let with_options = client.with_options(&options);
-        let answer = with_options.custom::<Value, Value>(command, args);
+        // The client's future is large, and is waited for in many places.
+        let answer = Box::pin(with_options.custom::<Value, Value>(command, args));
         // The client's own deadline is the same, and it drops a command that waits after it; this one holds if it does not.
         let failure = match tokio::time::timeout(self.timeout + self.timeout / 4, answer).await {
             Ok(Ok(answer)) => return Ok(answer),
@@ -180,7 +174,7 @@ impl Connection {
         };
         if matches!(failure.kind, Kind::ReadOnly | Kind::MasterDown) {
             // Another server may be the primary by now, and whoever names it, as a sentinel, is asked when connecting.
-            drop(tokio::time::timeout(self.timeout, client.force_reconnection()).await);
+            drop(tokio::time::timeout(self.timeout, Box::pin(client.force_reconnection())).await);
         }
         Err(failure)
     }

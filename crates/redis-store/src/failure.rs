@@ -97,7 +97,9 @@ impl Kind {
             Self::Busy => "is held up by somebody's long script: end that one with `script kill`",
             Self::TooManyClients => "has no room for more clients: raise its `maxclients`",
             Self::Unauthenticated => "does not accept the user or the password of the address",
-            Self::NotAllowed => "does not allow its user what is needed: see the rights in docs/adr/0014-redis-store.md",
+            Self::NotAllowed => {
+                "does not allow its user what is needed: see the rights in docs/adr/0014-redis-store.md"
+            }
             Self::NoScript => "does not know a script that it was just given",
             Self::WrongType => "holds something foreign under one of Lockkeeper's keys",
             Self::Other => "refuses a command",

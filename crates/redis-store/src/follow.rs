@@ -8,13 +8,7 @@
 //! another one. Where a failover has lost the end of a log that was given out, the stream ends with a `Conflict`: those events
 //! are no more, and others will have their numbers.
 
-use crate::{
-    RedisStore,
-    hub::Subscription,
-    keys::SessionKeys,
-    log::Page,
-    store::Shared,
-};
+use crate::{RedisStore, hub::Subscription, keys::SessionKeys, log::Page, store::Shared};
 use futures::{StreamExt as _, stream};
 use lockkeeper_domain::{Event, Seq, SessionId};
 use lockkeeper_ports::{EventStream, StoreError};

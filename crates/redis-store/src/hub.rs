@@ -190,8 +190,7 @@ impl Keeper {
     async fn keep_up(&mut self, again: &mut tokio::time::Interval) {
         let (missing, gone) = {
             let channels = self.table.lock();
-            let missing: Vec<String> =
-                channels.keys().filter(|name| !self.standing.contains(*name)).cloned().collect();
+            let missing: Vec<String> = channels.keys().filter(|name| !self.standing.contains(*name)).cloned().collect();
             let gone: Vec<String> =
                 self.standing.iter().filter(|name| !channels.contains_key(*name)).cloned().collect();
             (missing, gone)

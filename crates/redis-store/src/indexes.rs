@@ -76,11 +76,14 @@ struct Indexed {
 
 impl Shared {
     pub(crate) async fn expired(&self, before: Timestamp, limit: usize) -> Result<Vec<SessionId>, StoreError> {
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
         let before = before.as_millis();
         let mut found: Vec<(i64, SessionId)> = Vec::new();
         let mut repairs = Vec::new();
         let mut offset = 0;
-        while limit > 0 {
+        loop {
             let range = [Value::from("-inf"), format!("({before}").into()];
             let entries = self.entries("ZRANGEBYSCORE", keys::IDLE, range, offset).await?;
             offset += entries.len();
@@ -143,11 +146,14 @@ impl Shared {
     }
 
     pub(crate) async fn owned_by(&self, owner: &PrincipalId, limit: usize) -> Result<Vec<SessionRecord>, StoreError> {
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
         let index = keys::owner(owner);
         let mut found: Vec<SessionRecord> = Vec::new();
         let mut repairs = Vec::new();
         let mut offset = 0;
-        while limit > 0 {
+        loop {
             let range = [Value::from("+inf"), "-inf".into()];
             let entries = self.entries("ZREVRANGEBYSCORE", &index, range, offset).await?;
             offset += entries.len();

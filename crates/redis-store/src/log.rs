@@ -8,7 +8,6 @@ use crate::{
     script,
     store::Shared,
 };
-use fred::types::Value;
 use lockkeeper_domain::{Epoch, Event, EventId, Message, Seq, SessionId};
 use lockkeeper_ports::StoreError;
 
@@ -102,10 +101,10 @@ impl Shared {
         let args = vec![key.as_str().into(), field::SEQ_EPOCH.into(), field::SEQ.into()];
         let mut values = array(self.connection.call("HMGET", &key, args).await?)?.into_iter();
         match (values.next(), values.next()) {
-            (Some(Value::Null), _) | (_, Some(Value::Null) | None) | (None, _) => Ok(EventId::default()),
-            (Some(epoch), Some(seq)) => {
+            (Some(epoch), Some(seq)) if !epoch.is_null() && !seq.is_null() => {
                 Ok(EventId { epoch: Epoch::new(number(&text(epoch)?)?), seq: Seq::new(number(&text(seq)?)?) })
             }
+            _ => Ok(EventId::default()),
         }
     }
 

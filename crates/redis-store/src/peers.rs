@@ -5,8 +5,13 @@
 
 mod frame;
 
-use crate::{failure::Unavailable, hub::{Hub, Subscription}, keys, store::Shared};
 use crate::connection::Open;
+use crate::{
+    failure::Unavailable,
+    hub::{Hub, Subscription},
+    keys,
+    store::Shared,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use frame::{Answer, Frame};

@@ -48,7 +48,8 @@ impl Fields {
         }
         let mut record = decode_record(self.needed(field::RECORD)?.as_bytes())?;
         record.last_active_at = Timestamp::from_millis(self.number(field::ACTIVE)?);
-        record.sandbox = self.text(field::SANDBOX)?.map(|json| decode("session record", json.as_bytes())).transpose()?;
+        record.sandbox =
+            self.text(field::SANDBOX)?.map(|json| decode("session record", json.as_bytes())).transpose()?;
         if let Some(state) = self.text(field::STATE)? {
             record.state = decode("session record", state.as_bytes())?;
         }

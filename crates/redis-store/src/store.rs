@@ -40,7 +40,15 @@ impl RedisStore {
             bytes: config.follow_batch_bytes.get(),
             poll: Duration::from_millis(config.follow_poll_ms),
         };
-        Ok(Self { shared, hub, owners: Owners::default(), read_ahead, peers_carry_keys: config.peers_carry_keys, warnings, open: Arc::new(open) })
+        Ok(Self {
+            shared,
+            hub,
+            owners: Owners::default(),
+            read_ahead,
+            peers_carry_keys: config.peers_carry_keys,
+            warnings,
+            open: Arc::new(open),
+        })
     }
 
     /// Joins the servers that share this Redis, under a name that no other of them has. It may outlive the store.

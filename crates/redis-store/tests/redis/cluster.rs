@@ -52,7 +52,10 @@ impl Cluster {
         for node in &self.nodes {
             loop {
                 let info = node.ask(&["CLUSTER", "INFO"]).await;
-                if ["cluster_state:ok", "cluster_known_nodes:3", "cluster_slots_ok:16384"].iter().all(|s| info.contains(s)) {
+                if ["cluster_state:ok", "cluster_known_nodes:3", "cluster_slots_ok:16384"]
+                    .iter()
+                    .all(|s| info.contains(s))
+                {
                     break;
                 }
                 assert!(Instant::now() < deadline, "the cluster does not come up: {info}");

@@ -75,7 +75,8 @@ async fn cluster() {
         let (name, check) = (case.name, (case.check)(Arc::clone(&store)));
         async move { AssertUnwindSafe(check).catch_unwind().await.err().map(|_| name) }
     };
-    let failed: Vec<_> = stream::iter(CASES).map(check).buffer_unordered(AT_ONCE).filter_map(async |name| name).collect().await;
+    let failed: Vec<_> =
+        stream::iter(CASES).map(check).buffer_unordered(AT_ONCE).filter_map(async |name| name).collect().await;
     assert!(failed.is_empty(), "of {} requirements a cluster does not meet {failed:?}", CASES.len());
     cluster.assert_used().await;
 }

@@ -39,7 +39,7 @@ async fn what_a_crash_left_in_an_index_is_passed_over_and_goes() {
     for _ in 0..2 {
         assert!(store.abandoned(at(100), 10).await.unwrap().is_empty());
         assert!(store.expired(at(100), 10).await.unwrap().is_empty());
-        assert_eq!(store.owned_by(&owner.record.owner, 10).await.unwrap(), [owner.record.clone()]);
+        assert_eq!(store.owned_by(&owner.record.owner, 10).await.unwrap(), std::slice::from_ref(&owner.record));
     }
     // It is on probation, and goes when that is over.
     for index in ["mcp:busy", "mcp:idle", &of_owner] {
@@ -72,7 +72,8 @@ async fn a_busy_session_on_probation_is_found_all_the_same() {
     let server = Server::start(&[]).await;
     let store = server.store().await;
     let owner = Owner::new(&store).await;
-    let record = RecordChange { sandbox: Some(Some(SandboxRef { id: "s".to_owned(), started_at: at(0) })), ..busy(true) };
+    let record =
+        RecordChange { sandbox: Some(Some(SandboxRef { id: "s".to_owned(), started_at: at(0) })), ..busy(true) };
     store.commit(owner.id(), &Commit { history: None, record, ..owner.step(0) }).await.unwrap();
     // As if its entry had been judged before the step, which took longer than any probation.
     for index in ["mcp:busy", "mcp:idle"] {
@@ -124,7 +125,7 @@ async fn many_idle_sessions_are_found_in_their_order() {
         assert_eq!(store.expired(at(10_000), limit).await.unwrap(), expected, "the first {limit}");
     }
     assert_eq!(store.expired(at(SESSIONS), 1_000).await.unwrap(), by_use[..200]);
-    let owned = store.owned_by(&owner, 250).await.unwrap();
+    let found = store.owned_by(&owner, 250).await.unwrap();
     let expected: Vec<_> = by_use.iter().rev().take(250).cloned().collect();
-    assert_eq!(owned.into_iter().map(|record| record.id).collect::<Vec<_>>(), expected);
+    assert_eq!(found.into_iter().map(|record| record.id).collect::<Vec<_>>(), expected);
 }

@@ -1,8 +1,8 @@
 //! Who drives a session in these tests.
 
 use lockkeeper_domain::{
-    Epoch, Event, EventBody, EventId, Message, NoticeKind, PrincipalId, Seq, SessionId, SessionRecord, Timestamp, TurnId,
-    UserMessage,
+    Epoch, Event, EventBody, EventId, Message, NoticeKind, PrincipalId, Seq, SessionId, SessionRecord, Timestamp,
+    TurnId, UserMessage,
 };
 use lockkeeper_ports::{Commit, Committed, HistoryChange, RecordChange, SessionStore, StoreError};
 use std::{

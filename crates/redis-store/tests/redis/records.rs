@@ -83,7 +83,7 @@ async fn a_layout_of_a_later_version_is_named_as_such() {
 }
 
 #[track_caller]
-fn assert_corrupt<T: std::fmt::Debug>(result: Result<T, StoreError>) {
+fn assert_corrupt<T: std::fmt::Debug>(result: &Result<T, StoreError>) {
     assert!(matches!(result, Err(StoreError::Corrupt { .. })), "{result:?}");
 }
 
@@ -94,16 +94,16 @@ async fn r13_what_is_no_json_is_corrupt() {
     owner.write(&store, 2).await;
     let key = |kind: &str| format!("mcp:{kind}:{{{}}}", owner.id());
     server.ask(&["RPUSH", &key("conversation"), "{not json"]).await;
-    assert_corrupt(store.history(owner.id()).await);
+    assert_corrupt(&store.history(owner.id()).await);
     assert_eq!(store.read(owner.id(), Seq::new(0), 10).await.unwrap().len(), 2, "the log is another key");
     server.ask(&["HSET", &key("session"), "active", "soon"]).await;
-    assert_corrupt(store.get(owner.id()).await);
+    assert_corrupt(&store.get(owner.id()).await);
     server.ask(&["HSET", &key("session"), "active", "1", "record", "{}"]).await;
-    assert_corrupt(store.get(owner.id()).await);
+    assert_corrupt(&store.get(owner.id()).await);
     server.ask(&["XADD", &key("log"), "3-1", "e", "garbage"]).await;
     server.ask(&["HSET", &key("session"), "seq", "3"]).await;
     assert_eq!(store.read(owner.id(), Seq::new(0), 2).await.unwrap().len(), 2, "what is before it is read");
-    assert_corrupt(store.read(owner.id(), Seq::new(2), 10).await);
+    assert_corrupt(&store.read(owner.id(), Seq::new(2), 10).await);
 }
 
 async fn r13_a_key_of_a_wrong_type_is_corrupt() {
@@ -112,10 +112,10 @@ async fn r13_a_key_of_a_wrong_type_is_corrupt() {
     let id = crate::owner::session_id();
     server.ask(&["SET", &format!("mcp:session:{{{id}}}"), "foreign"]).await;
     server.ask(&["SET", &format!("mcp:conversation:{{{id}}}"), "foreign"]).await;
-    assert_corrupt(store.get(&id).await);
-    assert_corrupt(store.claim(&id, "one", at(0), crate::owner::TTL).await);
-    assert_corrupt(store.history(&id).await);
-    assert_corrupt(store.create(&SessionRecord::opened(id, principal(), None, at(0))).await);
+    assert_corrupt(&store.get(&id).await);
+    assert_corrupt(&store.claim(&id, "one", at(0), crate::owner::TTL).await);
+    assert_corrupt(&store.history(&id).await);
+    assert_corrupt(&store.create(&SessionRecord::opened(id, principal(), None, at(0))).await);
 }
 
 async fn r13_a_session_that_cannot_be_read_hides_no_other() {
@@ -144,5 +144,5 @@ async fn a_hole_in_a_log_is_told() {
     let mut owner = Owner::new(&store).await;
     owner.write(&store, 4).await;
     server.ask(&["XDEL", &format!("mcp:log:{{{}}}", owner.id()), &format!("2-{}", owner.epoch)]).await;
-    assert_corrupt(store.read(owner.id(), Seq::new(0), 10).await);
+    assert_corrupt(&store.read(owner.id(), Seq::new(0), 10).await);
 }

@@ -1,8 +1,7 @@
 //! Answers that say that a server cannot now: each is told in words that say what to do, and passes.
 
 use crate::{
-    Case,
-    environment,
+    Case, environment,
     owner::{Owner, unavailable},
     server::{Server, patient},
 };

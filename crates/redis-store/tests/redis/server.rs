@@ -2,6 +2,7 @@
 
 use lockkeeper_redis_store::{Config, RedisStore};
 use std::{
+    fmt::Write as _,
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
@@ -188,7 +189,12 @@ pub(crate) fn free_port() -> u16 {
 
 /// Deadlines that a slow machine keeps.
 pub(crate) fn patient(url: impl Into<String>) -> Config {
-    Config { operation_timeout_ms: 10_000, connect_timeout_ms: 10_000, start_timeout_ms: 30_000, ..Config::at(url.into()) }
+    Config {
+        operation_timeout_ms: 10_000,
+        connect_timeout_ms: 10_000,
+        start_timeout_ms: 30_000,
+        ..Config::at(url.into())
+    }
 }
 
 impl Process {
@@ -243,7 +249,7 @@ pub(crate) async fn ask(socket: &Path, words: &[&str]) -> std::io::Result<String
     let mut stream = UnixStream::connect(socket).await?;
     let mut command = format!("*{}\r\n", words.len());
     for word in words {
-        command.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+        write!(command, "${}\r\n{word}\r\n", word.len()).unwrap();
     }
     stream.write_all(command.as_bytes()).await?;
     let mut answer = vec![0; 64 << 10];

@@ -45,11 +45,8 @@ async fn over_tls() {
     certificates(dir.path());
     let at = |name: &str| dir.path().join(name).display().to_string();
     let (ca, cert, key) = (at("ca.pem"), at("server.pem"), at("server.key"));
-    let files = [
-        format!("--tls-ca-cert-file {ca}"),
-        format!("--tls-cert-file {cert}"),
-        format!("--tls-key-file {key}"),
-    ];
+    let files =
+        [format!("--tls-ca-cert-file {ca}"), format!("--tls-cert-file {cert}"), format!("--tls-key-file {key}")];
     let options = ["--tls-auth-clients no", &files[0], &files[1], &files[2]];
     let server = Server::start_on_tls_port(&options).await;
     let url = format!("rediss://127.0.0.1:{}", server.port());
