@@ -1,16 +1,14 @@
 use serde::Deserialize;
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 /// Settings of the Docker runtime. Sizes are in bytes, and limits are per sandbox unless they say otherwise.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Where the engine listens, in the manner of `DOCKER_HOST`: `unix:///var/run/docker.sock`. Others are
-    /// `tcp://HOST:PORT` and `http://HOST:PORT`, neither of which is encrypted, and `https://HOST:PORT`, which takes the
-    /// certificates of `tls_directory`.
+    /// `tcp://HOST:PORT` and `http://HOST:PORT`. Neither is encrypted: to an engine elsewhere, forward its socket through
+    /// `ssh -L`.
     pub host: String,
-    /// Where `ca.pem`, `cert.pem` and `key.pem` lie for an `https` host, in the manner of `DOCKER_CERT_PATH`: none.
-    pub tls_directory: Option<PathBuf>,
     /// The image of sandboxes, by name and tag or by digest. It is never pulled: `lockkeeper/sandbox:VERSION`, which
     /// `lockkeeper image build` makes.
     pub image: String,
@@ -75,7 +73,6 @@ impl Default for Config {
         const MIB: u64 = 1 << 20;
         Self {
             host: "unix:///var/run/docker.sock".into(),
-            tls_directory: None,
             image: concat!("lockkeeper/sandbox:", env!("CARGO_PKG_VERSION")).into(),
             deployment: "lockkeeper".into(),
             instance: String::new(),
@@ -111,11 +108,14 @@ impl Config {
     pub fn problems(&self) -> Vec<String> {
         let mut problems = self.limits_out_of_range();
         let scheme = self.host.split_once("://").map_or("", |(scheme, _)| scheme);
-        if !["unix", "tcp", "http", "https"].contains(&scheme) {
-            problems.push(format!("host is {:?} and must be unix://, tcp://, http:// or https://", self.host));
-        }
-        if scheme == "https" && self.tls_directory.is_none() {
-            problems.push("host is https:// and needs tls_directory".into());
+        if ["https", "ssh"].contains(&scheme) {
+            problems.push(format!(
+                "host is {:?}, which is not spoken: forward the engine's socket with `ssh -L`",
+                self.host
+            ));
+        } else if !["unix", "tcp", "http"].contains(&scheme) {
+            problems
+                .push(format!("host is {:?} and must be unix://PATH, tcp://HOST:PORT or http://HOST:PORT", self.host));
         }
         for (name, value) in [("image", &self.image), ("runtime", &self.runtime)] {
             if value.is_empty() || value.starts_with('-') || value.contains(char::is_whitespace) {
@@ -228,9 +228,11 @@ mod tests {
     }
 
     #[test]
-    fn an_encrypted_host_needs_its_certificates() {
-        let config = Config { host: "https://engine:2376".into(), ..Config::default() };
-        assert_eq!(config.problems(), ["host is https:// and needs tls_directory"]);
+    fn a_host_that_is_not_spoken_to_has_another_way() {
+        for host in ["https://engine:2376", "ssh://engine"] {
+            let problems = Config { host: host.into(), ..Config::default() }.problems();
+            assert!(problems.len() == 1 && problems[0].contains("ssh -L"), "{problems:?}");
+        }
     }
 
     #[test]

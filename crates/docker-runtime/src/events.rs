@@ -1,7 +1,7 @@
 //! The engine's events: who was killed for memory, what ended. And the reverse: the word to each container that its server
 //! still lives.
 
-use crate::{engine::Fault, exec::out_of_memory, names::OWNER, sandboxes::Sandbox, shared::Shared};
+use crate::{engine::Fault, exec::out_of_memory, names::OWNER, profile::no_binary, sandboxes::Sandbox, shared::Shared};
 use bollard::{
     models::EventMessage,
     query_parameters::{EventsOptions, KillContainerOptions},
@@ -108,10 +108,14 @@ fn note(shared: &Arc<Shared>, event: &EventMessage) {
         }
         "die" => {
             let code = attribute("exitCode").map_or("unknown", String::as_str);
-            let reason = if sandbox.health().borrow().out_of_memory > 0 && code == "137" {
-                out_of_memory(shared.config.memory_bytes)
-            } else {
-                format!("the container ended with exit status {code}")
+            let reason = match code {
+                "137" if sandbox.health().borrow().out_of_memory > 0 => out_of_memory(shared.config.memory_bytes),
+                // The init's words for a program that it cannot run.
+                "126" | "127" => {
+                    sandbox.is_unfit();
+                    no_binary(&shared.config.image)
+                }
+                _ => format!("the container ended with exit status {code}"),
             };
             shared.condemn(&sandbox, &reason);
         }

@@ -34,8 +34,8 @@ pub(crate) enum Named {
 impl Names {
     pub(crate) fn new(deployment: &str) -> Self {
         let hash = Sha256::digest(deployment);
-        let prefix = hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect::<String>();
-        Self { deployment: deployment.into(), prefix: format!("lockkeeper-{prefix}-") }
+        let short = hash.iter().take(4).fold(0_u32, |short, byte| short << 8 | u32::from(*byte));
+        Self { deployment: deployment.into(), prefix: format!("lockkeeper-{short:08x}-") }
     }
 
     /// Whose containers they are.

@@ -94,6 +94,11 @@ pub(crate) fn exec(spec: &ExecSpec, user: u32) -> ExecConfig {
     }
 }
 
+/// What is wrong with an image that is none of sandboxes.
+pub(crate) fn no_binary(image: &str) -> String {
+    format!("the image {image} has no {WORKSPACE_BINARY} that runs: build it with `lockkeeper image build`")
+}
+
 fn labels(config: &Config, names: &Names, instance: &str, user: u32, now: Timestamp) -> Labels {
     let created = now.as_millis() / 1000;
     let expires = created.saturating_add_unsigned(config.max_life_secs);

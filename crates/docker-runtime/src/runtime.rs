@@ -23,9 +23,13 @@ use std::{
     collections::{HashMap, HashSet},
     fmt,
     sync::Arc,
+    time::Duration,
 };
 use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
 use tokio_util::task::TaskTracker;
+
+/// How long the word may take that a container has ended, after the engine refused because of it.
+const NEWS: Duration = Duration::from_millis(300);
 
 /// Why there is no Docker runtime.
 #[derive(Debug, thiserror::Error)]
@@ -95,7 +99,7 @@ impl DockerRuntime {
             return Err(SandboxError::Gone);
         }
         if let Some(known) = shared.sandboxes.get(id) {
-            return if known.ended().is_none() { Ok(known) } else { Err(SandboxError::Gone) };
+            return if known.ended().is_none() { Ok(known) } else { Err(gone(&known)) };
         }
         let found = shared.engine.call(async |docker| docker.inspect_container(id.as_str(), None).await).await;
         let found = match found {
@@ -113,7 +117,8 @@ impl DockerRuntime {
         let labels = found.config.as_ref()?.labels.as_ref()?;
         let user = labels.get(names::USER)?.parse().ok()?;
         let ours = self.shared.names.is_ours(labels);
-        ours.then(|| Sandbox::new(found.id.clone()?.into(), user, self.shared.config.execs_at_once).into())?
+        let container = found.id.clone().filter(|_| ours)?;
+        Some(Sandbox::new(container, user, self.shared.config.execs_at_once))
     }
 
     /// After a refusal: a paused container goes on, once; one that does not run is given up.
@@ -187,7 +192,6 @@ impl SandboxRuntime for DockerRuntime {
         let sandbox = self.shared.sandboxes.take(reserved).ok_or(SandboxError::Gone)?;
         let id = self.shared.names.of(spec);
         let container = sandbox.container.clone();
-        // Known under its new name before anyone can hear of it, so that its events find it.
         let options = RenameContainerOptions { name: id.to_string() };
         let renamed = match &sandbox.ended() {
             Some(_) => Err(Fault::NotFound(String::new())),
@@ -210,7 +214,11 @@ impl SandboxRuntime for DockerRuntime {
     async fn exec(&self, sandbox: &SandboxId, spec: &ExecSpec) -> Result<Exec, SandboxError> {
         let found = self.find(sandbox).await?;
         let mut launched = self.launch(&found, spec).await;
-        if matches!(&launched, Err(LaunchError::Fault(Fault::Conflict(_)))) {
+        if matches!(&launched, Err(LaunchError::Fault(Fault::Conflict(_) | Fault::NotFound(_)))) {
+            // If it ended, the events say why.
+            let _ = timeout(NEWS, found.health().wait_for(|health| health.ended.is_some())).await;
+        }
+        if found.ended().is_none() && matches!(&launched, Err(LaunchError::Fault(Fault::Conflict(_)))) {
             self.revive(&found).await?;
             launched = self.launch(&found, spec).await;
         }
@@ -219,7 +227,7 @@ impl SandboxRuntime for DockerRuntime {
             Err(error) => error,
         };
         if found.ended().is_some() {
-            return Err(SandboxError::Gone);
+            return Err(gone(&found));
         }
         Err(match error {
             LaunchError::CannotExec(reason) => {
@@ -272,6 +280,11 @@ impl SandboxRuntime for DockerRuntime {
     }
 }
 
+/// Another one will do, unless the image is at fault.
+fn gone(sandbox: &Sandbox) -> SandboxError {
+    sandbox.unfit().map_or(SandboxError::Gone, unavailable)
+}
+
 fn is_running(found: &ContainerInspectResponse) -> bool {
     found.state.as_ref().and_then(|state| state.running) == Some(true)
 }
@@ -281,7 +294,7 @@ fn random_name() -> String {
     format!("{:016x}", random())
 }
 
-/// Where there is no randomness the time must do: names are unique to the process anyhow, but for a restart.
+/// Where there is no randomness, names are still unique to the process.
 fn random() -> u64 {
     getrandom::u64().unwrap_or_else(|_| u64::from(std::process::id()))
 }

@@ -28,6 +28,8 @@ pub(crate) struct Health {
     pub(crate) out_of_memory: u64,
     /// Why nothing may run in it any more.
     pub(crate) ended: Option<String>,
+    /// Its main process could not be run: another container would fare no better.
+    pub(crate) is_unfit: bool,
 }
 
 impl Sandbox {
@@ -47,6 +49,16 @@ impl Sandbox {
 
     pub(crate) fn ended(&self) -> Option<String> {
         self.health.borrow().ended.clone()
+    }
+
+    /// Why it ended, if it did because the image is no image of sandboxes.
+    pub(crate) fn unfit(&self) -> Option<String> {
+        let health = self.health.borrow();
+        health.ended.clone().filter(|_| health.is_unfit)
+    }
+
+    pub(crate) fn is_unfit(&self) {
+        self.health.send_modify(|health| health.is_unfit = health.ended.is_none());
     }
 
     /// Says why it ended; false if that was known.

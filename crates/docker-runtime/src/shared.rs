@@ -56,8 +56,7 @@ impl Shared {
             .call_within(limit, async |docker| docker.remove_container(container, Some(options)).await)
             .await;
         match removed {
-            Ok(()) => {}
-            Err(Fault::NotFound(_)) => {}
+            Ok(()) | Err(Fault::NotFound(_)) => {}
             // Somebody is at it already: the engine itself, when the main process has just ended.
             Err(Fault::Conflict(_)) => self.wait_until_gone(container, deadline).await?,
             Err(fault) => return Err(fault),

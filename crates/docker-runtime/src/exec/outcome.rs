@@ -1,5 +1,5 @@
 use super::{ExecId, LaunchError, frames::Report};
-use crate::{engine::Fault, profile::WORKSPACE_BINARY, sandboxes::Health, shared::Shared};
+use crate::{engine::Fault, profile::no_binary, sandboxes::Health, shared::Shared};
 use lockkeeper_ports::ExecStatus;
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -45,13 +45,15 @@ impl Ending {
         let said = said.trim();
         match inspected {
             Err(fault) => LaunchError::Fault(fault),
-            Ok(Some(126 | 127)) if said.contains(WORKSPACE_BINARY) || said.is_empty() => {
-                LaunchError::NotStarted(format!(
-                    "the image {} has no {WORKSPACE_BINARY} that runs: build it with `lockkeeper image build` ({said})",
-                    self.shared.config.image
-                ))
+            Ok(Some(126 | 127)) => {
+                LaunchError::NotStarted(format!("{} ({said})", no_binary(&self.shared.config.image)))
             }
-            Ok(code) => LaunchError::NotStarted(format!("its supervisor ended with {code:?} before it began: {said}")),
+            Ok(code) => {
+                // What it started may have ended it.
+                let reason = format!("its supervisor ended before it could say that it runs (status {code:?}) {said}");
+                self.shared.condemn(&self.exec.sandbox, &reason);
+                LaunchError::NotStarted(reason)
+            }
         }
     }
 

@@ -54,7 +54,7 @@ impl Pump {
         let before = health.borrow().out_of_memory;
         let ending = Ending { shared, exec, health, before, killed: killed.clone() };
         let credit = Semaphore::new(WINDOW);
-        let receiver = Receiver {
+        let incoming = Receiver {
             to_stdout: Some(to_stdout),
             to_stderr: Some(to_stderr),
             started,
@@ -65,17 +65,17 @@ impl Pump {
             last: None,
         };
         let limit = ending.shared.config.stop_timeout();
-        let received = receiver.run(output, &died, limit);
+        let finished = incoming.run(output, &died, limit);
         let sent = async {
             send(from_user, input, &credit, &killed).await;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
-        let mut received = tokio::select! {
-            received = received => received,
+        let mut over = tokio::select! {
+            finished = finished => finished,
             () = sent => return ExecStatus::Lost("the runtime is gone".into()),
         };
-        let (started, complaint) = (received.started.take(), std::mem::take(&mut received.complaint));
-        let last = received.last.take();
+        let (started, complaint) = (over.started.take(), std::mem::take(&mut over.complaint));
+        let last = over.last.take();
         if let Some(started) = started {
             let error = ending.not_started(last, &complaint).await;
             drop(started.send(Err(error)));
@@ -83,7 +83,7 @@ impl Pump {
         }
         // The readers see the end of the streams when the process has ended, and not before.
         let status = ending.status(last).await;
-        drop(received);
+        drop(over);
         status
     }
 }

@@ -1,9 +1,6 @@
 //! The archive that an engine loads: one layer, and two small files that describe it (the image format v1.2 of Docker).
 
-use super::{
-    ImageError, Recipe, WORKSPACE_PROGRAM,
-    recipe::Entry,
-};
+use super::{ImageError, Recipe, WORKSPACE_PROGRAM, recipe::Entry};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use std::{

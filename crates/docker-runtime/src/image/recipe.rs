@@ -75,7 +75,8 @@ impl Recipe {
     pub fn shell(&mut self, shell: &Path, applets: &[String]) -> Result<(), ImageError> {
         let architecture = must_be_static(shell)?;
         if architecture != self.architecture {
-            let why = format!("is a program for {architecture}, and the workspace program is one for {}", self.architecture);
+            let why =
+                format!("is a program for {architecture}, and the workspace program is one for {}", self.architecture);
             return Err(ImageError::Unfit { path: shell.to_owned(), why });
         }
         let name = if applets.is_empty() { "sh" } else { "busybox" };

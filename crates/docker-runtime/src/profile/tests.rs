@@ -20,7 +20,7 @@ fn a_container_is_asked_for_as_it_is_on_record() {
 /// What it allows was reviewed call by call; so must be a change.
 #[test]
 fn the_seccomp_profile_is_the_one_that_was_reviewed() {
-    let hash: String = Sha256::digest(SECCOMP).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = Sha256::digest(SECCOMP).iter().fold(String::new(), |hash, byte| format!("{hash}{byte:02x}"));
     assert_eq!(hash, "9c0114dd50c3b14de7fac9c7a439cc633e7dd08bc42ba3cf005d8fafddd0b0de");
 }
 
@@ -94,8 +94,8 @@ fn dangerous_system_calls_are_in_no_rule() {
     // These two are allowed for some arguments alone.
     for rule in rules.iter().filter(|rule| rule["action"] == "SCMP_ACT_ALLOW") {
         let conditional = ["clone", "socket", "socketpair", "personality", "ioctl"];
-        let named = rule["names"].as_array().expect("a list").iter().filter_map(Value::as_str);
-        for name in named.filter(|name| conditional.contains(name)) {
+        let here = rule["names"].as_array().expect("a list").iter().filter_map(Value::as_str);
+        for name in here.filter(|name| conditional.contains(name)) {
             assert!(rule["args"].is_array(), "{name} without a condition");
         }
     }

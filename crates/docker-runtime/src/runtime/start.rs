@@ -178,10 +178,7 @@ fn refused(shared: &Shared, fault: Fault) -> SandboxError {
         return unavailable(format!("there is no image {image}: build it with `lockkeeper image build`"));
     }
     if said.contains(profile::WORKSPACE_BINARY) {
-        return unavailable(format!(
-            "the image {image} has no {} that runs: build it with `lockkeeper image build` ({said})",
-            profile::WORKSPACE_BINARY
-        ));
+        return unavailable(format!("{} ({said})", profile::no_binary(image)));
     }
     unavailable(fault)
 }

@@ -44,7 +44,7 @@ impl Daemon {
         let size = format!("size={mib}m");
         let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&data).status();
         assert!(mounted.expect("mount runs").success());
-        Self::in_directory(directory, &["--storage-driver=vfs"]).await
+        Self::in_directory(directory, &["--storage-driver=overlay2"]).await
     }
 
     async fn in_directory(directory: TempDir, arguments: &[&str]) -> Self {
@@ -74,6 +74,8 @@ impl Daemon {
     }
 
     pub(crate) async fn again(&mut self) {
+        // Where nobody reaps orphans, it would wait for the containerd that died with it.
+        drop(fs::remove_file(self.path("exec/containerd/containerd.pid")));
         self.process = spawn(self.directory.path(), &self.arguments);
         self.wait().await;
     }
@@ -104,7 +106,9 @@ impl Drop for Daemon {
         let directory = self.directory.path().to_string_lossy().into_owned();
         for _ in 0..10 {
             let left = processes_that_name(&directory);
-            left.iter().for_each(|pid| drop(kill_process(*pid, Signal::KILL)));
+            for pid in &left {
+                let _ = kill_process(*pid, Signal::KILL);
+            }
             if left.is_empty() {
                 break;
             }
@@ -143,9 +147,9 @@ fn program() -> Option<&'static str> {
 fn processes_that_name(directory: &str) -> Vec<Pid> {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    let names = |pid: &i32| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| {
-        String::from_utf8_lossy(&line).contains(directory)
-    });
+    let names = |pid: &i32| {
+        fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(directory))
+    };
     let this = i32::try_from(std::process::id()).unwrap_or_default();
     pids.filter(|pid| *pid != this).filter(names).filter_map(Pid::from_raw).collect()
 }

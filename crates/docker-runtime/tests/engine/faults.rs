@@ -191,9 +191,10 @@ async fn d8_the_image_is_missing() {
     // One that is not ours.
     let bare = bare_image(&bench.docker).await;
     let bare = runtime(&Config { image: bare, ..bench.config.clone() }).await;
-    let error = bare.start(&spec_of("s", 1), Arc::new(|_| {})).await.expect_err("no binary");
+    let id = bare.start(&spec_of("s", 1), Arc::new(|_| {})).await.expect("the init runs");
+    let error = bare.exec(&id, &spec(&["/bin/true"])).await.expect_err("no binary");
     assert!(error.to_string().contains("lockkeeper image build"), "{error}");
-    assert!(bench.runtime.list().await.expect("list").is_empty());
+    until("nothing is left", async || bench.runtime.list().await.expect("list").is_empty()).await;
 }
 
 async fn d10_the_container_ends() {
@@ -221,14 +222,21 @@ async fn d13_the_name_is_taken_by_somebody_else() {
     let name = bench.start().await;
     bench.runtime.stop(&name).await.expect("stop");
     let options = CreateContainerOptions { name: Some(name.to_string()), platform: String::new() };
-    let body = ContainerCreateBody { image: Some(bench.config.image.clone()), cmd: Some(vec!["sh".into()]), ..ContainerCreateBody::default() };
+    let body = ContainerCreateBody {
+        image: Some(bench.config.image.clone()),
+        cmd: Some(vec!["sh".into()]),
+        ..ContainerCreateBody::default()
+    };
     let theirs = bench.docker.create_container(Some(options), body).await.expect("create").id;
     let outcome = bench.runtime.start(&spec_of("s", 1), Arc::new(|_| {})).await;
     bench.runtime.stop(&name).await.expect("unknown");
     let found = bench.docker.inspect_container(&theirs, None).await.is_ok();
     let listed = bench.runtime.list().await.expect("list");
     bench.docker.remove_container(&theirs, None::<RemoveContainerOptions>).await.expect("remove");
-    assert!(matches!(&outcome, Err(SandboxError::Unavailable(why)) if why.to_string().contains("left alone")), "{outcome:?}");
+    assert!(
+        matches!(&outcome, Err(SandboxError::Unavailable(why)) if why.to_string().contains("left alone")),
+        "{outcome:?}"
+    );
     assert!(found && listed.is_empty(), "it was not touched");
     // The next epoch has a name of its own.
     let next = bench.runtime.start(&spec_of("s", 2), Arc::new(|_| {})).await.expect("start");
@@ -240,7 +248,10 @@ async fn d14_the_disk_of_the_engine_is_full() {
     let bench = Bench::at(&daemon.host(), |_| {}).await;
     let id = bench.start().await;
     let filler = daemon.path("data/filler");
-    let fill = std::process::Command::new("dd").args(["if=/dev/zero", "bs=1M"]).arg(format!("of={}", filler.display())).output();
+    let fill = std::process::Command::new("dd")
+        .args(["if=/dev/zero", "bs=1M"])
+        .arg(format!("of={}", filler.display()))
+        .output();
     assert!(!fill.expect("dd runs").status.success(), "it is full");
     let error = bench.runtime.start(&spec_of("t", 1), Arc::new(|_| {})).await.expect_err("no room");
     assert!(matches!(&error, SandboxError::Unavailable(why) if why.to_string().contains("no space left")), "{error}");

@@ -6,6 +6,8 @@ mod bench;
 mod daemon;
 mod faults;
 mod image;
+mod manners;
+mod measure;
 mod proxy;
 
 use bench::Bench;
@@ -31,6 +33,16 @@ macro_rules! check {
 pub(crate) use check;
 
 fn main() -> ExitCode {
+    let mut others = std::env::args_os().skip(1);
+    match others.next().as_deref().and_then(std::ffi::OsStr::to_str) {
+        Some(manners::HOLD) => return manners::hold(others),
+        Some(manners::DIAGNOSE) => return manners::diagnose_here(others),
+        Some(measure::ARGUMENT) => {
+            block_on(measure::run());
+            return ExitCode::SUCCESS;
+        }
+        _ => {}
+    }
     let arguments = Arguments::from_args();
     let missing = block_on(bench::look()).err();
     let is_ci = std::env::vars().any(|(name, value)| name == "CI" && ["true", "1"].contains(&value.as_str()));
@@ -62,7 +74,7 @@ fn checks() -> Vec<Check> {
             })
         }),
     });
-    contract.chain(abuse::checks()).chain(faults::checks()).collect()
+    contract.chain(abuse::checks()).chain(faults::checks()).chain(manners::checks()).collect()
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {

@@ -65,7 +65,9 @@ impl Proxy {
     pub(crate) fn cut(&self, request: &str) -> usize {
         let mut rules = lock(&self.rules);
         let cut: Vec<_> = rules.open.extract_if(.., |(asked, _)| asked.contains(request)).collect();
-        cut.iter().for_each(|(_, token)| token.cancel());
+        for (_, token) in &cut {
+            token.cancel();
+        }
         cut.len()
     }
 }

@@ -48,7 +48,7 @@ fn unpack(bytes: impl io::Read) -> BTreeMap<PathBuf, (Header, Vec<u8>, Option<Pa
         let mut entry = entry.expect("an entry");
         let mut content = Vec::new();
         entry.read_to_end(&mut content).expect("read");
-        let link = entry.link_name().expect("a name").map(|name| name.into_owned());
+        let link = entry.link_name().expect("a name").map(std::borrow::Cow::into_owned);
         (entry.path().expect("a path").into_owned(), (entry.header().clone(), content, link))
     };
     archive.entries().expect("an archive").map(read).collect()
