@@ -16,10 +16,10 @@ use std::{
 };
 use tokio::{task::JoinSet, time::Instant};
 
-/// Loses the next answers, after the requests were followed.
-struct Lossy {
-    inner: Arc<dyn Peers>,
-    lose: Arc<AtomicUsize>,
+/// Loses the next answers, after the requests were followed. Somebody may read along.
+pub(crate) struct Lossy {
+    pub(crate) inner: Arc<dyn Peers>,
+    pub(crate) lose: Arc<AtomicUsize>,
 }
 
 #[async_trait]

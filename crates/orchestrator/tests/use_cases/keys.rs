@@ -10,13 +10,13 @@ use std::{
     time::Duration,
 };
 
-const NO_KEY: Provider = Provider::MissingKey { name: "scripted", variable: "SCRIPTED_API_KEY" };
+pub(crate) const NO_KEY: Provider = Provider::MissingKey { name: "scripted", variable: "SCRIPTED_API_KEY" };
 
 /// Answers with one script whoever pays, and remembers who was let in with which key.
 #[derive(Clone)]
-struct Vendor {
+pub(crate) struct Vendor {
     provider: ScriptedProvider,
-    keys: Arc<Mutex<Vec<String>>>,
+    pub(crate) keys: Arc<Mutex<Vec<String>>>,
 }
 
 impl KeyedLlm for Vendor {
@@ -35,19 +35,23 @@ impl KeyedLlm for Vendor {
 }
 
 /// A server without a key of its own, whose users bring theirs.
-fn keyless(desk: &mut Desk) -> Vendor {
+pub(crate) fn keyless(desk: &mut Desk) -> Vendor {
     let vendor = Vendor { provider: desk.provider.clone(), keys: Arc::default() };
     desk.own_keys = OwnKeys::Taken(Arc::new(vendor.clone()));
     vendor
 }
 
-async fn open(manager: &Arc<SessionManager>, key: Option<&str>, model: Option<&str>) -> Result<Attached, Failure> {
+pub(crate) async fn open(
+    manager: &Arc<SessionManager>,
+    key: Option<&str>,
+    model: Option<&str>,
+) -> Result<Attached, Failure> {
     let id = Some(SessionId::parse("s").expect("an id"));
     let key = key.map(|key| key.to_owned().into());
     manager.open(OpenSession { id, principal: principal("ann"), model: model.map(str::to_owned), key }).await
 }
 
-async fn with_key(manager: &Arc<SessionManager>, key: &str) -> User {
+pub(crate) async fn with_key(manager: &Arc<SessionManager>, key: &str) -> User {
     let attached = open(manager, Some(key), None).await.expect("opened");
     attached.ready().await.expect("ready");
     User::of(manager, attached, Seq::default()).await

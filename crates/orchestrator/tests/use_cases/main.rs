@@ -5,6 +5,7 @@ mod desk;
 mod doubt;
 mod expiry;
 mod keys;
+mod keys_elsewhere;
 mod recovery;
 mod replicas;
 mod sandboxes;
