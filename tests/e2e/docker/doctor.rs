@@ -9,12 +9,12 @@ use std::{
     os::unix::{
         fs::{PermissionsExt, chown},
         net::UnixListener,
-        process::CommandExt,
     },
     path::Path,
-    process::{Command, Output, Stdio},
+    process::{Output, Stdio},
     rc::Rc,
 };
+use tokio::process::Command;
 
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases = cases![
@@ -34,21 +34,21 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 /// What a command that is no test's server says.
-fn lockkeeper(folder: &Path, arguments: &[&str]) -> Result<Output> {
-    Ok(command(folder, arguments)?.output()?)
+async fn lockkeeper(folder: &Path, arguments: &[&str]) -> Result<Output> {
+    Ok(command(folder, arguments)?.output().await?)
 }
 
 fn command(folder: &Path, arguments: &[&str]) -> Result<Command> {
     let mut command = Command::new(&Binaries::find()?.server);
-    command.args(arguments).current_dir(folder).env_clear().stdin(Stdio::null());
+    command.args(arguments).current_dir(folder).env_clear().stdin(Stdio::null()).kill_on_drop(true);
     Ok(command)
 }
 
 /// What a doctor finds about Docker: whether it is content, and its first finding.
-fn doctor(folder: &Path, settings: &[String]) -> Result<(bool, Value)> {
+async fn doctor(folder: &Path, settings: &[String]) -> Result<(bool, Value)> {
     let mut arguments = vec!["doctor", "docker", "--json"];
     arguments.extend(settings.iter().flat_map(|setting| ["--set", setting]));
-    read(&lockkeeper(folder, &arguments)?)
+    read(&lockkeeper(folder, &arguments).await?)
 }
 
 fn read(output: &Output) -> Result<(bool, Value)> {
@@ -63,14 +63,14 @@ fn host(socket: &Path) -> String {
 
 async fn an_engine_that_is_ready_is_said_to_be(ground: Rc<Ground>) -> Result<()> {
     let image = format!("sandbox.docker.image={}", docker::IMAGE);
-    let (content, found) = doctor(ground.folder(), &[host(&docker::socket()), image])?;
+    let (content, found) = doctor(ground.folder(), &[host(&docker::socket()), image]).await?;
     ensure!(content && found["level"] == "ok" && found["what"].to_string().contains(docker::IMAGE), "{found}");
     Ok(())
 }
 
 async fn an_image_that_is_not_there_is_told_from_an_engine_that_is_not(ground: Rc<Ground>) -> Result<()> {
     let image = "sandbox.docker.image=lockkeeper/nobody-built-this:0".to_owned();
-    let (content, found) = doctor(ground.folder(), &[host(&docker::socket()), image])?;
+    let (content, found) = doctor(ground.folder(), &[host(&docker::socket()), image]).await?;
     ensure!(!content && found["what"].to_string().contains("nobody-built-this"), "{found}");
     ensure!(found["fix"].to_string().contains("lockkeeper image build"), "{found}");
     Ok(())
@@ -78,7 +78,7 @@ async fn an_image_that_is_not_there_is_told_from_an_engine_that_is_not(ground: R
 
 async fn an_engine_that_is_not_there_is_told_from_one_that_may_not_be_used(ground: Rc<Ground>) -> Result<()> {
     const NOBODY: u32 = 65534;
-    let (content, found) = doctor(ground.folder(), &[host(&ground.folder().join("nobody.sock"))])?;
+    let (content, found) = doctor(ground.folder(), &[host(&ground.folder().join("nobody.sock"))]).await?;
     ensure!(!content && found["what"].to_string().contains("No such file"), "{found}");
     ensure!(found["fix"].to_string().contains("start"), "{found}");
 
@@ -91,7 +91,7 @@ async fn an_engine_that_is_not_there_is_told_from_one_that_may_not_be_used(groun
         fs::set_permissions(ground.folder(), fs::Permissions::from_mode(0o755))?;
         doctor.uid(NOBODY).gid(NOBODY);
     }
-    let (content, found) = read(&doctor.output()?)?;
+    let (content, found) = read(&doctor.output().await?)?;
     ensure!(!content && found["what"].to_string().to_lowercase().contains("permission denied"), "{found}");
     ensure!(found["fix"].to_string().contains("group"), "{found}");
     Ok(())
@@ -99,7 +99,7 @@ async fn an_engine_that_is_not_there_is_told_from_one_that_may_not_be_used(groun
 
 async fn a_doctor_looks_at_everything_and_leaves_nothing(ground: Rc<Ground>) -> Result<()> {
     let socket = host(&ground.folder().join("nobody.sock"));
-    let output = lockkeeper(ground.folder(), &["doctor", "--set", &socket])?;
+    let output = lockkeeper(ground.folder(), &["doctor", "--set", &socket]).await?;
     let said = String::from_utf8(output.stdout)?;
     for subject in ["config", "model", "store", "sandbox", "docker"] {
         ensure!(said.lines().any(|line| line.split_whitespace().nth(1) == Some(subject)), "{subject}: {said}");
@@ -111,12 +111,10 @@ async fn a_doctor_looks_at_everything_and_leaves_nothing(ground: Rc<Ground>) -> 
 }
 
 async fn an_image_without_its_programs_is_told_with_what_provides_them(ground: Rc<Ground>) -> Result<()> {
-    let build = |arguments: &[&str]| -> Result<String> {
-        let output = lockkeeper(ground.folder(), &[&["image", "build", "--dry-run"], arguments].concat())?;
-        ensure!(output.status.code() == Some(1), "{output:?}");
-        Ok(String::from_utf8(output.stderr)?)
-    };
-    let missing = build(&["--workspace", "/no/such/program"])?;
+    let build = ["image", "build", "--dry-run", "--workspace", "/no/such/program"];
+    let output = lockkeeper(ground.folder(), &build).await?;
+    ensure!(output.status.code() == Some(1), "{output:?}");
+    let missing = String::from_utf8(output.stderr)?;
     ensure!(missing.contains("/no/such/program") && missing.contains("./scripts/workspace-static"), "{missing}");
     Ok(())
 }
@@ -129,19 +127,19 @@ async fn the_same_files_give_the_same_image(ground: Rc<Ground>) -> Result<()> {
     let add = format!("{}:/opt/mcp", folder.display());
     let arguments =
         ["image", "build", "--dry-run", "--tag", "lockkeeper/e2e:same", "--workspace", &workspace, "--add", &add];
-    let build = || -> Result<String> {
-        let output = lockkeeper(ground.folder(), &arguments)?;
+    let build = async || -> Result<String> {
+        let output = lockkeeper(ground.folder(), &arguments).await?;
         ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         Ok(String::from_utf8(output.stdout)?)
     };
-    let first = build()?;
+    let first = build().await?;
     ensure!(first.contains("sha256:"), "{first}");
     fs::File::open(folder.join("server.sh"))?.set_modified(std::time::UNIX_EPOCH)?;
     if rustix::process::geteuid().is_root() {
         chown(folder.join("server.sh"), Some(7), Some(7))?;
     }
-    ensure!(build()? == first, "the digests differ");
+    ensure!(build().await? == first, "the digests differ");
     fs::write(folder.join("server.sh"), "#!/bin/sh\ntrue\n")?;
-    ensure!(build()? != first, "the digests do not");
+    ensure!(build().await? != first, "the digests do not");
     Ok(())
 }
