@@ -117,3 +117,62 @@ fn a_missing_command_is_127_with_a_clear_message() {
     let output = run(&["/etc/passwd"]).wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(126));
 }
+
+/// What a peer says and hears in frames, as `crates/docker-runtime` does.
+fn framed(command: &[&str], orders: &[u8]) -> (Vec<u8>, Vec<u8>, Option<i32>) {
+    let mut supervisor = Command::new(BINARY)
+        .args(["run", "--framed", "--grace-ms", "0", "--"])
+        .args(command)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    let mut stdin = supervisor.stdin.take().expect("piped");
+    // One that could not start its command does not read.
+    let _ = stdin.write_all(orders);
+    let (mut said, mut reports) = (Vec::new(), Vec::new());
+    supervisor.stdout.take().expect("piped").read_to_end(&mut said).expect("read");
+    supervisor.stderr.take().expect("piped").read_to_end(&mut reports).expect("read");
+    let code = supervisor.wait().expect("it ends").code();
+    drop(stdin);
+    (said, reports, code)
+}
+
+const STARTED: &[u8] = &[1, 0, 0, 0, 0];
+const KILL: &[u8] = &[3, 0, 0, 0, 0];
+const KILLED: &[u8] = &[6, 0, 0, 0, 4, 0, 0, 0, 9];
+
+#[test]
+fn in_frames_input_errors_and_the_status_pass_through() {
+    let orders = [&[1, 0, 0, 0, 3][..], b"in\n", &[2, 0, 0, 0, 0]].concat();
+    let (said, reports, code) = framed(&["sh", "-c", "cat; echo err >&2; exit 7"], &orders);
+    let expected = [STARTED, &[3, 0, 0, 0, 4], b"err\n", &[5, 0, 0, 0, 4, 0, 0, 0, 7]].concat();
+    assert_eq!((said.as_slice(), reports, code), (&b"in\n"[..], expected, Some(7)));
+}
+
+#[test]
+fn in_frames_a_missing_command_is_told_from_one_that_ran() {
+    let (said, reports, code) = framed(&["no-such-command"], &[]);
+    assert!(said.is_empty() && reports.starts_with(&[2, 0, 0, 0]) && code == Some(127), "{reports:?}");
+    let (_, reports, _) = framed(&["sh", "-c", "exit 127"], &[]);
+    assert_eq!(reports, [STARTED, &[5, 0, 0, 0, 4, 0, 0, 0, 127]].concat());
+}
+
+#[test]
+fn in_frames_the_order_to_end_is_heard_behind_input_that_nobody_reads() {
+    let block = [&[1, 0, 1, 0, 0][..], &[b'x'; 65_536]].concat();
+    let orders = [block.repeat(4).as_slice(), KILL].concat();
+    let (_, reports, code) = framed(&["sh", "-c", "trap '' TERM; sleep 1000; sleep 1000"], &orders);
+    assert!(reports.starts_with(STARTED) && reports.ends_with(KILLED), "{reports:?}");
+    assert_eq!(code, Some(137));
+}
+
+#[test]
+fn in_frames_what_is_no_frame_and_more_than_was_granted_end_the_command() {
+    let block = [&[1, 0, 1, 0, 0][..], &[b'x'; 65_536]].concat();
+    for orders in [b"garbage".to_vec(), block.repeat(6)] {
+        let (_, reports, _) = framed(&["sleep", "1000"], &orders);
+        assert!(reports.ends_with(KILLED), "{reports:?}");
+    }
+}
