@@ -161,7 +161,7 @@ fn in_frames_a_missing_command_is_told_from_one_that_ran() {
 
 #[test]
 fn in_frames_the_order_to_end_is_heard_behind_input_that_nobody_reads() {
-    let block = [&[1, 0, 1, 0, 0][..], &[b'x'; 65_536]].concat();
+    let block = [&[1, 0, 1, 0, 0][..], "x".repeat(65_536).as_bytes()].concat();
     let orders = [block.repeat(4).as_slice(), KILL].concat();
     let (_, reports, code) = framed(&["sh", "-c", "trap '' TERM; sleep 1000; sleep 1000"], &orders);
     assert!(reports.starts_with(STARTED) && reports.ends_with(KILLED), "{reports:?}");
@@ -170,7 +170,7 @@ fn in_frames_the_order_to_end_is_heard_behind_input_that_nobody_reads() {
 
 #[test]
 fn in_frames_what_is_no_frame_and_more_than_was_granted_end_the_command() {
-    let block = [&[1, 0, 1, 0, 0][..], &[b'x'; 65_536]].concat();
+    let block = [&[1, 0, 1, 0, 0][..], "x".repeat(65_536).as_bytes()].concat();
     for orders in [b"garbage".to_vec(), block.repeat(6)] {
         let (_, reports, _) = framed(&["sleep", "1000"], &orders);
         assert!(reports.ends_with(KILLED), "{reports:?}");
