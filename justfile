@@ -28,6 +28,10 @@ unit:
 chaos-docker rounds="100":
     E2E_ROUNDS={{ rounds }} cargo nextest run --locked -p lockkeeper-tests --profile long --no-capture -E 'test(docker::chaos)'
 
+# Kills a Redis two hundred times under load, and looks whether all that it acknowledged is there, once.
+chaos-redis rounds="200":
+    REDIS_CHAOS_ROUNDS={{ rounds }} cargo test --locked -p lockkeeper-redis-store --test redis -- --nocapture crash::
+
 # Formatting, clippy, cargo-deny, the scripts.
 lint:
     ./scripts/test --lint

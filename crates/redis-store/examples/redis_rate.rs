@@ -1,7 +1,7 @@
 //! How many commits a second a Redis takes through the port, how long one waits, and what reading a log costs.
 //!
 //! ```text
-//! cargo run --release -p lockkeeper-redis-store --example append_rate -- redis://127.0.0.1:6379
+//! cargo run --release -p lockkeeper-redis-store --example redis_rate -- redis://127.0.0.1:6379
 //! ```
 //!
 //! Each commit is what a step of a turn writes: an event with 200 bytes of text, a message, and the heartbeat; every session
