@@ -46,7 +46,7 @@ fn with(ground: &Ground, vendor: &Vendor, more: &str) -> Setup {
 /// The status and the body of what is at `path`.
 async fn get(server: &Server, path: &str, headers: &[(&str, &str)]) -> Result<(u16, Value)> {
     let address = server.url().trim_start_matches("http://").trim_end_matches('/');
-    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let headers = headers.iter().fold(String::new(), |head, (name, value)| head + name + ": " + value + "\r\n");
     let mut stream = TcpStream::connect(address).await?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n{headers}Connection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;

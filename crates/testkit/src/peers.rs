@@ -1,4 +1,4 @@
-//! The contract of [`Peers`](lockkeeper_ports::Peers): one test for each sentence of its documentation.
+//! The contract of [`Peers`]: one test for each sentence of its documentation.
 //!
 //! An adapter runs [`peers_contract!`](crate::peers_contract) in a test module. It makes three servers that reach each other,
 //! under names that no other run uses. Deadlines are long; no test waits for one but those that are about deadlines.
