@@ -27,6 +27,8 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 const MOST_LAST_WORDS: usize = 4 << 20;
 /// What is kept of standard output while it may be the engine's own complaint.
 const COMPLAINT: usize = 2048;
+/// No engine complains at such length; a reader's buffer holds more.
+const LONGEST_COMPLAINT: usize = 16 << 10;
 
 /// The other ends of what the user of the process holds.
 pub(super) struct Ends {
@@ -62,6 +64,7 @@ impl Pump {
             credit: &credit,
             reports: BytesMut::new(),
             complaint: Vec::new(),
+            before_start: 0,
             last: None,
         };
         let limit = ending.shared.config.stop_timeout();
@@ -131,6 +134,8 @@ struct Receiver<'a> {
     credit: &'a Semaphore,
     reports: BytesMut,
     complaint: Vec<u8>,
+    /// How many bytes of standard output came before the process was known to run.
+    before_start: usize,
     last: Option<Report>,
 }
 
@@ -174,11 +179,22 @@ impl Receiver<'_> {
 
     async fn stdout(&mut self, bytes: Bytes) -> bool {
         if self.started.is_some() {
+            self.before_start += bytes.len();
             let room = COMPLAINT.saturating_sub(self.complaint.len());
             self.complaint.extend(bytes.iter().take(room));
+            // The streams overtake each other. What says so much runs, and nobody reads it before that is known.
+            if self.before_start > LONGEST_COMPLAINT {
+                self.start();
+            }
         }
         pass_on(&mut self.to_stdout, &bytes, self.killed).await;
         true
+    }
+
+    fn start(&mut self) {
+        if let Some(started) = self.started.take() {
+            drop(started.send(Ok(())));
+        }
     }
 
     async fn stderr(&mut self, bytes: &[u8]) -> bool {
@@ -186,11 +202,7 @@ impl Receiver<'_> {
         loop {
             match decode(&mut self.reports) {
                 Ok(None) => return true,
-                Ok(Some(Report::Started)) => {
-                    if let Some(started) = self.started.take() {
-                        drop(started.send(Ok(())));
-                    }
-                }
+                Ok(Some(Report::Started)) => self.start(),
                 Ok(Some(Report::Stderr(bytes))) => pass_on(&mut self.to_stderr, &bytes, self.killed).await,
                 Ok(Some(Report::Taken(bytes))) => self.credit.add_permits((bytes as usize).min(WINDOW)),
                 Ok(Some(last)) => self.last = Some(last),
@@ -213,3 +225,6 @@ async fn pass_on(to: &mut Option<DuplexStream>, bytes: &[u8], killed: &Cancellat
         *to = None;
     }
 }
+
+#[cfg(test)]
+mod tests;
