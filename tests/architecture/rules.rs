@@ -38,7 +38,8 @@ const WRAPPERS: &[(&str, &[&str])] = &[
     ("figment", &["lockkeeper"]),
     ("fred", &["lockkeeper-redis-store"]),
     ("jsonschema", &[ORCHESTRATOR]),
-    ("jsonwebtoken", &["lockkeeper-jwt-auth"]),
+    // The tests play an issuer.
+    ("jsonwebtoken", &["lockkeeper-jwt-auth", "lockkeeper-tests"]),
     ("landlock", &["lockkeeper-local-runtime"]),
     ("mockall", &[PORTS, ORCHESTRATOR]),
     ("redb", &["lockkeeper-embedded-store"]),

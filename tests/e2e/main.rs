@@ -9,10 +9,13 @@ mod console;
 mod conversation;
 mod crash;
 mod docker;
+mod edge;
 mod gate;
 mod hostile;
+mod identity;
 mod models;
 mod output;
+mod policy;
 mod process;
 mod published;
 mod real_model;
@@ -37,10 +40,13 @@ fn main() -> ExitCode {
         conversation::cases(),
         crash::cases(),
         docker::cases(),
+        edge::cases(),
         gate::cases(),
         hostile::cases(),
+        identity::cases(),
         models::cases(),
         output::cases(),
+        policy::cases(),
         process::cases(),
         published::cases(),
         real_model::cases(),
