@@ -1,12 +1,20 @@
 //! The engine's events: who was killed for memory, what ended. And the reverse: the word to each container that its server
 //! still lives.
 
-use crate::{engine::Fault, exec::out_of_memory, names::OWNER, profile::no_binary, sandboxes::Sandbox, shared::Shared};
+use crate::{
+    engine::Fault,
+    exec::out_of_memory,
+    names::{Named, OWNER},
+    profile::no_binary,
+    sandboxes::Sandbox,
+    shared::Shared,
+};
 use bollard::{
     models::EventMessage,
-    query_parameters::{EventsOptions, KillContainerOptions},
+    query_parameters::{EventsOptions, KillContainerOptions, ListContainersOptions},
 };
 use futures::{StreamExt, stream};
+use lockkeeper_domain::Timestamp;
 use std::{collections::HashMap, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     sync::oneshot,
@@ -65,12 +73,13 @@ pub(crate) async fn watch(shared: Arc<Shared>, listening: oneshot::Sender<()>) {
 
 /// Tells each container now and then that its server lives; without it, they end.
 pub(crate) async fn keep_alive(shared: Arc<Shared>) {
-    let mut ticks = interval(Duration::from_secs(shared.config.idle_secs) / 3);
+    let mut ticks = interval(Duration::from_secs(shared.idle_secs(true)) / 3);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let alive = shared.sandboxes.all().into_iter().filter(|sandbox| sandbox.ended().is_none());
         stream::iter(alive).for_each_concurrent(AT_ONCE, |sandbox| keep_one_alive(&shared, sandbox)).await;
+        remove_unstarted(&shared).await;
     }
 }
 
@@ -82,6 +91,26 @@ async fn keep_one_alive(shared: &Arc<Shared>, sandbox: Arc<Sandbox>) {
         Err(Fault::NotFound(_)) => shared.condemn(&sandbox, "the container was removed"),
         Err(Fault::Conflict(_)) => shared.condemn(&sandbox, "the container does not run"),
         Err(fault) => tracing::warn!(container.id = container, %fault, "a sandbox could not be kept alive"),
+    }
+}
+
+/// Removes containers that wait for a session and never ran: their server died before it started them, so they do not
+/// end by themselves.
+async fn remove_unstarted(shared: &Arc<Shared>) {
+    let owner = format!("{OWNER}={}", shared.names.deployment());
+    let filters = HashMap::from([("label".into(), vec![owner]), ("status".into(), vec!["created".into()])]);
+    let options = ListContainersOptions { all: true, filters: Some(filters), ..ListContainersOptions::default() };
+    let found = shared.engine.call(async |docker| docker.list_containers(Some(options)).await).await;
+    // No start takes this long.
+    let old = shared.clock.now().before(shared.config.start_timeout() * 2 + Duration::from_mins(1));
+    for one in found.unwrap_or_default() {
+        let created = one.created.map(|seconds| Timestamp::from_millis(seconds.saturating_mul(1000)));
+        let names = one.names.unwrap_or_default();
+        let is_reserved = names.iter().any(|name| shared.names.parse(name) == Some(Named::Reserved));
+        if let Some(container) = one.id.filter(|_| is_reserved && created.is_some_and(|created| created < old)) {
+            tracing::info!(container.id = container, "a container that never ran is removed");
+            shared.remove_later(container);
+        }
     }
 }
 

@@ -38,6 +38,11 @@ impl Names {
         Self { deployment: deployment.into(), prefix: format!("lockkeeper-{short:08x}-") }
     }
 
+    /// Whether it waits for a session.
+    pub(crate) fn is_reserved(&self, id: &SandboxId) -> bool {
+        self.parse(id.as_str()) == Some(Named::Reserved)
+    }
+
     /// Whose containers they are.
     pub(crate) fn deployment(&self) -> &str {
         &self.deployment

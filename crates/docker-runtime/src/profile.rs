@@ -50,6 +50,7 @@ pub(crate) fn container(
     names: &Names,
     instance: &str,
     user: u32,
+    idle_secs: u64,
     now: Timestamp,
 ) -> ContainerCreateBody {
     let texts = |items: &[&str]| Some(items.iter().map(ToString::to_string).collect::<Vec<_>>());
@@ -58,7 +59,7 @@ pub(crate) fn container(
         image: Some(config.image.clone()),
         user: Some(format!("{HOLDER}:{HOLDER}")),
         entrypoint: texts(&[WORKSPACE_BINARY]),
-        cmd: texts(&["hold", "--max-life", &limit(config.max_life_secs), "--idle", &limit(config.idle_secs)]),
+        cmd: texts(&["hold", "--max-life", &limit(config.max_life_secs), "--idle", &limit(idle_secs)]),
         working_dir: Some(WORKSPACE.into()),
         env: Some(Vec::new()),
         tty: Some(false),

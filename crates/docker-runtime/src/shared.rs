@@ -31,6 +31,13 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// How long a container lives that its server does not keep alive. One that waits for a session is of no use to anyone
+    /// else, and there is nobody who would look for it.
+    pub(crate) fn idle_secs(&self, is_reserved: bool) -> u64 {
+        const RESERVED: u64 = 120;
+        if is_reserved { self.config.idle_secs.min(RESERVED) } else { self.config.idle_secs }
+    }
+
     /// Nothing may run in the sandbox any more, and it is removed, now or as soon as the engine is there again.
     pub(crate) fn condemn(self: &Arc<Self>, sandbox: &Sandbox, reason: &str) {
         if sandbox.end(reason) {
