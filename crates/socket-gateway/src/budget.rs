@@ -6,7 +6,10 @@ use std::{
     collections::HashMap,
     hash::Hash,
     net::{IpAddr, Ipv6Addr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 use tokio::time::Instant;
 
@@ -103,7 +106,7 @@ impl Connections {
         }
         entry.open += 1;
         counts.all += 1;
-        Ok(Arc::new(Place { shared: Arc::clone(&self.shared), of: Of::Address(address) }))
+        Ok(Arc::new(self.place(Of::Address(address))))
     }
 
     /// A place among the connections of `principal`. It is free again when it is dropped.
@@ -114,7 +117,11 @@ impl Connections {
             return Err((Code::RateLimited, "You have as many connections as are allowed; close one of them."));
         }
         *open += 1;
-        Ok(Place { shared: Arc::clone(&self.shared), of: Of::Principal(principal.clone()) })
+        Ok(self.place(Of::Principal(principal.clone())))
+    }
+
+    fn place(&self, of: Of) -> Place {
+        Place { shared: Arc::clone(&self.shared), of, greeted: AtomicBool::new(false) }
     }
 
     /// How many connections there are, and how many of them belong to principals.
@@ -146,12 +153,21 @@ impl Counts {
 pub(crate) struct Place {
     shared: Arc<Shared>,
     of: Of,
+    greeted: AtomicBool,
 }
 
 #[derive(Debug)]
 enum Of {
     Address(IpAddr),
     Principal(PrincipalId),
+}
+
+impl Place {
+    /// Whether this is the first handshake of the connection. A connection that was disconnected stays open for as long as
+    /// its client likes, so that handshakes over it would pass every limit of connections by.
+    pub(crate) fn greets_first(&self) -> bool {
+        !self.greeted.swap(true, Ordering::Relaxed)
+    }
 }
 
 impl Drop for Place {
@@ -244,6 +260,12 @@ mod tests {
         let later = (0..500).filter(|_| connections.admit(address("192.0.2.1")).is_ok()).count();
         assert_eq!(later, 10);
         assert_eq!(connections.open(), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_has_one_handshake() {
+        let place = Connections::new(limits()).admit(address("192.0.2.1")).expect("room");
+        assert_eq!([place.greets_first(), place.greets_first(), place.greets_first()], [true, false, false]);
     }
 
     #[tokio::test(start_paused = true)]

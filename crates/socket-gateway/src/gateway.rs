@@ -1,6 +1,6 @@
 use crate::{
     Config,
-    budget::Connections,
+    budget::{Connections, Place},
     connection::{Connection, Shared},
     http::{Doorman, GatewayService, SocketService},
     intake::{Inbox, Intake},
@@ -12,7 +12,6 @@ use lockkeeper_ports::{Authenticator, Clock};
 use serde_json::Value;
 use socketioxide::{ParserConfig, SocketIo, extract::TryData, handler::ConnectHandler};
 use std::{
-    convert::Infallible,
     future::ready,
     net::IpAddr,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -130,10 +129,18 @@ fn engine(
         .build_svc()
 }
 
+/// The client was disconnected, and tries again over the same connection.
+#[derive(Debug, thiserror::Error)]
+#[error("A connection has one handshake; connect again.")]
+struct GreetedBefore;
+
 fn serve(io: &SocketIo, shared: Arc<Shared>) {
     let prepared = Arc::clone(&shared);
     // Handlers are there before the client is told that it is connected, so that its first events find them.
     let prepare = move |Raw(socket): Raw| {
+        if socket.req_parts().extensions.get::<Arc<Place>>().is_some_and(|place| !place.greets_first()) {
+            return ready(Err(GreetedBefore));
+        }
         let gone = prepared.closed.child_token();
         let inbox = Inbox::new(&prepared.config, Arc::clone(&prepared.clock), gone.clone());
         socket.on_fallback(|_: Intake| ready(()));
@@ -143,7 +150,7 @@ fn serve(io: &SocketIo, shared: Arc<Shared>) {
             ready(())
         });
         socket.extensions.insert(inbox);
-        ready(Ok::<(), Infallible>(()))
+        ready(Ok(()))
     };
     let connect = move |Raw(socket): Raw, TryData(auth): TryData<Value>| {
         if let Some(inbox) = socket.extensions.get::<Arc<Inbox>>() {

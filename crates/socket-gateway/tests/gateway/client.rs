@@ -22,6 +22,8 @@ pub(crate) struct Event {
 pub(crate) enum Frame {
     Event(Event),
     Ack(i64, Value),
+    /// The handshake was refused, with this reason.
+    Refused(String),
     /// The server disconnected the client.
     Disconnect,
     /// The connection is closed.
@@ -101,6 +103,9 @@ impl Client {
         let Some(packet) = self.read().await else { return Frame::Closed };
         if packet == "41" {
             return Frame::Disconnect;
+        }
+        if let Some(reason) = packet.strip_prefix("44") {
+            return Frame::Refused(reason.to_owned());
         }
         if let Some(rest) = packet.strip_prefix("43") {
             let digits = rest.find('[').expect("an array");

@@ -13,6 +13,21 @@ async fn refused(world: &World, query: &str, auth: Value) -> (String, String) {
 }
 
 #[tokio::test]
+async fn a_connection_that_was_refused_has_no_second_try() {
+    let world = World::builder([]).tokens([("alice", "token-of-alice")]).build();
+    let mut client = world.connect("sessionId=s1", json!({"token": "a guess"})).await;
+    client.until("error").await;
+    assert_eq!(client.until_end().await, Frame::Disconnect);
+    for token in ["another guess", "token-of-alice"] {
+        client.send(&format!("40{}", json!({"token": token}))).await;
+        let Frame::Refused(reason) = client.next().await else { panic!("another handshake was taken") };
+        assert!(reason.contains("connect again"), "{reason}");
+    }
+    assert_eq!(world.manager.live_sessions(), 0);
+    world.connect("sessionId=s1", json!({"token": "token-of-alice"})).await.until("system:ready").await;
+}
+
+#[tokio::test]
 async fn who_is_not_known_is_refused_before_anything_is_created() {
     let world = World::builder([]).tokens([("alice", "token-of-alice"), ("bob", "token-of-bob")]).build();
     for auth in [
