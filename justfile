@@ -32,6 +32,10 @@ chaos-docker rounds="100":
 chaos-redis rounds="200":
     REDIS_CHAOS_ROUNDS={{ rounds }} cargo test --locked -p lockkeeper-redis-store --test redis -- --nocapture crash::
 
+# What sandboxes cost over the bare calls of the engine's API: `--rounds N --calls N --seconds N`. Wants a quiet machine.
+bench-sandbox *args:
+    cargo run --locked --release -p lockkeeper-tests --example bench_sandbox -- {{ args }}
+
 # Formatting, clippy, cargo-deny, the scripts.
 lint:
     ./scripts/test --lint
