@@ -94,7 +94,7 @@ async fn contest(client: &mut Client, ids: &[String], approved: bool) -> Result<
 }
 
 pub(super) async fn c5_approval_for_a_call_that_is_not_ones_own(ground: Rc<Ground>) -> Result<()> {
-    let settings = "session.approval_ttl_secs = 5
+    let settings = "session.approval_ttl_secs = 3
         [auth]
         mode = 'static'
         tokens.alice = 'alice-token-5f1c9a2e7b6d4f30'

@@ -27,11 +27,11 @@ pub(super) enum Upgrade {
 }
 
 impl Wire {
-    /// Asks for the upgrade of a new connection, which keeps no more than a few kilobytes for its reader.
+    /// Asks for the upgrade of a new connection, which keeps little for its reader.
     pub(super) async fn ask(server: &Server, query: &str) -> Result<Upgrade> {
         let address: SocketAddr = server.url().trim_start_matches("http://").trim_end_matches('/').parse()?;
         let socket = TcpSocket::new_v4()?;
-        socket.set_recv_buffer_size(4096)?;
+        socket.set_recv_buffer_size(64 << 10)?;
         let mut stream = timeout(PATIENCE, socket.connect(address)).await??;
         stream.set_nodelay(true)?;
         let head = format!(
@@ -74,15 +74,19 @@ impl Wire {
 
     /// The same with the first of several.
     pub(super) async fn until_any(&mut self, wanted: &[&[u8]]) -> Result<Vec<u8>> {
+        let longest = wanted.iter().map(|wanted| wanted.len()).max().unwrap_or_default();
+        let mut seen: usize = 0;
         loop {
+            let from = seen.saturating_sub(longest);
             let end = |wanted: &&[u8]| {
-                let at = self.unread.windows(wanted.len()).position(|found| found == *wanted)?;
-                Some(at + wanted.len())
+                let at = self.unread[from..].windows(wanted.len()).position(|found| found == *wanted)?;
+                Some(from + at + wanted.len())
             };
             if let Some(end) = wanted.iter().filter_map(end).min() {
                 let rest = self.unread.split_off(end);
                 return Ok(std::mem::replace(&mut self.unread, rest));
             }
+            seen = self.unread.len();
             let said = || {
                 format!("while waiting for {:?}", wanted.iter().map(|w| String::from_utf8_lossy(w)).collect::<Vec<_>>())
             };
