@@ -31,11 +31,11 @@ pub(crate) struct Pool {
 #[derive(Default)]
 struct State {
     ready: VecDeque<Warm>,
-    /// Sessions that wait for a start of their own at this moment.
+    /// Sessions that wait for a sandbox at this moment.
     starting: usize,
 }
 
-/// A session starts a sandbox of its own: the pool does not compete with it.
+/// A session waits for a sandbox, of the pool or of its own: the pool does not compete with it.
 pub(crate) struct HoldOff<'a>(&'a Pool);
 
 impl Drop for HoldOff<'_> {

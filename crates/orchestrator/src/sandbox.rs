@@ -36,11 +36,12 @@ impl Starter {
     ) -> Result<Workbench, Failure> {
         let started = Instant::now();
         let spec = SandboxSpec { session, epoch };
+        // From before one is taken: its replacement would be made while the engine is asked to hand this one over.
+        let _first = self.pool.hold_off();
         if let Some(bench) = self.adopt(&spec).await {
             report(&progress, started, "connecting", "done", "A sandbox was ready, its tools connected");
             return Ok(bench);
         }
-        let _first = self.pool.hold_off();
         report(&progress, started, "starting", "running", "Starting the sandbox");
         let sandbox = self.sandboxes.start(&spec, Arc::clone(&progress)).await.map_err(|e| unavailable(&e))?;
         report(&progress, started, "connecting", "running", "Connecting the MCP servers");
