@@ -194,11 +194,11 @@ async fn calls(effort: &Effort, profile: &Profile, in_file: &mut Client) -> Resu
     }
     row("tool call: exec round trip", &bare, "");
     for (place, (ran, approved)) in [Store::Memory, Store::File].into_iter().zip(&whole) {
-        for (from, samples) in [("started to output", ran), ("approval to output", approved)] {
-            let more = samples.median() - bare.median();
-            let verdict = verdict(&format!("{more:+.2} ms"), "at most +0.5", more <= 0.5);
-            row(&format!("tool call: {from}, sessions in {place}"), samples, &verdict);
-        }
+        // No bound: the news that it runs may reach the client together with the output.
+        row(&format!("tool call: started to output, sessions in {place}"), ran, "");
+        let more = approved.median() - bare.median();
+        let verdict = verdict(&format!("{more:+.2} ms"), "at most +0.5", more <= 0.5);
+        row(&format!("tool call: approval to output, sessions in {place}"), approved, &verdict);
     }
     drop(process);
     container.remove().await?;
