@@ -156,5 +156,7 @@ fn tools_from_config(config: &Config, sandboxes: Arc<dyn SandboxRuntime>) -> Res
 /// What no tool's output may show.
 fn secrets_of(config: &Config) -> Arc<[SecretString]> {
     let keys = ProviderName::VENDORS.into_iter().filter_map(|vendor| config.llm.key(vendor));
-    keys.chain(config.auth.tokens.values()).chain(&config.auth.identity_secret).cloned().collect()
+    let auth = &config.auth;
+    let signing = auth.identity_secret.iter().chain([&auth.jwt.secret]);
+    keys.chain(auth.tokens.values()).chain(signing).chain(&config.store.url).cloned().collect()
 }
