@@ -247,3 +247,19 @@ impl Link {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn m7_only_the_last_64_kib_of_standard_error_are_kept() {
+        let (link, _ends) = Link::new(ServerName::new("a"), Arc::new(Config::default()));
+        for byte in [b'a', b'b', b'c'] {
+            link.keep_stderr(&vec![byte; 30 << 10]);
+        }
+        let ring: Vec<u8> = link.stderr.lock().expect("no panic").iter().copied().collect();
+        assert_eq!(ring.len(), 64 << 10);
+        assert_eq!((ring[0], ring[4 << 10], ring[ring.len() - 1]), (b'a', b'b', b'c'));
+    }
+}

@@ -133,3 +133,58 @@ pub(crate) async fn supervise(
     stop_writing.cancel();
     kill();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Config;
+    use lockkeeper_domain::ServerName;
+    use std::{fmt, io::Cursor, sync::Mutex};
+    use tracing::{Event, Metadata, Subscriber, field, span};
+
+    /// Keeps what is logged as the field `stderr`.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<String>>>);
+
+    impl field::Visit for Log {
+        fn record_debug(&mut self, field: &field::Field, value: &dyn fmt::Debug) {
+            if field.name() == "stderr" {
+                self.0.lock().expect("no panic").push(format!("{value:?}"));
+            }
+        }
+    }
+
+    impl Subscriber for Log {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+
+        fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+            span::Id::from_u64(1)
+        }
+
+        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+        fn event(&self, event: &Event<'_>) {
+            event.record(&mut self.clone());
+        }
+
+        fn enter(&self, _: &span::Id) {}
+
+        fn exit(&self, _: &span::Id) {}
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn m7_twenty_lines_a_second_of_standard_error_are_logged_and_cleaned() {
+        let log = Log::default();
+        let _logged = tracing::subscriber::set_default(log.clone());
+        let (link, _ends) = Link::new(ServerName::new("a"), Arc::new(Config::default()));
+        let flood = "no\u{202e}ise \u{1b}[31m\n".repeat(10_000).into_bytes();
+        drain_stderr(link, Box::new(Cursor::new(flood)), CancellationToken::new()).await;
+        let lines = log.0.lock().expect("no panic");
+        assert_eq!(lines.len(), 20);
+        assert!(lines.iter().all(|line| line.starts_with("noise") && !line.contains('\u{1b}')), "{lines:?}");
+    }
+}

@@ -140,7 +140,7 @@ impl Server {
         if gate.quarantined.contains(tool) {
             let why =
                 "its MCP server changed the tool's definition after it was offered; the tool is not used any more";
-            return Err(Refusal::With(not_sent(Code::ToolProtocol, why)));
+            return Err(Refusal::With(not_sent(Code::ToolChanged, why)));
         }
         Ok(connection)
     }

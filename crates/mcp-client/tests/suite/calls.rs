@@ -97,7 +97,7 @@ async fn a_dropped_call_is_cancelled_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn progress_extends_the_idle_time_and_never_the_total() {
+async fn m8_progress_extends_the_idle_time_and_never_the_total() {
     let sandbox = Arc::new(FakeSandbox::default());
     sandbox.program("a", |mut io: Io| async move {
         let call = io.call().await.expect("a call");

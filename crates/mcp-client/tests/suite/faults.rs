@@ -88,7 +88,15 @@ async fn m2_a_server_that_hangs_in_its_list_is_left_out_too() {
 
 #[tokio::test(start_paused = true)]
 async fn m3_too_much_garbage_ends_the_server_and_its_calls() {
-    for garbage in ["nonsense\n".repeat(11), format!("{}\n", "A".repeat(65 << 10)), "[]\n{}\n".repeat(6)] {
+    let deep = format!("{{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}{}}}\n", "[".repeat(64), "]".repeat(64));
+    for garbage in [
+        b"nonsense\n".repeat(11),
+        format!("{}\n", "A".repeat(65 << 10)).into_bytes(),
+        b"[]\n{}\n".repeat(6),
+        b"{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\n".repeat(11),
+        b"{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":\"\xff\"}\n".repeat(11),
+        deep.repeat(11).into_bytes(),
+    ] {
         let sandbox = Arc::new(FakeSandbox::default());
         let seen = sandbox.program("a", move |mut io: Io| {
             let garbage = garbage.clone();

@@ -1,5 +1,7 @@
 //! The fifteen hostile servers: each does one bad thing with the first call, and is honest but for that. A second
-//! server of the same session must not notice.
+//! server of the same session must not notice. They are the rows A19 to A26 of the abuse suite, in its order: a giant
+//! line (A19), garbage (A20), broken text (A21), no answer (A22), answers twice or under a wrong id (A23), an exit (A24),
+//! deep nesting (A25) and a batch (A26).
 
 use crate::{
     sandbox::FakeSandbox,
@@ -62,19 +64,19 @@ fn answer(id: &Value, result: impl std::fmt::Display) -> Vec<u8> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn never() {
+async fn a22_a_call_that_is_never_answered_times_out() {
     let result = check_line(|_| Vec::new()).await;
     assert_failed(&result, Code::ToolTimeout, "within 60 s");
 }
 
 #[tokio::test(start_paused = true)]
-async fn garbage() {
+async fn a20_garbage_answers_no_call() {
     let result = check_line(|_| b"Traceback (most recent call last):\n  boom\n".to_vec()).await;
     assert_failed(&result, Code::ToolTimeout, "unknown whether it took effect");
 }
 
 #[tokio::test(start_paused = true)]
-async fn truncated_json() {
+async fn a21_truncated_json_answers_no_call() {
     let result = check_line(|id| {
         let mut line = said(id, "x").to_string().into_bytes();
         line.truncate(line.len() - 6);
@@ -86,7 +88,7 @@ async fn truncated_json() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn invalid_utf8() {
+async fn a21_invalid_utf8_answers_no_call() {
     let result = check_line(|id| {
         let line = said(id, "??").to_string().into_bytes();
         let mut line: Vec<u8> = line.into_iter().map(|byte| if byte == b'?' { 0xff } else { byte }).collect();
@@ -98,7 +100,7 @@ async fn invalid_utf8() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn huge_line() {
+async fn m4_a19_giant_line_is_skipped_in_bounded_memory() {
     let before = peak_kib();
     let result = check_recovers(|mut io, _| async move {
         let mebibyte = vec![b'A'; 1 << 20];
@@ -115,7 +117,7 @@ async fn huge_line() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn huge_valid() {
+async fn m4_a19_giant_valid_answer_is_refused() {
     let result = check_line(|id| {
         let mut line = said(id, &"A".repeat(15 << 20)).to_string().into_bytes();
         line.push(b'\n');
@@ -126,7 +128,7 @@ async fn huge_valid() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn wrong_id() {
+async fn a23_an_answer_under_a_wrong_id_is_for_no_call() {
     let result = check_line(|_| answer(&json!(99_999), json!({"content": []}))).await;
     assert_failed(&result, Code::ToolTimeout, "");
 }
@@ -139,7 +141,7 @@ async fn string_id() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn twice() {
+async fn a23_the_first_of_two_answers_counts() {
     let result = check_line(|id| format!("{}\n{}\n", said(id, "first"), said(id, "second")).into_bytes()).await;
     assert_eq!((result.outcome, result.text().as_str()), (Outcome::Succeeded, "first"));
 }
@@ -159,13 +161,13 @@ async fn jsonrpc_1_0() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn deep_nesting() {
+async fn a25_deep_nesting_answers_no_call() {
     let result = check_line(|id| answer(id, format!("{}{}", "[".repeat(20_000), "]".repeat(20_000)))).await;
     assert_failed(&result, Code::ToolTimeout, "");
 }
 
 #[tokio::test(start_paused = true)]
-async fn exit() {
+async fn a24_an_exit_during_a_call_is_told_with_its_status() {
     let (result, session) = check(|mut io, _| async move {
         io.raw("{\"jsonrpc\":\"2.0\",\"id\":").await;
         None
@@ -177,7 +179,7 @@ async fn exit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn batch() {
+async fn a26_a_batch_answers_no_call() {
     let result = check_line(|id| format!("[{}]\n", said(id, "x")).into_bytes()).await;
     assert_failed(&result, Code::ToolTimeout, "");
 }
