@@ -1,5 +1,6 @@
 mod calls;
 mod command;
+mod leave;
 mod model;
 mod persist;
 mod request;
@@ -11,7 +12,6 @@ use crate::{
     live::LiveSender,
     manager::Ports,
     opened::Readiness,
-    order::News,
     output::Output,
     sandbox::{Starter, Workbench},
 };
@@ -20,7 +20,7 @@ use lockkeeper_domain::{
     ApprovalRequired, Changes, Code, Command, Effect, Epoch, Event, EventId, Failure, Message, PrincipalId, Reaction,
     Rules, Seq, Session, SessionId, Timestamp, ToolCall, TurnId,
 };
-use lockkeeper_ports::{CallProgress, Claim, RecordChange, Topic};
+use lockkeeper_ports::{CallProgress, Claim, RecordChange};
 use model::{ModelCall, ModelItem};
 use persist::Lost;
 pub(crate) use persist::{remember_question, store_failure};
@@ -178,7 +178,9 @@ impl Actor {
         if self.session.is_busy() {
             self.follow(Command::Resume).await?;
         }
-        let mut renew = tokio::time::interval(self.shared.config.lease() / 3);
+        let period = self.shared.config.lease() / 3;
+        // The lease is as fresh as can be.
+        let mut renew = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
         renew.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let wake = self.sleep(&mut renew).await;
@@ -257,37 +259,6 @@ impl Actor {
             Effect::StopCall(call) => {
                 self.calls_wanted.retain(|wanted| wanted.id != call);
                 self.calls.cancel(&call);
-            }
-        }
-    }
-
-    /// Lets everything go. What is open stays in the log, for whoever comes next.
-    async fn tear_down(mut self) {
-        self.mailbox.close();
-        self.model = None;
-        self.calls.cancel_all();
-        // The next owner has a sandbox of its own and need not wait until this one is gone.
-        self.let_go().await;
-        while let Ok(request) = self.mailbox.try_recv() {
-            request.refuse();
-        }
-        if let Bench::Ready(bench) = std::mem::replace(&mut self.bench, Bench::Absent) {
-            bench.tools.close().await;
-            self.shared.starter.remove(&bench.sandbox).await;
-        }
-    }
-
-    /// Gives the lease back, and tells the other servers where there is something to do.
-    async fn let_go(&self) {
-        let ports = &self.shared.ports;
-        if let Err(error) = ports.store.release(&self.id, self.epoch).await {
-            tracing::warn!(%error, "the lease could not be let go; it will run out");
-            return;
-        }
-        if self.stored_busy {
-            let news = serde_json::to_vec(&News::LetGo(self.id.clone())).expect("news are JSON with string keys");
-            if let Err(error) = ports.peers.tell(&Topic::Servers, news).await {
-                tracing::debug!(%error, "the other servers find out by themselves");
             }
         }
     }
