@@ -24,6 +24,10 @@ pictures url="http://127.0.0.1:3000":
 unit:
     ./scripts/test --unit
 
+# Kills two servers two hundred times, and their Redis as often, under load from twenty clients; `E2E_SEED=N` replays a run.
+chaos rounds="200":
+    LOCKKEEPER_CHAOS_ROUNDS={{ rounds }} cargo nextest run --locked -p lockkeeper-tests --profile long --no-capture -E 'test(/^chaos::/)'
+
 # Kills the server a hundred times at any moment of a container's life, and looks for what it left.
 chaos-docker rounds="100":
     E2E_ROUNDS={{ rounds }} cargo nextest run --locked -p lockkeeper-tests --profile long --no-capture -E 'test(docker::chaos)'

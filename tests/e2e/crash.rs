@@ -4,7 +4,7 @@ mod driver;
 use crate::case::{Case, Ground, cases};
 use anyhow::{Context, Result, ensure};
 pub(crate) use dice::Dice;
-use driver::{Driver, Orders};
+pub(crate) use driver::{Driver, Orders};
 use lockkeeper_tests::seed;
 use std::{rc::Rc, time::Duration};
 use tokio::{sync::watch, task::JoinSet, time::timeout};
@@ -40,13 +40,14 @@ async fn rounds(ground: &Ground, seed: u64, crashes: usize) -> Result<()> {
     let (counter, mut events) = watch::channel(0_u64);
     let mut drivers = JoinSet::new();
     for number in 0..SESSIONS {
-        let driver = Driver::new(format!("crash-{number}"), Dice::new(dice.next()), counter.clone());
+        let session = format!("crash-{number}");
+        let driver = Driver::new(session.clone(), session, Dice::new(dice.next()), counter.clone());
         drivers.spawn(driver.run(orders.subscribe()));
     }
     let mut idle = 0;
     for round in 0..crashes {
         let server = setup.start().await.with_context(|| format!("in round {round}"))?;
-        orders.send_modify(|orders| orders.url = Some(server.url().to_owned()));
+        orders.send_modify(|orders| orders.urls = vec![server.url().to_owned()]);
         // A random moment: after so many more events, wherever the server is then.
         let before = *events.borrow_and_update();
         let until = before + dice.below(60);
@@ -58,7 +59,7 @@ async fn rounds(ground: &Ground, seed: u64, crashes: usize) -> Result<()> {
     ensure!(idle < crashes / 2, "in {idle} of {crashes} rounds nothing happened at all");
     let server = setup.start().await?;
     orders.send_modify(|orders| {
-        orders.url = Some(server.url().to_owned());
+        orders.urls = vec![server.url().to_owned()];
         orders.last = true;
     });
     let mut report = (0, 0, 0);

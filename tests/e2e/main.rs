@@ -4,6 +4,7 @@
 
 mod auth;
 mod case;
+mod chaos;
 mod clients;
 mod console;
 mod conversation;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let suites = [
         auth::cases(),
+        chaos::cases(),
         clients::cases(),
         console::cases(),
         conversation::cases(),

@@ -19,6 +19,12 @@ pub fn rounds(by_default: usize) -> usize {
     read("E2E_ROUNDS").and_then(|text| text.parse().ok()).unwrap_or(by_default)
 }
 
+/// How many times each kind of process is killed by the case that kills all of them: `LOCKKEEPER_CHAOS_ROUNDS`, or
+/// `by_default`.
+pub fn chaos_rounds(by_default: usize) -> usize {
+    read("LOCKKEEPER_CHAOS_ROUNDS").and_then(|text| text.parse().ok()).unwrap_or(by_default)
+}
+
 /// The directories in which programs are looked for.
 pub(crate) fn search_path() -> Vec<std::path::PathBuf> {
     std::env::split_paths(&path()).collect()

@@ -21,7 +21,7 @@ mod vendor;
 
 pub use binaries::Binaries;
 pub use client::{Client, Connect, PATIENCE};
-pub use environment::{is_ci, rounds, seed};
+pub use environment::{chaos_rounds, is_ci, rounds, seed};
 pub use event::{Event, EventId};
 pub use fences::{Fence, fences};
 pub use oracle::Oracle;

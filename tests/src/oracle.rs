@@ -38,10 +38,19 @@ impl Oracle {
                 self.broken.push(format!("event {id} ({}) {what}, after {last}", event.name));
             }
             last = Some(id.seq);
-            let known = self.log.entry(id.seq).or_insert_with(|| event.clone());
-            if known != event {
-                self.broken.push(format!("event {id} is {known:?} to one client and {event:?} to another"));
-            }
+            self.keep(id, event);
+        }
+    }
+
+    /// Takes in what another client of the same session saw and was told.
+    pub fn join(&mut self, other: &Self) {
+        self.broken.extend_from_slice(&other.broken);
+        self.acknowledged_messages.extend(other.acknowledged_messages.iter().cloned());
+        for (call, approved) in &other.acknowledged_answers {
+            self.answer_acknowledged(call, *approved);
+        }
+        for event in other.log() {
+            self.keep(event.id().expect("only logged events are kept"), event);
         }
     }
 
@@ -68,6 +77,13 @@ impl Oracle {
         self.judge_calls(&mut broken);
         self.judge_turns(&mut broken);
         broken
+    }
+
+    fn keep(&mut self, id: EventId, event: &Event) {
+        let known = self.log.entry(id.seq).or_insert_with(|| event.clone());
+        if known != event {
+            self.broken.push(format!("event {id} is {known:?} to one client and {event:?} to another"));
+        }
     }
 
     fn judge_density(&self, broken: &mut Vec<String>) {

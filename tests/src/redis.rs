@@ -13,6 +13,7 @@ const START: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub struct Redis {
     process: Child,
+    folder: PathBuf,
     socket: PathBuf,
 }
 
@@ -22,20 +23,33 @@ impl Redis {
         let folder = folder.join("redis");
         fs::create_dir_all(&folder)?;
         let socket = folder.join("redis.sock");
-        let process = Command::new("redis-server")
-            .current_dir(&folder)
-            .args(["--port", "0", "--save", "", "--appendonly", "yes", "--appendfsync", "always"])
-            .args(["--dir", ".", "--logfile", "log", "--unixsocket"])
-            .arg(&socket)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .context("redis-server cannot be started")?;
-        let mut redis = Self { process, socket };
+        let mut redis = Self { process: spawn(&folder, &socket)?, folder, socket };
+        redis.wait()?;
+        Ok(redis)
+    }
+
+    /// Kills it as a crash does, with SIGKILL, and waits until it is gone.
+    pub fn crash(&mut self) -> Result<()> {
+        self.process.kill()?;
+        self.process.wait()?;
+        Ok(())
+    }
+
+    /// Starts it again after a crash, where it was and with what it had written.
+    pub fn start_again(&mut self) -> Result<()> {
+        self.process = spawn(&self.folder, &self.socket)?;
+        self.wait()
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> String {
+        format!("redis+unix://{}", self.socket.display())
+    }
+
+    fn wait(&mut self) -> Result<()> {
         let began = Instant::now();
-        while UnixStream::connect(&redis.socket).is_err() {
-            if let Some(status) = redis.process.try_wait()? {
+        while UnixStream::connect(&self.socket).is_err() {
+            if let Some(status) = self.process.try_wait()? {
                 bail!("redis-server ended with {status}");
             }
             if began.elapsed() > START {
@@ -43,12 +57,7 @@ impl Redis {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        Ok(redis)
-    }
-
-    /// Where it listens.
-    pub fn url(&self) -> String {
-        format!("redis+unix://{}", self.socket.display())
+        Ok(())
     }
 }
 
@@ -57,4 +66,17 @@ impl Drop for Redis {
         drop(self.process.kill());
         drop(self.process.wait());
     }
+}
+
+fn spawn(folder: &Path, socket: &Path) -> Result<Child> {
+    Command::new("redis-server")
+        .current_dir(folder)
+        .args(["--port", "0", "--save", "", "--appendonly", "yes", "--appendfsync", "always"])
+        .args(["--dir", ".", "--logfile", "log", "--unixsocket"])
+        .arg(socket)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .context("redis-server cannot be started")
 }

@@ -6,30 +6,38 @@ use crate::{
 use anyhow::{Result, ensure};
 use lockkeeper_tests::{Client, Connect, Event, EventId, Oracle};
 use serde_json::json;
-use std::{collections::BTreeSet, time::Duration};
-use tokio::{sync::watch, time::timeout};
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+use tokio::{
+    sync::watch,
+    time::{error::Elapsed, timeout},
+};
 
 /// What the drivers are told.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Orders {
-    /// Where the server is now.
-    pub(super) url: Option<String>,
+pub(crate) struct Orders {
+    /// Where servers are now. Any of them will do.
+    pub(crate) urls: Vec<String>,
     /// Whether the message that is under way is the last one.
-    pub(super) last: bool,
+    pub(crate) last: bool,
 }
 
-/// A user who talks in one session, message by message, whatever happens to the server.
-pub(super) struct Driver {
+/// A user who talks in one session, message by message, whatever happens to the servers.
+pub(crate) struct Driver {
+    /// What tells this user's messages from those of others in the session.
+    name: String,
     session: String,
+    /// Where traces are left besides the sandbox, which goes with its server.
+    witness: Option<PathBuf>,
     dice: Dice,
     seen: watch::Sender<u64>,
-    pub(super) oracle: Oracle,
+    pub(crate) oracle: Oracle,
     last: EventId,
     /// Calls that were asked for and not resolved, as far as this client knows.
     open: BTreeSet<String>,
     message: Message,
     acknowledged: usize,
     connections: usize,
+    silences: usize,
 }
 
 /// The message that is under way.
@@ -42,11 +50,13 @@ struct Message {
 }
 
 impl Driver {
-    pub(super) fn new(session: String, dice: Dice, seen: watch::Sender<u64>) -> Self {
+    pub(crate) fn new(name: String, session: String, dice: Dice, seen: watch::Sender<u64>) -> Self {
         let message = Message { number: 0, acknowledged: false, turn: None, done: false };
         let last = EventId { epoch: 0, seq: 0 };
         Self {
+            name,
             session,
+            witness: None,
             dice,
             seen,
             oracle: Oracle::default(),
@@ -55,29 +65,40 @@ impl Driver {
             message,
             acknowledged: 0,
             connections: 0,
+            silences: 0,
         }
     }
 
-    pub(super) fn session(&self) -> &str {
+    /// With traces that are also written to this pipe.
+    pub(crate) fn witnessed_by(self, pipe: PathBuf) -> Self {
+        Self { witness: Some(pipe), ..self }
+    }
+
+    pub(crate) fn session(&self) -> &str {
         &self.session
     }
 
-    pub(super) fn acknowledged(&self) -> usize {
+    pub(crate) fn acknowledged(&self) -> usize {
         self.acknowledged
     }
 
-    pub(super) fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.connections
     }
 
+    /// How many connections were given up since nothing came for too long, though nothing had closed them.
+    pub(crate) fn silences(&self) -> usize {
+        self.silences
+    }
+
     /// Talks until it is told that a message is the last one, and that one's turn has ended.
-    pub(super) async fn run(mut self, mut orders: watch::Receiver<Orders>) -> Result<Self> {
+    pub(crate) async fn run(mut self, mut orders: watch::Receiver<Orders>) -> Result<Self> {
         loop {
             let now = orders.borrow_and_update().clone();
             if now.last && self.message.done {
                 return Ok(self);
             }
-            if let Some(url) = now.url {
+            if let Some(url) = self.one_of(&now.urls) {
                 let connect = Connect::to(&url).session(&self.session).resume_after(self.last);
                 // Whatever goes wrong is the server's death, or its refusal to serve a session before its old lease has run
                 // out; the oracle judges what was said before.
@@ -87,9 +108,8 @@ impl Driver {
                     self.oracle.saw(Some(self.last), client.journal());
                     self.last = client.last_id().unwrap_or(self.last);
                     no_trace_is_there_twice(client.journal())?;
-                    if talked.is_ok() {
-                        return Ok(self);
-                    }
+                    let Err(error) = talked else { return Ok(self) };
+                    self.silences += usize::from(error.chain().any(<dyn std::error::Error>::is::<Elapsed>));
                     // What came in while an answer was waited for is not sent again.
                     for event in client.take_unread() {
                         self.note(&event);
@@ -99,6 +119,11 @@ impl Driver {
             // The next server, or another attempt at this one.
             let _ = timeout(Duration::from_millis(50), orders.changed()).await;
         }
+    }
+
+    fn one_of(&mut self, urls: &[String]) -> Option<String> {
+        let which = if urls.len() > 1 { self.dice.index(urls.len()) } else { 0 };
+        urls.get(which).cloned()
     }
 
     /// Goes on where the last connection ended. Fails when the connection does.
@@ -139,7 +164,9 @@ impl Driver {
     /// Two calls at once that leave a trace, then one that looks for traces which are there twice, then words.
     fn text(&self) -> String {
         let trace = |n: usize| {
-            let command = format!("echo m{}-{n} >> traces", self.message.number);
+            let name = format!("{}-{n}", self.message_id());
+            let tell = self.witness.as_ref().map(|pipe| format!("echo {name} > {}; ", pipe.display()));
+            let command = format!("{}echo {name} >> traces", tell.unwrap_or_default());
             ("execute_command", json!({ "command": command }))
         };
         let words = (0..30).map(|n| format!("w{n}")).collect::<Vec<_>>().join(" ");
@@ -163,7 +190,7 @@ impl Driver {
     }
 
     fn message_id(&self) -> String {
-        format!("{}-m{}", self.session, self.message.number)
+        format!("{}-m{}", self.name, self.message.number)
     }
 
     async fn answer(&mut self, client: &mut Client, call: &str) -> Result<()> {

@@ -83,3 +83,35 @@ fn two_clients_must_see_the_same() {
     oracle.saw(None, &other);
     assert_eq!(oracle.verdict().len(), 1);
 }
+
+#[test]
+fn of_two_clients_what_either_saw_and_was_told_is_judged() {
+    let mut whole = Oracle::default();
+    whole.saw(None, &a_good_log());
+    whole.answer_acknowledged("c1", true);
+    let judged = |change: fn(&mut Oracle)| {
+        let mut other = Oracle::default();
+        change(&mut other);
+        let mut both = Oracle::default();
+        both.join(&whole);
+        both.join(&other);
+        both.verdict()
+    };
+    assert_eq!(judged(|other| other.saw(None, &a_good_log()[2..4])), Vec::<String>::new());
+    assert_eq!(judged(|other| other.message_acknowledged("m1")), Vec::<String>::new());
+    let broken = |change: fn(&mut Oracle), words: &str| {
+        let verdict = judged(change);
+        assert!(verdict.iter().any(|line| line.contains(words)), "{words}: {verdict:?}");
+    };
+    broken(|other| other.message_acknowledged("m2"), "message m2 was acknowledged and is lost");
+    broken(|other| other.answer_acknowledged("c1", false), "acknowledged as true and as false");
+    broken(|other| other.saw(None, &[a_good_log().remove(2), a_good_log().remove(4)]), "gap");
+    broken(
+        |other| {
+            let mut log = a_good_log();
+            log[6].payload = json!("something else");
+            other.saw(None, &log);
+        },
+        "to one client",
+    );
+}
