@@ -10,6 +10,7 @@
 //! - [`Policy`] says which tool calls run, which ask a human and which are refused.
 
 mod code;
+mod digest;
 mod event;
 mod id;
 mod message;
@@ -22,6 +23,7 @@ mod turn;
 mod window;
 
 pub use code::Code;
+pub use digest::{Digest, InvalidDigest};
 pub use event::{
     ApprovalRequired, ApprovalResolved, CallGate, CallStatus, Decision, Event, EventBody, Failure, NoticeKind, Scope,
     StopReason, ToolCalls, ToolSettled, TurnCompleted, Usage,

@@ -1,4 +1,4 @@
-use crate::{Annotations, ToolDefinition};
+use crate::{Annotations, Digest, ToolDefinition};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -197,6 +197,13 @@ impl Policy {
     /// Whether it has no rule, so that every call asks.
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
+    }
+
+    /// Names the rules as they are, in sixteen hexadecimal digits: another set of rules, or another order, has another version.
+    /// Approvals and the audit say under which rules they came about.
+    pub fn version(&self) -> String {
+        const DIGITS: usize = 16;
+        Digest::of(self).to_string()[..DIGITS].to_owned()
     }
 
     /// What is wrong with the rules, each by its place.

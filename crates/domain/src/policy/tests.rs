@@ -126,6 +126,25 @@ fn a_star_stands_for_any_characters() {
     }
 }
 
+#[test]
+fn other_rules_have_another_version() {
+    let written = json!([{"server": "fs", "decision": "allow"}, {"args": {"p": {"equals": 1}}, "decision": "deny"}]);
+    let version = policy(written.clone()).version();
+    assert_eq!(version.len(), 16);
+    assert_eq!(policy(written.clone()).version(), version);
+    let again = json!([{"decision": "allow", "server": "fs"}, {"decision": "deny", "args": {"p": {"equals": 1}}}]);
+    assert_eq!(policy(again).version(), version, "the order of a rule's words means nothing");
+    for (path, value) in [("/0/decision", json!("ask")), ("/0/server", json!("fs*")), ("/1/args/p/equals", json!(2))] {
+        let mut changed = written.clone();
+        *changed.pointer_mut(path).expect("there") = value;
+        assert_ne!(policy(changed).version(), version, "{path}");
+    }
+    let Value::Array(mut turned) = written else { panic!("a list") };
+    turned.reverse();
+    assert_ne!(policy(Value::Array(turned)).version(), version);
+    assert_ne!(Policy::default().version(), version);
+}
+
 fn rules() -> impl Strategy<Value = Vec<Rule>> {
     let pattern = || prop::sample::select(vec!["*", "fs", "w*", "read", "*_file", "ann"]).prop_map(str::to_owned);
     let decision = prop::sample::select(vec![DecisionRule::Allow, DecisionRule::Ask, DecisionRule::Deny]);
