@@ -37,6 +37,7 @@ const WRAPPERS: &[(&str, &[&str])] = &[
     ("eventsource-stream", &[]),
     ("figment", &["lockkeeper"]),
     ("fred", &["lockkeeper-redis-store"]),
+    ("governor", &["lockkeeper-socket-gateway"]),
     ("jsonschema", &[ORCHESTRATOR]),
     // The tests play an issuer.
     ("jsonwebtoken", &["lockkeeper-jwt-auth", "lockkeeper-tests"]),

@@ -45,6 +45,12 @@ impl Setup {
              llm.demo.piece_delay_ms = 0
              gateway.event_burst = 1000000
              gateway.events_per_sec = 1000000
+             gateway.event_burst_per_principal = 1000000
+             gateway.events_per_sec_per_principal = 1000000
+             gateway.event_burst_per_address = 1000000
+             gateway.events_per_sec_per_address = 1000000
+             gateway.event_burst_in_all = 1000000
+             gateway.events_per_sec_in_all = 1000000
              gateway.connection_burst = 1000
              gateway.connections_per_sec = 1000",
         )

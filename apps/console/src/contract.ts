@@ -51,6 +51,8 @@ export interface Ready {
   lastEventId: string;
   resumed: boolean;
   pending: Approval[];
+  /** From when on the connection's token is good for nothing. */
+  tokenExpiresAt?: string;
 }
 
 export interface Progress {
@@ -185,6 +187,7 @@ export interface ServerEvents {
   "turn:completed": TurnCompleted;
   "history:snapshot": Snapshot;
   "session:expired": { reason: string };
+  "auth:expired": { expiredAt: string; closesAt: string };
   error: string;
 }
 
@@ -219,6 +222,7 @@ export const EVENT_NAMES: ReadonlySet<string> = new Set<keyof ServerEvents>([
   "turn:completed",
   "history:snapshot",
   "session:expired",
+  "auth:expired",
   "error",
 ]);
 

@@ -2,6 +2,7 @@
 
 use crate::config::Setting;
 use clap::{Args, Parser, Subcommand};
+use lockkeeper_domain::Power;
 use std::{
     net::IpAddr,
     path::{Component, PathBuf},
@@ -71,6 +72,14 @@ pub(crate) struct TokenCreateArgs {
     /// How long a JSON Web Token is valid, in seconds. Static tokens are valid until they are removed.
     #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
     pub(crate) valid_secs: u64,
+    /// What the bearer of a JSON Web Token may do (drive, decide, approve, observe), where `auth.jwt.powers_claim` is set. Can
+    /// be repeated.
+    #[arg(long = "power", value_name = "POWER", value_parser = power, default_values = ["drive", "decide"])]
+    pub(crate) powers: Vec<Power>,
+}
+
+fn power(name: &str) -> Result<Power, String> {
+    Power::named(name).ok_or_else(|| "the powers are drive, decide, approve and observe".to_owned())
 }
 
 /// `lockkeeper image ..`.

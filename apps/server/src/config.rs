@@ -22,7 +22,7 @@ use problem::Origin;
 pub(crate) use problem::{Kind, Problem, Report};
 pub(crate) use show::show;
 
-use lockkeeper_domain::Policy;
+use lockkeeper_domain::{Policy, Power};
 use secrecy::SecretString;
 use serde::Deserialize;
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
@@ -73,6 +73,10 @@ pub(crate) struct Auth {
     pub(crate) mode: Option<AuthMode>,
     /// Tokens by the name of whom they stand for: `[auth.tokens]`, `alice = ".."`.
     pub(crate) tokens: BTreeMap<String, SecretString>,
+    /// What those with tokens may do, by the same names: `[auth.powers]`, `sam = ["approve"]`. There are `drive` (to have
+    /// sessions), `decide` (over their calls), `approve` (to decide calls of others' sessions) and `observe` (to look at
+    /// them); the last two as far as `session.others` says. `["drive", "decide"]` for who is not named.
+    pub(crate) powers: BTreeMap<String, Vec<Power>>,
     /// For `jwt`: which tokens are taken.
     pub(crate) jwt: lockkeeper_jwt_auth::Config,
     /// For `provider-key`: what makes principals of keys, of at least 32 bytes. By default one that is made at the first start
@@ -87,6 +91,7 @@ impl Default for Auth {
         Self {
             mode: None,
             tokens: BTreeMap::new(),
+            powers: BTreeMap::new(),
             jwt: lockkeeper_jwt_auth::Config::default(),
             identity_secret: None,
             verify_keys: true,

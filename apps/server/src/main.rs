@@ -38,9 +38,9 @@ fn run(cli: &Cli) -> Result<ExitCode, Stop> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let code = runtime.block_on(async {
         match &cli.command {
-            Command::Dev(args) => commands::dev(cli, args).await,
-            Command::Serve(args) => commands::serve(cli, args).await,
-            Command::Chat(args) => commands::chat(cli, args).await,
+            Command::Dev(args) => Box::pin(commands::dev(cli, args)).await,
+            Command::Serve(args) => Box::pin(commands::serve(cli, args)).await,
+            Command::Chat(args) => Box::pin(commands::chat(cli, args)).await,
             Command::Config { command } => commands::config(cli, command),
             Command::Image { command } => commands::image(cli, command).await,
             Command::Doctor(args) => commands::doctor(cli, args).await,

@@ -221,6 +221,39 @@ pub struct ApprovalResolved {
     /// The arguments that run instead of the model's, where the human edited them.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub edited_args: Option<Value>,
+    /// By which way the decision came. For the log alone: no client is shown it.
+    #[serde(skip_serializing_if = "Via::is_unknown", default)]
+    pub via: Via,
+}
+
+/// By which way somebody said something, for whoever asks later who it was.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Via {
+    /// The id of the token that let them in (`jti`), where it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// The address of their connection: behind a proxy, the proxy's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// What their program calls itself, in its own words: untrusted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+}
+
+impl Via {
+    /// The longest id of a token and the longest name of a program, in bytes. What is longer is cut.
+    pub const MAX_BYTES: usize = 256;
+
+    /// What strangers call something, in visible characters of ASCII and no more than is kept; none where nothing is left.
+    pub fn named(text: &str) -> Option<String> {
+        let kept: String = text.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(Self::MAX_BYTES).collect();
+        (!kept.trim().is_empty()).then_some(kept)
+    }
+
+    fn is_unknown(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A call's one result.

@@ -15,6 +15,7 @@ mod event;
 mod id;
 mod message;
 mod policy;
+mod power;
 mod record;
 mod session;
 mod time;
@@ -26,11 +27,12 @@ pub use code::Code;
 pub use digest::{Digest, InvalidDigest};
 pub use event::{
     ApprovalRequired, ApprovalResolved, CallGate, CallStatus, Decision, Event, EventBody, Failure, NoticeKind, Scope,
-    StopReason, ToolCalls, ToolSettled, TurnCompleted, Usage,
+    StopReason, ToolCalls, ToolSettled, TurnCompleted, Usage, Via,
 };
 pub use id::{CallId, ClientMessageId, Epoch, EventId, InvalidId, PrincipalId, Seq, SessionId, TurnId};
 pub use message::{AssistantMessage, Attachment, CallResult, Message, Replay, ToolCall, UserMessage};
 pub use policy::{ArgumentRule, Asked, DecisionRule, HintRule, Policy, Rule, Verdict};
+pub use power::{Power, Powers};
 pub use record::{Lease, SandboxRef, SessionRecord};
 pub use session::{
     Answer, Changes, Command, Effect, Grant, JudgedCall, Judgement, ModelOutcome, Reaction, Refusal, Reply, Rules,

@@ -8,7 +8,7 @@ mod tests;
 
 use crate::{
     CallId, CallView, ClientMessageId, Event, Failure, HistoryLimits, Message, NoticeKind, PrincipalId, Scope,
-    ServerName, Timestamp, ToolResult, Turn, TurnId, UserMessage, Window,
+    ServerName, Timestamp, ToolResult, Turn, TurnId, UserMessage, Via, Window,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -154,6 +154,9 @@ pub struct Answer {
     pub args: Option<Value>,
     /// Who answers.
     pub by: PrincipalId,
+    /// By which way.
+    #[serde(default)]
+    pub via: Via,
 }
 
 impl Session {

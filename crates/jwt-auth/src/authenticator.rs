@@ -74,8 +74,7 @@ impl JwtAuthenticator {
                 _ => "it cannot be read, or lacks sub or exp",
             })
         })?;
-        let id = claims::check(&claims.claims, &self.config, self.clock.now()).map_err(Refusal::Token)?;
-        Ok(Principal { id })
+        claims::check(&claims.claims, &self.config, self.clock.now()).map_err(Refusal::Token)
     }
 }
 

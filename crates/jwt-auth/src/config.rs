@@ -54,6 +54,10 @@ pub struct Config {
     pub issuer: Option<String>,
     /// What `aud` must be or hold. Needed with a key set.
     pub audience: Option<String>,
+    /// Which claim says what its bearer may do: `drive`, `decide`, `approve`, `observe`, in one text with spaces between them or
+    /// in a list; other words are ignored. `realm_access.roles` is the claim `roles` within `realm_access`. None by default:
+    /// everyone may `drive` and `decide`. Where it is set, a token without a known word in it is refused.
+    pub powers_claim: Option<String>,
     /// How far clocks may be apart, in seconds: 30.
     pub leeway_secs: u64,
     /// How long after its `iat`, or from now where it has none, a token may end, in seconds: 86400.
@@ -78,6 +82,7 @@ impl Default for Config {
             jwks_url: None,
             issuer: None,
             audience: None,
+            powers_claim: None,
             leeway_secs: 30,
             max_lifetime_secs: 86_400,
             max_bytes: 8192,

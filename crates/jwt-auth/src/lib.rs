@@ -14,4 +14,4 @@ mod mint;
 
 pub use authenticator::{JwtAuthenticator, SetupError};
 pub use config::{Algorithm, Config};
-pub use mint::{MintError, mint};
+pub use mint::{MintError, TokenRequest, mint};

@@ -2,8 +2,9 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm as Foreign, EncodingKey, Header, encode};
-use lockkeeper_jwt_auth::{Algorithm, Config, JwtAuthenticator, mint};
-use lockkeeper_ports::{AuthError, Authenticator, Clock, Credentials};
+use lockkeeper_domain::{Power, Powers};
+use lockkeeper_jwt_auth::{Algorithm, Config, JwtAuthenticator, TokenRequest, mint};
+use lockkeeper_ports::{AuthError, Authenticator, Clock, Credentials, Principal};
 use lockkeeper_testkit::clock::TokioClock;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -76,9 +77,17 @@ fn authenticator(config: Config, clock: TokioClock) -> JwtAuthenticator {
 }
 
 async fn ask(authenticator: &JwtAuthenticator, token: &str) -> Result<String, AuthError> {
+    meet(authenticator, token).await.map(|principal| principal.id.as_str().to_owned())
+}
+
+async fn meet(authenticator: &JwtAuthenticator, token: &str) -> Result<Principal, AuthError> {
     let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let credentials = Credentials { token: Some(token.into()), key: None, address };
-    authenticator.authenticate(&credentials).await.map(|principal| principal.id.as_str().to_owned())
+    authenticator.authenticate(&credentials).await
+}
+
+fn wanted(subject: &str, secs: u64) -> TokenRequest<'_> {
+    TokenRequest { subject, secs, id: "t-1", powers: &[Power::Approve] }
 }
 
 fn refused(answer: Result<String, AuthError>) -> String {
@@ -120,10 +129,31 @@ async fn good_tokens_of_each_algorithm_are_taken() {
         assert_eq!(ask(&known, &signed(algorithm, None, &key, &claims)).await.expect(kid), "ann");
     }
     assert_eq!(issuer.fetched.load(Ordering::Relaxed), 1, "the keys are kept");
-    let made = mint(&symmetric(), "bob", 60, clock.now()).expect("made");
+    let made = mint(&symmetric(), wanted("bob", 60), clock.now()).expect("made");
     assert_eq!(ask(&authenticator(symmetric(), clock), made.expose_secret()).await.expect("taken"), "bob");
-    assert!(mint(&Config::default(), "bob", 60, clock.now()).is_err());
-    assert!(mint(&symmetric(), "bob", 86_401, clock.now()).is_err());
+    assert!(mint(&Config::default(), wanted("bob", 60), clock.now()).is_err());
+    assert!(mint(&symmetric(), wanted("bob", 86_401), clock.now()).is_err());
+}
+
+#[tokio::test]
+async fn a_token_says_until_when_it_is_good_by_which_name_and_for_what() {
+    let clock = TokioClock::start();
+    let config = Config { leeway_secs: 5, ..symmetric() };
+    let now = seconds(clock);
+    let token = mint(&config, wanted("ann", 60), clock.now()).expect("made");
+    let ann = meet(&authenticator(config, clock), token.expose_secret()).await.expect("known");
+    let end = ann.expires_at.expect("an end").as_millis() / 1000;
+    assert!((now + 65..=now + 66).contains(&end), "{end} is not 65 s after {now}");
+    assert_eq!(ann.via.token.as_deref(), Some("t-1"));
+    assert_eq!(ann.powers, Powers::default(), "no claim is asked for");
+    let config = Config { powers_claim: Some("realm.roles".to_owned()), ..symmetric() };
+    let known = authenticator(config.clone(), clock);
+    let token = mint(&config, wanted("ann", 60), clock.now()).expect("made");
+    let ann = meet(&known, token.expose_secret()).await.expect("known");
+    assert_eq!(ann.powers, Powers::from_iter([Power::Approve]));
+    // Where the claim is asked for, a token without it is good for nothing.
+    let bare = mint(&symmetric(), wanted("ann", 60), clock.now()).expect("made");
+    assert!(refused(ask(&known, bare.expose_secret()).await).contains("no power"));
 }
 
 #[tokio::test]
@@ -233,7 +263,7 @@ async fn forty_bad_tokens_are_refused_with_a_reason() {
 async fn a_flipped_bit_anywhere_is_refused() {
     let clock = TokioClock::start();
     let known = authenticator(symmetric(), clock);
-    let token = mint(&symmetric(), "ann", 60, clock.now()).expect("made").expose_secret().to_owned();
+    let token = mint(&symmetric(), wanted("ann", 60), clock.now()).expect("made").expose_secret().to_owned();
     let last = token.len() - 1;
     for place in 0..last {
         let mut bytes = token.clone().into_bytes();

@@ -2,12 +2,28 @@ use lockkeeper_domain::{HistoryLimits, Rules};
 use serde::Deserialize;
 use std::time::Duration;
 
+/// What sessions of others are to those who have a power over them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Others {
+    /// Nothing: they do not learn that there are any.
+    #[default]
+    Closed,
+    /// Who may observe or approve may look at them.
+    Observe,
+    /// And who may approve may decide their calls.
+    Approve,
+}
+
 /// The limits and times of the use cases.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The instructions that every model gets.
     pub system_prompt: String,
+    /// What the powers `observe` and `approve` count for in sessions of others: `closed`, `observe` or `approve`. By default
+    /// `closed`: a session is its owner's alone.
+    pub others: Others,
     /// The longest answer of a model's step, in tokens.
     pub max_output_tokens: u32,
     /// How much history a model is shown, in estimated tokens.
@@ -69,6 +85,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             system_prompt: DEFAULT_PROMPT.to_owned(),
+            others: Others::Closed,
             max_output_tokens: 8_192,
             max_history_tokens: 100_000,
             max_history_messages: HistoryLimits::MAX_MESSAGES,

@@ -18,7 +18,7 @@ mod sandbox;
 mod tools;
 
 pub use agent::{AgentFactory, OwnKeys, Provider};
-pub use config::Config;
+pub use config::{Config, Others};
 pub use janitor::{Janitor, Swept};
 pub use live::{Live, LiveEvent};
 pub use manager::{Drained, OpenSession, Ports, SessionManager};

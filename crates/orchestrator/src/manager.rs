@@ -4,6 +4,7 @@ mod checks;
 mod look;
 mod peers;
 mod reach;
+mod records;
 mod registry;
 mod takeover;
 
@@ -18,12 +19,11 @@ use crate::{
     sandbox::Starter,
 };
 use attach::Waiting;
+use checks::Wanted;
 use lockkeeper_domain::{
-    Answer, CallId, Code, Failure, Policy, Scope, Seq, SessionId, SessionRecord, Timestamp, UserMessage,
+    Answer, CallId, Code, Failure, Policy, Power, Scope, Seq, SessionId, SessionRecord, UserMessage,
 };
-use lockkeeper_ports::{
-    Clock, EventStream, McpServer, Peers, Principal, SandboxRuntime, SessionStore, StoreError, ToolHost,
-};
+use lockkeeper_ports::{Clock, EventStream, McpServer, Peers, Principal, SandboxRuntime, SessionStore, ToolHost};
 use registry::Registry;
 pub(crate) use registry::Visit;
 use secrecy::SecretString;
@@ -128,9 +128,17 @@ impl SessionManager {
         // Before anything is created for the client.
         let wish = self.shared.ports.agents.wish(model, key)?;
         let now = self.shared.now();
-        let (id, resumed) = match id {
-            Some(id) => self.find_or_create(id, &principal, &wish, now).await?,
-            None => (self.create(checks::new_session_id()?, &principal, &wish, now).await?, false),
+        let (id, found) = if let Some(id) = id {
+            self.find_or_create(id, &principal, &wish, now).await?
+        } else {
+            checks::has(&principal, Power::Drive, "open sessions")?;
+            (self.create(checks::new_session_id()?, &principal, &wish, now).await?, None)
+        };
+        let resumed = found.is_some();
+        // Whoever only looks at somebody else's session changes neither its model nor its key.
+        let (principal, wish) = match found {
+            Some(owner) if owner.id != principal.id => (owner, Wish::default()),
+            _ => (principal, wish),
         };
         // Subscribed before the owner is asked, so that no progress is missed.
         let slot = self.registry.slot(&id);
@@ -146,6 +154,7 @@ impl SessionManager {
     /// Takes a user's message. When this returns `Ok`, the message is stored and its turn will end.
     pub async fn submit(&self, id: &SessionId, by: &Principal, message: NewMessage) -> Result<Accepted, Failure> {
         self.refuse_when_draining()?;
+        checks::has(by, Power::Drive, "send messages")?;
         checks::check(&message, &self.shared.config)?;
         let NewMessage { text, attachments, client_message_id } = message;
         let message = UserMessage { text, attachments, client_message_id, by: by.id.clone() };
@@ -167,22 +176,36 @@ impl SessionManager {
         reason: Option<String>,
         args: Option<Value>,
     ) -> Result<(), Failure> {
-        let answer = Answer { call, approved, scope, reason, args, by: by.id.clone() };
-        self.order(id, by, Order::Decide(answer)).await.map(drop)
+        let owner = self.decides_for(id, by).await?;
+        let answer = Answer { call, approved, scope, reason, args, by: by.id.clone(), via: by.via.clone() };
+        self.order(id, &owner, Order::Decide(answer)).await.map(drop)
+    }
+
+    /// Whose session it is in which `by` decides.
+    async fn decides_for(&self, id: &SessionId, by: &Principal) -> Result<Principal, Failure> {
+        // Its owner drives it here, most of the time; then there is nothing to look up.
+        let is_own = self.live_actor(id).await.is_some_and(|actor| actor.owner == by.id);
+        if is_own && by.powers.may(Power::Decide) {
+            return Ok(by.clone());
+        }
+        self.record_for(Wanted::Decide, id, by).await.map(|record| Principal::known(record.owner))
     }
 
     /// Stops the turn that runs.
     pub async fn cancel(&self, id: &SessionId, by: &Principal) -> Result<(), Failure> {
+        checks::has(by, Power::Drive, "cancel turns")?;
         self.order(id, by, Order::Cancel).await.map(drop)
     }
 
     /// Empties the history. Turns that run or wait are cancelled first.
     pub async fn reset(&self, id: &SessionId, by: &Principal) -> Result<(), Failure> {
+        checks::has(by, Power::Drive, "reset histories")?;
         self.order(id, by, Order::Reset).await.map(drop)
     }
 
     /// Ends the session: its sandbox goes now, its history stays.
     pub async fn end(&self, id: &SessionId, by: &Principal) -> Result<(), Failure> {
+        checks::has(by, Power::Drive, "end sessions")?;
         self.order(id, by, Order::End).await.map(drop)
     }
 
@@ -194,7 +217,7 @@ impl SessionManager {
         before: Option<usize>,
         limit: usize,
     ) -> Result<HistoryPage, Failure> {
-        self.record_of(id, by).await?;
+        self.record_for(Wanted::Look, id, by).await?;
         let all = self.shared.ports.store.history(id).await.map_err(|e| store_failure(&e))?;
         let end = before.unwrap_or(all.len()).min(all.len());
         let start = end.saturating_sub(limit.max(1));
@@ -204,7 +227,7 @@ impl SessionManager {
 
     /// The session's events after `after`, and those to come.
     pub async fn follow(&self, id: &SessionId, by: &Principal, after: Seq) -> Result<EventStream, Failure> {
-        self.record_of(id, by).await?;
+        self.record_for(Wanted::Look, id, by).await?;
         self.shared.ports.store.follow(id, after).await.map_err(|e| store_failure(&e))
     }
 
@@ -231,43 +254,6 @@ impl SessionManager {
     /// The session's actor, if it has one in this process.
     pub(crate) async fn live_actor(&self, id: &SessionId) -> Option<ActorHandle> {
         self.registry.get(id).await
-    }
-
-    async fn find_or_create(
-        &self,
-        id: SessionId,
-        by: &Principal,
-        wish: &Wish,
-        now: Timestamp,
-    ) -> Result<(SessionId, bool), Failure> {
-        let found = self.shared.ports.store.get(&id).await.map_err(|e| store_failure(&e))?;
-        if let Some(record) = found {
-            checks::owns(&record, by)?;
-            // Who has lost the key of a session may look at it all the same.
-            if !record.own_key {
-                self.shared.ports.agents.can_answer(wish)?;
-            }
-            return Ok((id, true));
-        }
-        Ok((self.create(id, by, wish, now).await?, false))
-    }
-
-    async fn create(&self, id: SessionId, by: &Principal, wish: &Wish, now: Timestamp) -> Result<SessionId, Failure> {
-        self.shared.ports.agents.can_answer(wish)?;
-        let mut record = SessionRecord::opened(id.clone(), by.id.clone(), wish.model.clone(), now);
-        record.own_key = wish.key.is_some();
-        match self.shared.ports.store.create(&record).await {
-            Ok(()) => Ok(id),
-            // Two tabs of one client may ask for the same new session at once.
-            Err(StoreError::AlreadyExists) => self.record_of(&id, by).await.map(|_| id),
-            Err(error) => Err(store_failure(&error)),
-        }
-    }
-
-    async fn record_of(&self, id: &SessionId, by: &Principal) -> Result<SessionRecord, Failure> {
-        let record = self.shared.ports.store.get(id).await.map_err(|e| store_failure(&e))?;
-        let record = record.ok_or_else(checks::not_yours)?;
-        checks::owns(&record, by).map(|()| record)
     }
 
     fn refuse_when_draining(&self) -> Result<(), Failure> {

@@ -1,5 +1,5 @@
 use async_trait::async_trait;
-use lockkeeper_domain::PrincipalId;
+use lockkeeper_domain::{Powers, PrincipalId, Timestamp, Via};
 use secrecy::SecretString;
 use std::net::IpAddr;
 
@@ -19,6 +19,19 @@ pub struct Credentials {
 pub struct Principal {
     /// Its id: sessions belong to it.
     pub id: PrincipalId,
+    /// What it may do.
+    pub powers: Powers,
+    /// From when on its token is good for nothing any more; none where that does not happen.
+    pub expires_at: Option<Timestamp>,
+    /// How it came.
+    pub via: Via,
+}
+
+impl Principal {
+    /// One with the powers that everyone has, for good.
+    pub fn known(id: PrincipalId) -> Self {
+        Self { id, powers: Powers::default(), expires_at: None, via: Via::default() }
+    }
 }
 
 /// Why a client is not let in.

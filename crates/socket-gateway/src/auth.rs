@@ -3,10 +3,11 @@ mod provider_key;
 pub use provider_key::{IdentitySecret, ProviderKeyAuthenticator, ShortSecret};
 
 use async_trait::async_trait;
-use lockkeeper_domain::PrincipalId;
+use lockkeeper_domain::{Powers, PrincipalId};
 use lockkeeper_ports::{AuthError, Authenticator, Credentials, Principal};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 /// Takes everyone for the principal `local`. Only for a listener on loopback, which the caller has checked.
@@ -16,7 +17,7 @@ pub struct OpenAuthenticator;
 #[async_trait]
 impl Authenticator for OpenAuthenticator {
     async fn authenticate(&self, _credentials: &Credentials) -> Result<Principal, AuthError> {
-        Ok(Principal { id: PrincipalId::parse("local").expect("it is a valid id") })
+        Ok(Principal::known(PrincipalId::parse("local").expect("it is a valid id")))
     }
 }
 
@@ -35,8 +36,19 @@ impl StaticAuthenticator {
     /// Knows these principals by these tokens. An empty token lets nobody in; of two principals with one token the last counts.
     pub fn new(tokens: impl IntoIterator<Item = (PrincipalId, SecretString)>) -> Self {
         let tokens = tokens.into_iter().filter(|(_, token)| !token.expose_secret().is_empty());
-        let known = tokens.map(|(id, token)| (digest(&token), Principal { id })).collect();
+        let known = tokens.map(|(id, token)| (digest(&token), Principal::known(id))).collect();
         Self { known }
+    }
+
+    /// The same, with other powers for those who are named. A name that nobody has changes nothing.
+    #[must_use]
+    pub fn with_powers(mut self, powers: &BTreeMap<PrincipalId, Powers>) -> Self {
+        for (_, principal) in &mut self.known {
+            if let Some(powers) = powers.get(&principal.id) {
+                principal.powers = powers.clone();
+            }
+        }
+        self
     }
 
     fn find(&self, token: &SecretString) -> Option<&Principal> {

@@ -2,7 +2,11 @@ use crate::{
     Config,
     handshake::Since,
     intake::Taken,
-    wire::{Answer, ApprovalCommand, Arguments, HistoryCommand, Malformed, MessageCommand, Role, is_shallow, page},
+    pass::Pass,
+    wire::{
+        Answer, ApprovalCommand, Arguments, HistoryCommand, Malformed, MessageCommand, RefreshCommand, Role, Time,
+        is_shallow, page,
+    },
 };
 use lockkeeper_domain::{Code, Failure, SessionId};
 use lockkeeper_orchestrator::{NewMessage, SessionManager};
@@ -11,12 +15,11 @@ use serde_json::Value;
 use std::sync::Arc;
 
 /// Who is connected, to what, and what it may do.
-#[derive(Clone)]
 pub(crate) struct Desk {
     pub(crate) manager: Arc<SessionManager>,
     pub(crate) config: Arc<Config>,
     pub(crate) session: SessionId,
-    pub(crate) principal: Principal,
+    pub(crate) pass: Pass,
     pub(crate) role: Role,
     pub(crate) since: Since,
 }
@@ -31,21 +34,24 @@ impl Desk {
     /// Does what an event asks for.
     pub(crate) async fn handle(&self, taken: &Taken) -> Result<Answer, Failure> {
         let Arguments { event, payload } = self.read(&taken.arguments)?;
-        match &*event {
-            "history:get" => return self.history(payload).await,
-            "message" | "tool:approval" | "turn:cancel" | "history:reset" | "session:end" => {}
+        if event == "auth:refresh" {
+            let expires_at = self.pass.refresh(RefreshCommand::parse(payload)?.token).await?;
+            return Ok(Answer::Refreshed { expires_at: expires_at.map(Time) });
+        }
+        let by = &self.pass.check()?;
+        match (&*event, self.role) {
+            ("history:get", _) => return self.history(payload, by).await,
+            ("message" | "turn:cancel" | "history:reset" | "session:end", Role::Driver)
+            | ("tool:approval", Role::Driver | Role::Approver) => {}
+            ("message" | "turn:cancel" | "history:reset" | "session:end" | "tool:approval", role) => {
+                return Err(Failure::new(Code::Forbidden, beyond(role)));
+            }
             _ => return Err(Malformed("There is no such event.").into()),
         }
-        if self.role == Role::Observer {
-            return Err(Failure::new(
-                Code::Forbidden,
-                "You are an observer of this session: you see all and change nothing.",
-            ));
-        }
-        let (manager, session, by) = (&self.manager, &self.session, &self.principal);
+        let (manager, session) = (&self.manager, &self.session);
         match &*event {
-            "message" => return self.message(payload).await,
-            "tool:approval" => self.approval(payload).await,
+            "message" => return self.message(payload, by).await,
+            "tool:approval" => self.approval(payload, by).await,
             "turn:cancel" => manager.cancel(session, by).await,
             "history:reset" => manager.reset(session, by).await,
             _ => manager.end(session, by).await,
@@ -60,26 +66,34 @@ impl Desk {
         serde_json::from_str(arguments).map_err(|_| Malformed("The payload cannot be read as JSON.").into())
     }
 
-    async fn message(&self, payload: Option<Value>) -> Result<Answer, Failure> {
+    async fn message(&self, payload: Option<Value>, by: &Principal) -> Result<Answer, Failure> {
         let MessageCommand { text, attachments, client_message_id } = MessageCommand::parse(payload)?;
         fits("The message", text.len(), self.config.max_message_bytes)?;
         let message = NewMessage { text, attachments, client_message_id };
-        let accepted = self.manager.submit(&self.session, &self.principal, message).await?;
+        let accepted = self.manager.submit(&self.session, by, message).await?;
         Ok(Answer::Accepted { turn: accepted.turn, duplicate: accepted.duplicate })
     }
 
-    async fn approval(&self, payload: Option<Value>) -> Result<(), Failure> {
+    async fn approval(&self, payload: Option<Value>, by: &Principal) -> Result<(), Failure> {
         let ApprovalCommand { call_id, approved, args, scope, reason } = ApprovalCommand::parse(payload)?;
         fits("The reason", reason.as_ref().map_or(0, String::len), self.config.max_reason_bytes)?;
-        self.manager.decide(&self.session, &self.principal, call_id, approved, scope, reason, args).await
+        self.manager.decide(&self.session, by, call_id, approved, scope, reason, args).await
     }
 
-    async fn history(&self, payload: Option<Value>) -> Result<Answer, Failure> {
+    async fn history(&self, payload: Option<Value>, by: &Principal) -> Result<Answer, Failure> {
         let HistoryCommand { before, limit } = HistoryCommand::parse(payload)?;
         let most = self.config.max_history_page;
         let limit = limit.unwrap_or(most).clamp(1, most);
-        let (messages, before) = page(self.manager.history(&self.session, &self.principal, before, limit).await?);
+        let (messages, before) = page(self.manager.history(&self.session, by, before, limit).await?);
         Ok(Answer::History { messages, before })
+    }
+}
+
+/// Why a role does not do more.
+fn beyond(role: Role) -> &'static str {
+    match role {
+        Role::Approver => "You connected as an approver: you see all, decide calls, and change nothing else.",
+        Role::Observer | Role::Driver => "You are an observer of this session: you see all and change nothing.",
     }
 }
 

@@ -31,6 +31,19 @@ pub struct Config {
     pub event_burst: u32,
     /// How many events a connection may send per second after that: 5.
     pub events_per_sec: u32,
+    /// How many events all connections of one principal may send at once: 80. More are refused as `rate_limited`.
+    pub event_burst_per_principal: u32,
+    /// How many events they may send per second after that: 20.
+    pub events_per_sec_per_principal: u32,
+    /// How many events all connections from one address (one /64 network of IPv6) may send at once: 400. Many users may share
+    /// an address. More are refused as `rate_limited`.
+    pub event_burst_per_address: u32,
+    /// How many events they may send per second after that: 100.
+    pub events_per_sec_per_address: u32,
+    /// How many events all connections may send at once: 5000. More are refused as `busy`.
+    pub event_burst_in_all: u32,
+    /// How many events they may send per second after that: 2000.
+    pub events_per_sec_in_all: u32,
     /// How many refused events end a connection, unless they are spread over time: 200.
     pub flood_refusals: u32,
     /// How many connections there may be in all: 1024.
@@ -46,6 +59,9 @@ pub struct Config {
     pub connections_per_sec: u32,
     /// How long a client may take from its connection to its handshake, in seconds: 10.
     pub connect_timeout_secs: u64,
+    /// How long a connection stays open whose token has expired, in seconds: 15. In that time it sees what goes on and may bring
+    /// a fresh token, and does nothing else.
+    pub expiry_grace_secs: u64,
     /// How often a client is pinged, in seconds: 25.
     pub ping_interval_secs: u64,
     /// How long it may take to answer, in seconds: 20.
@@ -70,6 +86,12 @@ impl Default for Config {
             max_waiting_bytes: 1 << 20,
             event_burst: 20,
             events_per_sec: 5,
+            event_burst_per_principal: 80,
+            events_per_sec_per_principal: 20,
+            event_burst_per_address: 400,
+            events_per_sec_per_address: 100,
+            event_burst_in_all: 5_000,
+            events_per_sec_in_all: 2_000,
             flood_refusals: 200,
             max_connections: 1024,
             max_connections_per_address: 50,
@@ -77,6 +99,7 @@ impl Default for Config {
             connection_burst: 50,
             connections_per_sec: 10,
             connect_timeout_secs: 10,
+            expiry_grace_secs: 15,
             ping_interval_secs: 25,
             ping_timeout_secs: 20,
             slow_client_secs: 30,
@@ -103,6 +126,12 @@ impl Config {
         least("max_waiting_bytes", self.max_waiting_bytes as u64, self.max_payload_bytes as u64);
         least("event_burst", self.event_burst.into(), 1);
         least("events_per_sec", self.events_per_sec.into(), 1);
+        least("event_burst_per_principal", self.event_burst_per_principal.into(), 1);
+        least("events_per_sec_per_principal", self.events_per_sec_per_principal.into(), 1);
+        least("event_burst_per_address", self.event_burst_per_address.into(), 1);
+        least("events_per_sec_per_address", self.events_per_sec_per_address.into(), 1);
+        least("event_burst_in_all", self.event_burst_in_all.into(), 1);
+        least("events_per_sec_in_all", self.events_per_sec_in_all.into(), 1);
         least("flood_refusals", self.flood_refusals.into(), 1);
         least("max_connections", self.max_connections as u64, 1);
         least("max_connections_per_address", self.max_connections_per_address as u64, 1);
@@ -129,6 +158,10 @@ impl Config {
 
     pub(crate) fn connect_timeout(&self) -> Duration {
         Duration::from_secs(self.connect_timeout_secs)
+    }
+
+    pub(crate) fn expiry_grace(&self) -> Duration {
+        Duration::from_secs(self.expiry_grace_secs)
     }
 
     pub(crate) fn slow_client(&self) -> Duration {

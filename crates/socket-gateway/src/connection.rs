@@ -1,14 +1,15 @@
 use crate::{
     Config,
-    budget::{Connections, Place},
     commands::Desk,
     handshake::Handshake,
     intake::{Inbox, Taken},
+    pass::{Pass, expired},
     peer::{Lost, Peer},
+    places::{Connections, Place},
     view::{Ended, View},
-    wire::Role,
+    wire::{Expiry, Role, ServerEvent, Time},
 };
-use lockkeeper_domain::{Code, Failure};
+use lockkeeper_domain::{Code, Failure, Via};
 use lockkeeper_orchestrator::{Attached, OpenSession, SessionManager};
 use lockkeeper_ports::{AuthError, Authenticator, Clock, Credentials};
 use serde_json::Value;
@@ -16,6 +17,7 @@ use std::{
     future::pending,
     net::{IpAddr, Ipv4Addr},
     sync::Arc,
+    time::Duration,
 };
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -102,9 +104,12 @@ impl Connection {
         let address = self.peer.address().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
         let credentials = Credentials { token, key, address };
         let known = timeout(shared.config.connect_timeout(), shared.authenticator.authenticate(&credentials)).await;
-        let principal = known.map_err(|_| unavailable())?.map_err(refusal)?;
+        let mut principal = known.map_err(|_| unavailable())?.map_err(refusal)?;
+        let address_shown = self.peer.address().map(|address| address.ip().to_string());
+        principal.via = Via { address: address_shown, agent: self.peer.agent(), ..principal.via };
         tracing::Span::current().record("principal.id", principal.id.as_str());
         let seat = shared.connections.seat(&principal.id).map_err(|(code, message)| Failure::new(code, message))?;
+        self.inbox.belongs_to(&principal.id);
         if self.inbox.gone.is_cancelled() && self.inbox.is_empty() {
             return Ok(None);
         }
@@ -117,7 +122,9 @@ impl Connection {
         let session = attached.session().clone();
         tracing::Span::current().record("session.id", session.as_str());
         let (manager, config) = (Arc::clone(&shared.manager), Arc::clone(&shared.config));
-        Ok(Some((Desk { manager, config, session, principal, role, since }, attached, seat)))
+        let (authenticator, clock) = (Arc::clone(&shared.authenticator), Arc::clone(&shared.clock));
+        let pass = Pass::new(principal, authenticator, clock, address, config.connect_timeout());
+        Ok(Some((Desk { manager, config, session, pass, role, since }, attached, seat)))
     }
 
     /// Shows the session and does what the client asks for, side by side.
@@ -134,7 +141,26 @@ impl Connection {
                 End::Refused(Failure::new(Code::RateLimited, "Too many events: the connection is closed."))
             }
             end = view => end,
+            end = self.until_expired(desk) => end,
             end = self.obey(desk, receiver) => end,
+        }
+    }
+
+    /// Lasts as long as the connection's token, and some more in which it may bring a fresh one.
+    async fn until_expired(&self, desk: &Desk) -> End {
+        let grace = self.shared.config.expiry_grace();
+        loop {
+            let expired_at = desk.pass.expired_for(Duration::ZERO).await;
+            let closes_at = Time(expired_at.after(grace));
+            let event = ServerEvent::TokenExpired(Expiry { expired_at: Time(expired_at), closes_at });
+            if let Err(Lost::Slow) = self.peer.emit(&event, &self.peer.now()).await {
+                return End::Slow;
+            }
+            tokio::select! {
+                biased;
+                () = desk.pass.renewed() => {}
+                _ = desk.pass.expired_for(grace) => return End::Refused(expired()),
+            }
         }
     }
 
@@ -166,11 +192,11 @@ impl Connection {
     }
 }
 
-fn unavailable() -> Failure {
+pub(crate) fn unavailable() -> Failure {
     Failure::new(Code::Unauthenticated, "Nobody can tell at the moment who you are.").with_hint("Try again later.")
 }
 
-fn refusal(error: AuthError) -> Failure {
+pub(crate) fn refusal(error: AuthError) -> Failure {
     match error {
         AuthError::Refused(reason) => Failure::new(Code::Unauthenticated, reason),
         AuthError::Unavailable(source) => {

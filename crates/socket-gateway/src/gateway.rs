@@ -1,10 +1,11 @@
 use crate::{
     Config,
-    budget::{Connections, Place},
     connection::{Connection, Shared},
     http::{Doorman, GatewayService, SocketService},
     intake::{Inbox, Intake},
     peer::{Peer, Raw},
+    places::{Connections, Place},
+    rates::EventRates,
 };
 use http::{HeaderMap, Uri};
 use lockkeeper_orchestrator::SessionManager;
@@ -13,7 +14,7 @@ use serde_json::Value;
 use socketioxide::{ParserConfig, SocketIo, extract::TryData, handler::ConnectHandler};
 use std::{
     future::ready,
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::Duration,
@@ -136,13 +137,21 @@ struct GreetedBefore;
 
 fn serve(io: &SocketIo, shared: Arc<Shared>) {
     let prepared = Arc::clone(&shared);
+    let rates = Arc::new(EventRates::new(&shared.config));
     // Handlers are there before the client is told that it is connected, so that its first events find them.
     let prepare = move |Raw(socket): Raw| {
         if socket.req_parts().extensions.get::<Arc<Place>>().is_some_and(|place| !place.greets_first()) {
             return ready(Err(GreetedBefore));
         }
         let gone = prepared.closed.child_token();
-        let inbox = Inbox::new(&prepared.config, Arc::clone(&prepared.clock), gone.clone());
+        let address = socket.req_parts().extensions.get::<SocketAddr>().map(SocketAddr::ip);
+        let inbox = Inbox::new(
+            &prepared.config,
+            Arc::clone(&rates),
+            address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+            Arc::clone(&prepared.clock),
+            gone.clone(),
+        );
         socket.on_fallback(|_: Intake| ready(()));
         socket.on_disconnect(move || {
             // The library frees a socket only after this: it must not panic, and it must not wait.

@@ -104,7 +104,7 @@ fn since(auth: &Map<String, Value>) -> Since {
 fn role(auth: &Map<String, Value>) -> Result<Role, Malformed> {
     match auth.get("role") {
         None | Some(Value::Null) => Ok(Role::Driver),
-        Some(role) => Role::deserialize(role).map_err(|_| Malformed("auth.role is driver or observer.")),
+        Some(role) => Role::deserialize(role).map_err(|_| Malformed("auth.role is driver, approver or observer.")),
     }
 }
 

@@ -4,7 +4,7 @@ mod origin;
 
 pub(crate) use origin::is_origin;
 
-use crate::budget::{Connections, Place};
+use crate::places::{Connections, Place};
 use bytes::Bytes;
 use engineioxide::service::NotFoundService;
 use futures::future::BoxFuture;

@@ -3,13 +3,18 @@
 //! The library runs each handler in a task of its own, which reorders them and bounds nothing. An extractor, however, runs in
 //! the reader's task: [`Intake`] puts each event into the connection's bounded queue there, and the handlers do nothing.
 
-use crate::{Config, budget::Bucket, peer::refuse_now};
-use lockkeeper_domain::{Code, Failure};
+use crate::{
+    Config,
+    peer::refuse_now,
+    rates::{EventRates, Rate},
+};
+use lockkeeper_domain::{Code, Failure, PrincipalId};
 use lockkeeper_ports::Clock;
 use socketioxide::{adapter::LocalAdapter, handler::FromMessageParts, socket::Socket};
 use std::{
     convert::Infallible,
-    sync::{Arc, Mutex, PoisonError},
+    net::IpAddr,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -44,36 +49,50 @@ pub(crate) struct Inbox {
     pub(crate) flooded: CancellationToken,
     queue: mpsc::Sender<Taken>,
     room: Arc<Semaphore>,
-    meters: Mutex<Meters>,
+    events: Rate,
+    refusals: Rate,
+    shared: Arc<EventRates>,
+    address: IpAddr,
+    principal: OnceLock<PrincipalId>,
+    /// The other end, until the connection's task takes it.
+    receiver: Mutex<Option<mpsc::Receiver<Taken>>>,
     clock: Arc<dyn Clock>,
 }
 
-struct Meters {
-    events: Bucket,
-    refusals: Bucket,
-    /// The other end, until the connection's task takes it.
-    receiver: Option<mpsc::Receiver<Taken>>,
-}
-
 impl Inbox {
-    /// An empty one; `gone` says when its connection is.
-    pub(crate) fn new(config: &Config, clock: Arc<dyn Clock>, gone: CancellationToken) -> Arc<Self> {
+    /// An empty one of a connection from `address`, which shares the rates with others; `gone` says when it is over.
+    pub(crate) fn new(
+        config: &Config,
+        shared: Arc<EventRates>,
+        address: IpAddr,
+        clock: Arc<dyn Clock>,
+        gone: CancellationToken,
+    ) -> Arc<Self> {
         let (queue, receiver) = mpsc::channel(config.max_waiting_events);
-        let events = Bucket::new(config.event_burst, config.events_per_sec);
-        let refusals = Bucket::new(config.flood_refusals, config.events_per_sec);
         Arc::new(Self {
             gone,
             flooded: CancellationToken::new(),
             queue,
             room: Arc::new(Semaphore::new(config.max_waiting_bytes)),
-            meters: Mutex::new(Meters { events, refusals, receiver: Some(receiver) }),
+            events: Rate::new(config.event_burst, config.events_per_sec),
+            refusals: Rate::new(config.flood_refusals, config.events_per_sec),
+            shared,
+            address,
+            principal: OnceLock::new(),
+            receiver: Mutex::new(Some(receiver)),
             clock,
         })
     }
 
     /// The other end of the queue; the first to ask gets it.
     pub(crate) fn receiver(&self) -> Option<mpsc::Receiver<Taken>> {
-        self.meters().receiver.take()
+        self.receiver.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// It is known now whose the connection is.
+    pub(crate) fn belongs_to(&self, principal: &PrincipalId) {
+        // A connection has one handshake; a second principal would be a defect, and the first one counts.
+        let _ = self.principal.set(principal.clone());
     }
 
     /// Whether nothing waits to be handled.
@@ -86,8 +105,11 @@ impl Inbox {
         if self.flooded.is_cancelled() || self.gone.is_cancelled() {
             return Admission::Dropped;
         }
-        if !self.meters().events.take() {
+        if !self.events.take() {
             return self.refuse(Code::RateLimited, "Too many events; wait a moment.");
+        }
+        if let Err((code, message)) = self.shared.take(self.address, self.principal.get()) {
+            return self.refuse(code, message);
         }
         let Ok(size) = u32::try_from(arguments.len()) else {
             return self.refuse(Code::TooLarge, "The event is too large.");
@@ -105,15 +127,11 @@ impl Inbox {
     }
 
     fn refuse(&self, code: Code, message: &str) -> Admission {
-        if self.meters().refusals.take() {
+        if self.refusals.take() {
             return Admission::Refused(Failure::new(code, message));
         }
         self.flooded.cancel();
         Admission::Dropped
-    }
-
-    fn meters(&self) -> std::sync::MutexGuard<'_, Meters> {
-        self.meters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -148,7 +166,8 @@ mod tests {
     use std::time::Duration;
 
     fn inbox(config: &Config) -> Arc<Inbox> {
-        Inbox::new(config, Arc::new(TokioClock::start()), CancellationToken::new())
+        let (rates, clock) = (Arc::new(EventRates::new(config)), Arc::new(TokioClock::start()));
+        Inbox::new(config, rates, IpAddr::from([192, 0, 2, 1]), clock, CancellationToken::new())
     }
 
     fn code(admission: &Admission) -> Option<Code> {

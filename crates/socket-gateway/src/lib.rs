@@ -13,7 +13,6 @@
 //! The request that opens a connection carries the peer's address as an extension of type [`std::net::SocketAddr`].
 
 mod auth;
-mod budget;
 mod commands;
 mod config;
 mod connection;
@@ -21,7 +20,10 @@ mod gateway;
 mod handshake;
 mod http;
 mod intake;
+mod pass;
 mod peer;
+mod places;
+mod rates;
 mod view;
 pub mod wire;
 

@@ -1,5 +1,5 @@
 use crate::wire::{Answer, Meta, Refused, ServerEvent};
-use lockkeeper_domain::Failure;
+use lockkeeper_domain::{Failure, Via};
 use lockkeeper_ports::Clock;
 use serde::Serialize;
 use socketioxide::{
@@ -59,6 +59,12 @@ impl Peer {
     /// Where the client connects from, if the server knows.
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         self.socket.req_parts().extensions.get::<SocketAddr>().copied()
+    }
+
+    /// What the client's program calls itself.
+    pub(crate) fn agent(&self) -> Option<String> {
+        let agent = self.socket.req_parts().headers.get(http::header::USER_AGENT)?;
+        Via::named(&String::from_utf8_lossy(agent.as_bytes()))
     }
 
     /// The meta of an event that is not logged and happens now.

@@ -6,7 +6,7 @@ use crate::{
     commands::Desk,
     handshake::Since,
     peer::{Lost, Peer},
-    wire::{self, HistorySnapshot, PROTOCOL, Ready, ServerEvent, Tool},
+    wire::{self, HistorySnapshot, PROTOCOL, Ready, ServerEvent, Time, Tool},
 };
 use futures::StreamExt;
 use lockkeeper_domain::{Code, Decision, Event, EventBody, EventId, Failure, Seq, ToolDefinition};
@@ -197,11 +197,11 @@ impl<'a> View<'a> {
     }
 
     async fn snapshot(&self) -> Result<Snapshot, Ended> {
-        self.desk.manager.snapshot(&self.desk.session, &self.desk.principal).await.map_err(Ended::Refused)
+        self.desk.manager.snapshot(&self.desk.session, &self.desk.pass.principal()).await.map_err(Ended::Refused)
     }
 
     async fn stream(&self, after: Seq) -> Result<EventStream, Ended> {
-        self.desk.manager.follow(&self.desk.session, &self.desk.principal, after).await.map_err(Ended::Broken)
+        self.desk.manager.follow(&self.desk.session, &self.desk.pass.principal(), after).await.map_err(Ended::Broken)
     }
 }
 
@@ -238,5 +238,6 @@ fn ready_event(desk: &Desk, ready: lockkeeper_orchestrator::Ready, resumed: bool
         last_event_id: snapshot.last,
         resumed,
         pending: snapshot.pending.iter().map(|(_, approval)| approval.clone().into()).collect(),
+        token_expires_at: desk.pass.principal().expires_at.map(Time),
     }))
 }

@@ -13,9 +13,11 @@ mod tests;
 mod tool;
 
 pub use answer::{Answer, Refused};
-pub use client::{ApprovalCommand, HistoryCommand, MessageCommand, Role};
+pub use client::{ApprovalCommand, HistoryCommand, MessageCommand, RefreshCommand, Role};
 pub use history::{HistoryCall, HistoryEntry, HistoryMessage, HistoryResult, HistorySnapshot};
-pub use server::{AgentError, Expired, Meta, Piece, Ready, ServerEvent, Time, Tool, TurnCompleted, UserMessage};
+pub use server::{
+    AgentError, Expired, Expiry, Meta, Piece, Ready, ServerEvent, Time, Tool, TurnCompleted, UserMessage,
+};
 pub use tool::{ApprovalRequired, ApprovalResolved, ToolCall, ToolError, ToolStarted};
 
 pub(crate) use client::{Arguments, Malformed, is_shallow};

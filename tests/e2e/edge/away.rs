@@ -114,37 +114,57 @@ pub(super) async fn c8_slow_reader(ground: Rc<Ground>) -> Result<()> {
     Ok(())
 }
 
-/// A connection is judged when it begins, and lives on when its token does not.
+/// What runs finishes, what is new is refused at once, and the connection ends unless it brings a fresh token.
 pub(super) async fn c14_token_expires_during_a_turn(ground: Rc<Ground>) -> Result<()> {
-    let server = ground.setup().config(tokens::SYMMETRIC).config("auth.jwt.leeway_secs = 0").start().await?;
+    let settings = "auth.jwt.leeway_secs = 0\ngateway.expiry_grace_secs = 5";
+    let server = ground.setup().config(tokens::SYMMETRIC).config(settings).start().await?;
+    let fresh = |secs| tokens::create(ground.folder(), "ann", secs);
     let (mut client, token) = with_a_short_token(&server).await?;
+    ensure!(client.ready["tokenExpiresAt"].is_string(), "{}", client.ready);
+    let mut loyal = server.connect().session("c14").auth("token", token.as_str()).open().await?;
     client.say(&script(&[run("echo ran late"), json!({ "text": "over" })])).await?;
     let call = client.until("tool:approval_required").await?.call().context("no call")?.to_owned();
-    // Until it has expired the token lets connections in.
-    let reason = loop {
-        let mut other = server.connect().session("c14").auth("token", token.as_str()).open_raw().await?;
-        let said = other.until_matching("an answer", |e| matches!(e.name.as_str(), "system:ready" | "error")).await?;
-        if said.name == "error" {
-            other.until_closed().await?;
-            break said.text().to_owned();
-        }
-        other.call_ok("history:get", json!({ "limit": 1 })).await?;
-    };
-    ensure!(reason.contains("expired"), "{reason}");
-    // Its turn goes on and finishes, and loses nothing.
-    client.approve(&call, true).await?;
+    client.until("auth:expired").await?;
+    let yes = json!({ "callId": call, "approved": true });
+    for (name, payload) in [("tool:approval", yes), ("message", json!("more")), ("history:get", json!({}))] {
+        let ack = client.call(name, payload).await?;
+        ensure!(ack["ok"] == false && ack["code"] == "unauthenticated" && ack["hint"].is_string(), "{name}: {ack}");
+    }
+    for name in ["turn:cancel", "history:reset", "session:end"] {
+        let ack = client.call_bare(name).await?;
+        ensure!(ack["code"] == "unauthenticated", "{name}: {ack}");
+    }
+    let mut other = server.connect().session("c14").auth("token", token.as_str()).open_raw().await?;
+    ensure!(other.until("error").await?.text().contains("expired"));
+    // Another view of the session brings a fresh token, but no other user's, and goes on as it is.
+    loyal.until("auth:expired").await?;
+    let foreign = tokens::create(ground.folder(), "bob", 600)?;
+    for (bad, code) in [(foreign.as_str(), "forbidden"), (token.as_str(), "unauthenticated")] {
+        let ack = loyal.call("auth:refresh", json!({ "token": bad })).await?;
+        ensure!(ack["code"] == code, "{ack}");
+    }
+    let ack = loyal.call_ok("auth:refresh", json!({ "token": fresh(600)? })).await?;
+    ensure!(ack["expiresAt"].is_string(), "{ack}");
+    loyal.approve(&call, true).await?;
+    // The turn finishes, and both see it; then the one with the old token is sent away.
     ensure!(stdout(&client.until("tool:output").await?).contains("ran late"));
     ensure!(client.until("turn:completed").await?.payload["stopReason"] == "end_turn");
+    let error = client.until("error").await?;
+    ensure!(error.meta["code"] == "unauthenticated", "{error:?}");
+    client.until_closed().await?;
+    ensure!(loyal.call_ok("history:get", json!({})).await?.to_string().contains("ran late"));
+    loyal.say(&script(&[json!({ "text": "on and on" })])).await?;
+    loyal.until("turn:completed").await?;
+    ensure!(loyal.journal().iter().filter(|event| event.name == "user:message").count() == 2);
     // Whose token is fresh finds all of it.
-    let fresh = tokens::create(ground.folder(), "ann", 600)?;
-    let mut again = server.connect().session("c14").auth("token", fresh).open().await?;
+    let mut again = server.connect().session("c14").auth("token", fresh(600)?).open().await?;
     ensure!(again.call_ok("history:get", json!({})).await?.to_string().contains("ran late"));
     Ok(())
 }
 
 /// A session whose token lasts for a few seconds: for more of them where the machine is too slow for so few.
 async fn with_a_short_token(server: &Server) -> Result<(Client, String)> {
-    for secs in [3, 6, 12, 24] {
+    for secs in [4, 8, 16, 32] {
         let token = tokens::create(server.setup().folder(), "ann", secs)?;
         if let Ok(client) = server.connect().session("c14").auth("token", token.as_str()).open().await {
             return Ok((client, token));

@@ -43,7 +43,12 @@ pub(super) fn authenticator_from_config(
                     .with_context(|| format!("`auth.tokens.{name}` is no name of a principal"))?;
                 Ok((id, token.clone()))
             });
-            Arc::new(StaticAuthenticator::new(known.collect::<Result<Vec<_>>>()?))
+            let powers = config.auth.powers.iter().filter_map(|(name, powers)| {
+                let id = PrincipalId::parse(name.as_str()).ok()?;
+                Some((id, powers.iter().copied().collect()))
+            });
+            let known = StaticAuthenticator::new(known.collect::<Result<Vec<_>>>()?);
+            Arc::new(known.with_powers(&powers.collect()))
         }
         AuthMode::Jwt => Arc::new(JwtAuthenticator::new(config.auth.jwt.clone(), Arc::new(SystemClock))?),
         AuthMode::ProviderKey => {

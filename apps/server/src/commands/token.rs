@@ -9,19 +9,21 @@ use crate::{
 };
 use anyhow::Context as _;
 use lockkeeper_domain::PrincipalId;
-use lockkeeper_jwt_auth::mint;
+use lockkeeper_jwt_auth::{TokenRequest, mint};
 use lockkeeper_ports::Clock as _;
 use secrecy::ExposeSecret as _;
 use std::process::ExitCode;
 
 /// Makes tokens.
 pub(crate) fn token(cli: &Cli, command: &TokenCommand) -> Result<ExitCode, Stop> {
-    let TokenCommand::Create(TokenCreateArgs { name, valid_secs }) = command;
+    let TokenCommand::Create(TokenCreateArgs { name, valid_secs, powers }) = command;
     let name = PrincipalId::parse(name.as_str()).with_context(|| format!("`{name}` cannot name a user"))?;
     let loaded = super::loaded(cli)?;
     let auth = &loaded.config.auth;
     if auth.mode() == AuthMode::Jwt {
-        let token = mint(&auth.jwt, name.as_str(), *valid_secs, SystemClock.now())
+        let id = random::hex::<8>()?;
+        let request = TokenRequest { subject: name.as_str(), secs: *valid_secs, id: &id, powers };
+        let token = mint(&auth.jwt, request, SystemClock.now())
             .context("no token was made: `auth.jwt` says which are taken")?;
         println!("{}", token.expose_secret());
         return Ok(ExitCode::SUCCESS);

@@ -76,6 +76,16 @@ impl<'a> Checker<'a> {
                 self.problem(Kind::BadValue, &format!("auth.jwt.{key}"), what, "set it, or choose another `auth.mode`");
             }
         }
+        for (name, powers) in &auth.powers {
+            let key = format!("auth.powers.{name}");
+            if !auth.tokens.contains_key(name) {
+                let what = format!("`{name}` has no token");
+                self.problem(Kind::Conflict, &key, what, "add it to `[auth.tokens]`, or remove the line");
+            } else if powers.is_empty() {
+                let what = format!("`{name}` may do nothing");
+                self.problem(Kind::BadValue, &key, what, "name a power, or remove its token");
+            }
+        }
         for (name, token) in &auth.tokens {
             if let Err(error) = PrincipalId::parse(name.as_str()) {
                 let what = format!("`{name}` cannot name a principal: {error}");

@@ -1,12 +1,12 @@
 use super::{Answer, Refusal, Session, command::Draft};
 use crate::{
     ApprovalResolved, CallId, Code, Decision, Effect, EventBody, Failure, NoticeKind, Scope, StopReason, ToolCall,
-    ToolResult, ToolSettled, Turn, TurnId, turn::Undecidable,
+    ToolResult, ToolSettled, Turn, TurnId, Via, turn::Undecidable,
 };
 
 impl Session {
     pub(super) fn decide(&mut self, answer: Answer, draft: &mut Draft<'_>) -> Result<(), Refusal> {
-        let Answer { call, approved, scope, reason, args, by } = answer;
+        let Answer { call, approved, scope, reason, args, by, via } = answer;
         let (turn, call) = self.decidable(&call)?;
         if scope == Scope::Always {
             let message = "approvals are for one call or for the session here".to_owned();
@@ -24,6 +24,7 @@ impl Session {
             scope: if approved { scope } else { Scope::Once },
             reason,
             edited_args: args.filter(|args| approved && *args != call.args),
+            via,
         };
         self.record(draft, Some(turn), EventBody::ApprovalResolved(resolved));
         if !approved {
@@ -65,6 +66,7 @@ impl Session {
             scope: Scope::Once,
             reason: None,
             edited_args: None,
+            via: Via::default(),
         };
         self.record(draft, Some(turn), EventBody::ApprovalResolved(resolved));
     }

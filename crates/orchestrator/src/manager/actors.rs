@@ -23,7 +23,7 @@ impl SessionManager {
             return if handle.owner == by.id { Ok(Owner::Here(handle.clone())) } else { Err(checks::not_yours()) };
         }
         self.refuse_when_draining()?;
-        self.record_of(id, by).await?;
+        self.owned(id, by).await?;
         let ports = &self.shared.ports;
         let claim = ports.store.claim(id, ports.peers.name(), self.shared.now(), self.shared.config.lease()).await;
         let claim = match claim {

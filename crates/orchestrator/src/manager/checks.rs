@@ -1,5 +1,5 @@
-use crate::{Config, NewMessage};
-use lockkeeper_domain::{Code, Failure, SessionId, SessionRecord};
+use crate::{Config, NewMessage, Others};
+use lockkeeper_domain::{Code, Failure, Power, SessionId, SessionRecord};
 use lockkeeper_ports::Principal;
 
 /// The media types that all providers take.
@@ -19,8 +19,45 @@ pub(super) fn not_yours() -> Failure {
         .with_hint("Connect without a session id, or with another one, to open a session of your own.")
 }
 
-pub(super) fn owns(record: &SessionRecord, by: &Principal) -> Result<(), Failure> {
-    if record.owner == by.id { Ok(()) } else { Err(not_yours()) }
+/// What somebody wants with a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// To see it.
+    Look,
+    /// To decide its calls.
+    Decide,
+}
+
+/// Whether the session is this one's, or is open to one with its powers.
+pub(super) fn may(wanted: Wanted, record: &SessionRecord, by: &Principal, others: Others) -> Result<(), Failure> {
+    let powers = &by.powers;
+    if record.owner == by.id {
+        return match wanted {
+            Wanted::Look => Ok(()),
+            Wanted::Decide => has(by, Power::Decide, "decide calls"),
+        };
+    }
+    let (looks, decides) = (
+        others >= Others::Observe && (powers.may(Power::Observe) || powers.may(Power::Approve)),
+        others >= Others::Approve && powers.may(Power::Approve),
+    );
+    match wanted {
+        Wanted::Look if looks => Ok(()),
+        Wanted::Decide if decides => Ok(()),
+        Wanted::Decide if looks => {
+            Err(Failure::new(Code::Forbidden, "This is somebody else's session: you see it, and decide nothing in it."))
+        }
+        Wanted::Look | Wanted::Decide => Err(not_yours()),
+    }
+}
+
+/// Whether somebody has a power over its own sessions.
+pub(super) fn has(by: &Principal, power: Power, what: &str) -> Result<(), Failure> {
+    if by.powers.may(power) {
+        return Ok(());
+    }
+    Err(Failure::new(Code::Forbidden, format!("You may not {what} here."))
+        .with_hint("The operator says what each may do: auth.powers, or the token's claim."))
 }
 
 /// Whether a message is within the limits.
@@ -85,6 +122,35 @@ mod tests {
         assert_eq!(checked("a", &[("image/png", "<svg>")]), Some(Code::InvalidPayload));
         assert_eq!(checked("a", &[("image/png", &"A".repeat(200_000))]), Some(Code::TooLarge));
         assert_eq!(checked("a", &[("image/png", "AAAA"); 9]), Some(Code::TooLarge));
+    }
+
+    #[test]
+    fn a_session_is_its_owners_unless_the_operator_opens_it_to_a_power() {
+        use Power::{Approve, Decide, Drive, Observe};
+        let id = |name: &str| lockkeeper_domain::PrincipalId::parse(name).expect("an id");
+        let session = SessionId::parse("s").expect("an id");
+        let record = SessionRecord::opened(session, id("ann"), None, lockkeeper_domain::Timestamp::default());
+        let (closed, observe, approve) = (Others::Closed, Others::Observe, Others::Approve);
+        let allowed = |name: &str, powers: &[Power], others| {
+            let by = Principal { powers: powers.iter().copied().collect(), ..Principal::known(id(name)) };
+            [Wanted::Look, Wanted::Decide].map(|wanted| may(wanted, &record, &by, others).is_ok())
+        };
+        for others in [closed, observe, approve] {
+            assert_eq!(allowed("ann", &[Drive, Decide], others), [true, true]);
+            assert_eq!(allowed("ann", &[Drive], others), [true, false]);
+            assert_eq!(
+                allowed("ann", &[Drive, Approve], others),
+                [true, false],
+                "her own calls are for others to decide"
+            );
+            assert_eq!(allowed("bob", &[Drive, Decide], others), [false, false]);
+        }
+        for powers in [&[Approve][..], &[Observe], &[Approve, Observe, Drive, Decide]] {
+            assert_eq!(allowed("bob", powers, closed), [false, false]);
+            assert_eq!(allowed("bob", powers, observe), [true, false]);
+        }
+        assert_eq!(allowed("bob", &[Approve], approve), [true, true]);
+        assert_eq!(allowed("bob", &[Observe], approve), [true, false]);
     }
 
     #[test]

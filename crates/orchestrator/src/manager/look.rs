@@ -1,6 +1,6 @@
 //! A session as it stands, out of its owner's memory or out of the store.
 
-use super::SessionManager;
+use super::{SessionManager, checks::Wanted};
 use crate::{
     Snapshot,
     actor::{Request, remember_question, store_failure},
@@ -40,7 +40,7 @@ impl SessionManager {
     /// `None` when the session moved on between the readings, so that they do not belong together.
     async fn read_snapshot(&self, id: &SessionId, by: &Principal) -> Result<Option<Snapshot>, Failure> {
         let store = &self.shared.ports.store;
-        let record = self.record_of(id, by).await?;
+        let record = self.record_for(Wanted::Look, id, by).await?;
         let Some(mut events) = self.events_after(id, record.checkpoint).await? else { return Ok(None) };
         let read_to = events.last().map_or(record.checkpoint, |event| event.id.seq);
         let history = store.history(id).await.map_err(|e| store_failure(&e))?;

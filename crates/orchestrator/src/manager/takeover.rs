@@ -64,7 +64,7 @@ impl SessionManager {
         let Some(record) = self.shared.ports.store.get(id).await?.filter(|record| record.busy) else {
             return Ok(false);
         };
-        let owner = Principal { id: record.owner };
+        let owner = Principal::known(record.owner);
         // Before the claim, which would only be given back: another server may have room.
         if self.registry.room_for(&owner.id, &self.shared.config).is_err() {
             return Ok(false);

@@ -134,7 +134,7 @@ pub(crate) struct User {
 }
 
 pub(crate) fn principal(name: &str) -> Principal {
-    Principal { id: PrincipalId::parse(name).expect("an id") }
+    Principal::known(PrincipalId::parse(name).expect("an id"))
 }
 
 pub(crate) fn wish(session: Option<&str>, name: &str) -> OpenSession {

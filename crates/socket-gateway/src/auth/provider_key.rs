@@ -133,7 +133,7 @@ impl Authenticator for ProviderKeyAuthenticator {
         };
         let id = self.secret.name(self.provider, &key);
         self.check(&id, key, credentials).await?;
-        Ok(Principal { id })
+        Ok(Principal::known(id))
     }
 
     fn provider_key(&self, credentials: &Credentials) -> Option<SecretString> {

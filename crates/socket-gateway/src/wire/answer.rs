@@ -1,4 +1,4 @@
-use super::HistoryEntry;
+use super::{HistoryEntry, Time};
 use lockkeeper_domain::{Code, Failure, TurnId};
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
@@ -21,6 +21,11 @@ pub enum Answer {
         /// The place to ask for next, for older ones; none at the beginning.
         before: Option<usize>,
     },
+    /// A fresh token was taken.
+    Refreshed {
+        /// Until when it is good; none where it does not end.
+        expires_at: Option<Time>,
+    },
 }
 
 impl Serialize for Answer {
@@ -37,6 +42,11 @@ impl Serialize for Answer {
                 answer.serialize_field("messages", messages)?;
                 if let Some(before) = before {
                     answer.serialize_field("before", before)?;
+                }
+            }
+            Self::Refreshed { expires_at } => {
+                if let Some(at) = expires_at {
+                    answer.serialize_field("expiresAt", at)?;
                 }
             }
         }

@@ -1,4 +1,5 @@
 use lockkeeper_domain::{Attachment, CallId, ClientMessageId, Scope};
+use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
 use std::fmt;
@@ -49,13 +50,22 @@ pub struct HistoryCommand {
     pub limit: Option<usize>,
 }
 
-/// What a connection may do.
+/// The payload of `auth:refresh`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct RefreshCommand {
+    /// A fresh token of the same principal's.
+    pub token: SecretString,
+}
+
+/// What a connection may do: as much as its principal may, or less.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Everything.
     #[default]
     Driver,
+    /// See everything, decide calls, change nothing else.
+    Approver,
     /// See everything, change nothing.
     Observer,
 }
@@ -94,6 +104,16 @@ impl ApprovalCommand {
         let form = Malformed(
             "An approval is { callId, approved, args?, scope?, reason? }, with approved true or false and scope once, session or always.",
         );
+        match payload {
+            Some(object @ Value::Object(_)) => serde_json::from_value(object).map_err(|_| form),
+            _ => Err(form),
+        }
+    }
+}
+
+impl RefreshCommand {
+    pub(crate) fn parse(payload: Option<Value>) -> Result<Self, Malformed> {
+        let form = Malformed("A refresh is { token }, with a fresh token as a string.");
         match payload {
             Some(object @ Value::Object(_)) => serde_json::from_value(object).map_err(|_| form),
             _ => Err(form),

@@ -106,7 +106,7 @@ impl From<domain::ApprovalRequired> for ApprovalRequired {
 
 impl From<domain::ApprovalResolved> for ApprovalResolved {
     fn from(resolved: domain::ApprovalResolved) -> Self {
-        let domain::ApprovalResolved { call, decision, by, scope, reason, edited_args } = resolved;
+        let domain::ApprovalResolved { call, decision, by, scope, reason, edited_args, via: _ } = resolved;
         Self { call_id: call, decision, by, scope, reason, args: edited_args }
     }
 }

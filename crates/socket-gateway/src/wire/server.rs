@@ -49,6 +49,8 @@ pub enum ServerEvent {
     Snapshot(Box<HistorySnapshot>),
     /// `session:expired`: the sandbox was removed; the history stays.
     Expired(Expired),
+    /// `auth:expired`: the connection's token is over, and a fresh one is wanted.
+    TokenExpired(Expiry),
     /// `error`: a reason. The server disconnects after it.
     Error(String),
 }
@@ -76,6 +78,7 @@ impl ServerEvent {
             Self::TurnCompleted(_) => "turn:completed",
             Self::Snapshot(_) => "history:snapshot",
             Self::Expired(_) => "session:expired",
+            Self::TokenExpired(_) => "auth:expired",
             Self::Error(_) => "error",
         }
     }
@@ -144,6 +147,9 @@ pub struct Ready {
     pub resumed: bool,
     /// The calls that wait for a human now.
     pub pending: Vec<ApprovalRequired>,
+    /// From when on the connection's token is good for nothing; absent where it does not end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_expires_at: Option<Time>,
 }
 
 /// A tool that the model has.
@@ -222,6 +228,16 @@ pub struct TurnCompleted {
     pub tool_calls: u32,
     /// How long it took, in milliseconds.
     pub duration_ms: u64,
+}
+
+/// `auth:expired`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Expiry {
+    /// Since when the token is good for nothing.
+    pub expired_at: Time,
+    /// When the server disconnects, unless a fresh token comes first.
+    pub closes_at: Time,
 }
 
 /// `session:expired`.

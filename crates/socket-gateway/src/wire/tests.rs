@@ -104,6 +104,7 @@ fn a_calls_life() {
         scope: Scope::Once,
         reason: Some("no".to_owned()),
         edited_args: None,
+        via: lockkeeper_domain::Via { token: Some("secret-id".to_owned()), ..Default::default() },
     };
     let shown = json!({"callId": "call_2_0_1", "decision": "denied", "by": "alice", "scope": "once", "reason": "no"});
     check(EventBody::ApprovalResolved(resolved), "tool:approval_resolved", shown, true);
@@ -191,6 +192,7 @@ fn a_session_is_ready() {
         last_event_id: EventId::default(),
         resumed: false,
         pending: Vec::new(),
+        token_expires_at: None,
     }));
     let expected = json!({
         "sessionId": "s1", "containerId": "box", "provider": "demo", "model": "demo-1", "protocol": 1,

@@ -3,7 +3,7 @@ use serde_json::json;
 
 #[tokio::test]
 async fn a_payload_of_the_wrong_form_is_answered_and_never_a_panic() {
-    let world = World::builder([]).config(|c| c.event_burst = 1_000).build();
+    let world = World::builder([]).fast().build();
     let mut client = world.ready("sessionId=s1").await;
     let deep = format!("[\"message\",{}{}]", "[".repeat(40), "]".repeat(40));
     let abyss = format!("[\"message\",{}{}]", "[".repeat(50_000), "]".repeat(50_000));
@@ -42,9 +42,8 @@ async fn a_payload_of_the_wrong_form_is_answered_and_never_a_panic() {
 #[tokio::test]
 async fn packets_that_break_the_protocol_end_their_own_connection_at_most() {
     let world = World::builder([])
-        .config(|c| {
-            (c.connection_burst, c.max_connections_per_principal, c.event_burst) = (100, 100, 1_000);
-        })
+        .config(|c| (c.connection_burst, c.max_connections_per_principal) = (100, 100))
+        .fast()
         .build();
     let mut witness = world.ready("sessionId=witness").await;
     for bad in [

@@ -32,8 +32,8 @@ async fn storm(client: &mut Client, count: i64, arguments: impl Fn(i64) -> Value
 }
 
 fn generous() -> World {
-    let world = World::builder([]).config(|c| {
-        (c.event_burst, c.flood_refusals) = (100_000, 100_000);
+    let world = World::builder([]).fast().config(|c| {
+        c.flood_refusals = 100_000;
         (c.max_waiting_events, c.max_buffered_packets) = (128, 1024);
     });
     world.build()
@@ -59,7 +59,7 @@ async fn messages_reach_the_log_in_the_order_in_which_they_were_sent() {
     let steps = (0..10).map(|n| if n == 0 { Step::new().wait(&gate).say("0") } else { Step::text("n") });
     let mut builder = World::builder(steps);
     builder.sessions.max_queued_messages = 8;
-    let world = builder.config(|c| (c.event_burst, c.max_waiting_events) = (500, 400)).build();
+    let world = builder.fast().config(|c| (c.event_burst, c.max_waiting_events) = (500, 400)).build();
     let mut client = world.ready("sessionId=s1").await;
     let answers = storm(&mut client, 300, |n| json!(["message", format!("{n}")])).await;
     let accepted: Vec<_> =

@@ -28,6 +28,28 @@ async fn an_address_and_the_server_have_only_so_many_connections() {
 }
 
 #[tokio::test]
+async fn the_events_of_a_principal_an_address_and_all_are_limited_whatever_the_connection() {
+    let count = async |world: &World, code: &str| {
+        let (mut taken, mut refused) = (0, 0);
+        for session in ["s1", "s2", "s3"] {
+            let mut client = world.ready(&format!("sessionId={session}")).await;
+            for _ in 0..4 {
+                let answer = client.call("history:get", json!({})).await;
+                taken += usize::from(answer["ok"] == true);
+                refused += usize::from(answer["code"] == code && answer["retryable"] == true);
+            }
+        }
+        (taken, refused)
+    };
+    let world = World::builder([]).config(|c| (c.event_burst_per_principal, c.events_per_sec_per_principal) = (5, 1));
+    assert_eq!(count(&world.build(), "rate_limited").await, (5, 7));
+    let world = World::builder([]).config(|c| (c.event_burst_per_address, c.events_per_sec_per_address) = (6, 1));
+    assert_eq!(count(&world.build(), "rate_limited").await, (6, 6));
+    let world = World::builder([]).config(|c| (c.event_burst_in_all, c.events_per_sec_in_all) = (7, 1));
+    assert_eq!(count(&world.build(), "busy").await, (7, 5));
+}
+
+#[tokio::test]
 async fn connections_that_come_and_go_leave_nothing_behind() {
     // Trap 5: what a disconnect handler leaves undone is never done.
     let world =

@@ -3,12 +3,14 @@
 mod client;
 mod closing;
 mod conversation;
+mod expiry;
 mod flaky;
 mod hostile;
 mod intake;
 mod keys;
 mod limits;
 mod polling;
+mod powers;
 mod refusals;
 mod replicas;
 mod slow;

@@ -102,7 +102,7 @@ async fn a_client_that_was_away_for_longer_than_the_log_is_kept_gets_a_snapshot(
     let steps = (0..40).map(|n| Step::text(format!("answer {n}")));
     let mut builder = World::builder(steps);
     builder.sessions.max_log_events = 100;
-    let world = builder.config(|c| c.event_burst = 1_000).build();
+    let world = builder.fast().build();
     let mut client = world.ready("sessionId=s1").await;
     client.call("message", json!("0")).await;
     client.until("turn:completed").await;

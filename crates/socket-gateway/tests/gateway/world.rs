@@ -78,6 +78,7 @@ impl World {
         let peer: SocketAddr = "127.0.0.1:5000".parse().expect("an address");
         let request = http::Request::get(format!("/socket.io/?EIO=4&transport=websocket&{query}"))
             .header("host", "localhost:3000")
+            .header("user-agent", "a test/1")
             .extension(peer)
             .body(())
             .expect("a request");
@@ -101,6 +102,15 @@ impl Builder {
     pub(crate) fn config(mut self, change: impl FnOnce(&mut Config)) -> Self {
         change(&mut self.config);
         self
+    }
+
+    /// Clients may be as quick as they like.
+    pub(crate) fn fast(self) -> Self {
+        self.config(|c| {
+            c.event_burst = 100_000;
+            (c.event_burst_per_principal, c.event_burst_per_address, c.event_burst_in_all) =
+                (100_000, 100_000, 100_000);
+        })
     }
 
     pub(crate) fn tokens<const N: usize>(mut self, tokens: [(&str, &str); N]) -> Self {

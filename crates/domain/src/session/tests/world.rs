@@ -93,7 +93,7 @@ impl World {
     ) -> Result<Reply, Refusal> {
         let call = CallId::parse(call).expect("a call id");
         let reason = reason.map(str::to_owned);
-        self.follow(Command::Decide(Answer { call, approved, scope, reason, args, by: someone() }))
+        self.follow(Command::Decide(Answer { call, approved, scope, reason, args, by: someone(), via: Via::default() }))
     }
 
     pub(super) fn settles(&mut self, call: &str, text: &str) {

@@ -1,6 +1,6 @@
-//! How much is left: events of a connection, connections of an address or a principal.
+//! How many connections: of an address, of a principal, and in all.
 
-use crate::Config;
+use crate::{Config, rates::Rates};
 use lockkeeper_domain::{Code, PrincipalId};
 use std::{
     collections::HashMap,
@@ -11,45 +11,6 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
 };
-use tokio::time::Instant;
-
-/// A bucket that tokens drip into: so many at once, then so many per second.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Bucket {
-    capacity: f64,
-    per_sec: f64,
-    level: f64,
-    at: Instant,
-}
-
-impl Bucket {
-    /// A full one.
-    pub(crate) fn new(capacity: u32, per_sec: u32) -> Self {
-        Self { capacity: capacity.into(), per_sec: per_sec.into(), level: capacity.into(), at: Instant::now() }
-    }
-
-    /// Takes a token, if there is one.
-    pub(crate) fn take(&mut self) -> bool {
-        self.refill();
-        let enough = self.level >= 1.0;
-        if enough {
-            self.level -= 1.0;
-        }
-        enough
-    }
-
-    fn is_full(&mut self) -> bool {
-        self.refill();
-        self.level >= self.capacity
-    }
-
-    fn refill(&mut self) {
-        let now = Instant::now();
-        let dripped = now.duration_since(self.at).as_secs_f64() * self.per_sec;
-        self.level = (self.level + dripped).min(self.capacity);
-        self.at = now;
-    }
-}
 
 /// The connections that there are, and their limits.
 #[derive(Clone, Debug)]
@@ -60,20 +21,16 @@ pub(crate) struct Connections {
 #[derive(Debug)]
 struct Shared {
     limits: Config,
+    /// How fast connections come from each address.
+    arrivals: Rates<IpAddr>,
     counts: Mutex<Counts>,
 }
 
 #[derive(Debug, Default)]
 struct Counts {
     all: usize,
-    addresses: HashMap<IpAddr, Address>,
+    addresses: HashMap<IpAddr, usize>,
     principals: HashMap<PrincipalId, usize>,
-}
-
-#[derive(Debug)]
-struct Address {
-    open: usize,
-    arrivals: Bucket,
 }
 
 /// Why there is no place.
@@ -81,30 +38,26 @@ pub(crate) type NoPlace = (Code, &'static str);
 
 impl Connections {
     pub(crate) fn new(limits: Config) -> Self {
-        Self { shared: Arc::new(Shared { limits, counts: Mutex::default() }) }
+        let arrivals = Rates::new(limits.connection_burst, limits.connections_per_sec);
+        Self { shared: Arc::new(Shared { limits, arrivals, counts: Mutex::default() }) }
     }
 
     /// A place for a connection from `address`. It is free again when it is dropped.
     pub(crate) fn admit(&self, address: IpAddr) -> Result<Arc<Place>, NoPlace> {
         let limits = &self.shared.limits;
         let address = network(address);
-        let mut counts = self.shared.counts();
-        counts.forget_idle_addresses();
-        let all = counts.all;
-        let entry = counts.addresses.entry(address).or_insert_with(|| Address {
-            open: 0,
-            arrivals: Bucket::new(limits.connection_burst, limits.connections_per_sec),
-        });
-        if !entry.arrivals.take() {
+        if !self.shared.arrivals.take(&address) {
             return Err((Code::RateLimited, "Too many new connections from this address; wait a moment."));
         }
-        if entry.open >= limits.max_connections_per_address {
+        let mut counts = self.shared.counts();
+        let open = counts.addresses.get(&address).copied().unwrap_or_default();
+        if open >= limits.max_connections_per_address {
             return Err((Code::RateLimited, "This address has as many connections as are allowed."));
         }
-        if all >= limits.max_connections {
+        if counts.all >= limits.max_connections {
             return Err((Code::Busy, "The server has as many connections as are allowed."));
         }
-        entry.open += 1;
+        counts.addresses.insert(address, open + 1);
         counts.all += 1;
         Ok(Arc::new(self.place(Of::Address(address))))
     }
@@ -138,16 +91,6 @@ impl Shared {
     }
 }
 
-impl Counts {
-    /// Addresses without connections are kept until their buckets are full again, and no longer when there are many.
-    fn forget_idle_addresses(&mut self) {
-        const KEPT: usize = 1024;
-        if self.addresses.len() > KEPT {
-            self.addresses.retain(|_, address| address.open > 0 || !address.arrivals.is_full());
-        }
-    }
-}
-
 /// A connection's place, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Place {
@@ -176,9 +119,7 @@ impl Drop for Place {
         match &self.of {
             Of::Address(address) => {
                 counts.all -= 1;
-                if let Some(address) = counts.addresses.get_mut(address) {
-                    address.open -= 1;
-                }
+                leave(&mut counts.addresses, address);
             }
             Of::Principal(principal) => leave(&mut counts.principals, principal),
         }
@@ -195,7 +136,7 @@ fn leave<K: Hash + Eq>(counts: &mut HashMap<K, usize>, key: &K) {
 }
 
 /// What counts as one address: a host of IPv4, a /64 network of IPv6, which is what a host gets there.
-fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => {
             let [a, b, c, d, ..] = v6.segments();
@@ -222,17 +163,6 @@ mod tests {
             max_connections_per_principal: 1,
             ..Config::default()
         }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_bucket_gives_its_burst_and_then_its_rate() {
-        let mut bucket = Bucket::new(3, 2);
-        let mut taken = |n: usize| (0..n).filter(|_| bucket.take()).count();
-        assert_eq!(taken(10), 3);
-        advance(Duration::from_secs(1)).await;
-        assert_eq!(taken(10), 2);
-        advance(Duration::from_hours(1)).await;
-        assert_eq!(taken(10), 3);
     }
 
     #[tokio::test(start_paused = true)]
@@ -295,6 +225,7 @@ mod tests {
             drop(connections.admit(IpAddr::V4((0x0a00_0000 + host).into())));
             advance(Duration::from_millis(200)).await;
         }
-        assert!(connections.shared.counts().addresses.len() <= 1_026);
+        assert_eq!(connections.shared.counts().addresses.len(), 0);
+        assert!(connections.shared.arrivals.known() <= 1_100);
     }
 }
