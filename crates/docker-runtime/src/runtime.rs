@@ -13,7 +13,7 @@ use crate::{
 use async_trait::async_trait;
 use bollard::{
     models::ContainerInspectResponse,
-    query_parameters::{ListContainersOptions, RenameContainerOptions},
+    query_parameters::ListContainersOptions,
 };
 use lockkeeper_ports::{
     Clock, Exec, ExecSpec, Isolation, ProgressSink, SandboxError, SandboxId, SandboxRuntime, SandboxSpec,
@@ -190,24 +190,15 @@ impl SandboxRuntime for DockerRuntime {
         }
         // Taken out, so that of two who want it one has it.
         let sandbox = self.shared.sandboxes.take(reserved).ok_or(SandboxError::Gone)?;
-        let id = self.shared.names.of(spec);
-        let container = sandbox.container.clone();
-        let options = RenameContainerOptions { name: id.to_string() };
-        let renamed = match &sandbox.ended() {
-            Some(_) => Err(Fault::NotFound(String::new())),
-            None => self.shared.engine.call(async |docker| docker.rename_container(&container, options).await).await,
-        };
-        match renamed {
-            Ok(()) => {
-                self.shared.sandboxes.insert(&id, sandbox);
-                Ok(id)
-            }
-            Err(fault) => {
-                self.shared.condemn(&sandbox, "it could not be given to a session");
-                self.shared.sandboxes.free_user(sandbox.user);
-                Err(if matches!(fault, Fault::NotFound(_)) { SandboxError::Gone } else { unavailable(fault) })
-            }
+        if sandbox.ended().is_some() {
+            self.shared.condemn(&sandbox, "it could not be given to a session");
+            self.shared.sandboxes.free_user(sandbox.user);
+            return Err(SandboxError::Gone);
         }
+        let id = self.shared.names.of(spec);
+        self.shared.sandboxes.insert(&id, sandbox.clone());
+        self.shared.rename_later(sandbox, id.clone());
+        Ok(id)
     }
 
     #[tracing::instrument(name = "docker.exec", skip_all, fields(sandbox.id = %sandbox), err)]

@@ -6,8 +6,8 @@ use crate::{
     names::Names,
     sandboxes::{Sandbox, Sandboxes},
 };
-use bollard::query_parameters::RemoveContainerOptions;
-use lockkeeper_ports::{Clock, SandboxError};
+use bollard::query_parameters::{RemoveContainerOptions, RenameContainerOptions};
+use lockkeeper_ports::{Clock, SandboxError, SandboxId};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::Semaphore,
@@ -44,6 +44,24 @@ impl Shared {
             tracing::warn!(container.id = sandbox.container, reason, "a sandbox is given up");
             self.remove_later(sandbox.container.clone());
         }
+    }
+
+    /// Gives a sandbox the name of the session that has it already, without making the session wait: all that is asked of the
+    /// engine goes by the container's own id. Until it has the name, no other server counts it as the session's; if this
+    /// one dies before, it ends like any that waits for a session.
+    pub(crate) fn rename_later(self: &Arc<Self>, sandbox: Arc<Sandbox>, name: SandboxId) {
+        let shared = self.clone();
+        self.tasks.spawn(async move {
+            let (container, options) = (sandbox.container.as_str(), RenameContainerOptions { name: name.to_string() });
+            match shared.engine.call(async |docker| docker.rename_container(container, options).await).await {
+                Ok(()) => {}
+                Err(_) if sandbox.ended().is_some() => {}
+                Err(fault) => {
+                    tracing::warn!(container.id = container, %fault, "a sandbox could not be named after its session");
+                    shared.condemn(&sandbox, "it could not be given to a session");
+                }
+            }
+        });
     }
 
     /// Removes a container without making anyone wait.

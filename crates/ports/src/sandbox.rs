@@ -179,7 +179,7 @@ pub trait SandboxRuntime: Send + Sync {
     }
 
     /// Gives a reserved sandbox, with the processes that run in it, to a session: once, and to one alone. From now on it
-    /// goes by the id that is returned. `Gone` if it is not there any more or was adopted before.
+    /// goes by the id that is returned, and `list` shows it soon. `Gone` if it is not there any more or was adopted before.
     async fn adopt(&self, reserved: &SandboxId, spec: &SandboxSpec) -> Result<SandboxId, SandboxError> {
         let _ = (reserved, spec);
         Err(SandboxError::Gone)
