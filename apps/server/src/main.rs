@@ -18,6 +18,11 @@ use exit::Stop;
 use lockkeeper_local_runtime::{LAUNCHER_ARGUMENT, launcher_main};
 use std::{process::ExitCode, time::Duration};
 
+/// The C library's allocator grows the heaps of other threads than the first by one page and one system call at a time, which
+/// shows in the time that each tool call takes.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How long threads may still be busy when everything else has ended.
 const LAST_GRACE: Duration = Duration::from_secs(2);
 

@@ -11,10 +11,7 @@ use crate::{
     shared::{Shared, unavailable},
 };
 use async_trait::async_trait;
-use bollard::{
-    models::ContainerInspectResponse,
-    query_parameters::ListContainersOptions,
-};
+use bollard::{models::ContainerInspectResponse, query_parameters::ListContainersOptions};
 use lockkeeper_ports::{
     Clock, Exec, ExecSpec, Isolation, ProgressSink, SandboxError, SandboxId, SandboxRuntime, SandboxSpec,
     SandboxSummary,

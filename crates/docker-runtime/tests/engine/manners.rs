@@ -106,10 +106,7 @@ async fn a_reserved_sandbox_is_adopted_once() {
     };
     assert!(matches!(lost, SandboxError::Gone), "{lost}");
     // The session does not wait for the name by which other servers know it.
-    until("the session's container has its name", async || {
-        !bench.runtime.list().await.expect("list").is_empty()
-    })
-    .await;
+    until("the session's container has its name", async || !bench.runtime.list().await.expect("list").is_empty()).await;
     let listed = bench.runtime.list().await.expect("list");
     assert_eq!(
         listed.iter().map(|one| (one.id.clone(), one.session.as_str())).collect::<Vec<_>>(),
