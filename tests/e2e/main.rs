@@ -11,6 +11,7 @@ mod conversation;
 mod crash;
 mod docker;
 mod edge;
+mod files;
 mod gate;
 mod hostile;
 mod identity;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         crash::cases(),
         docker::cases(),
         edge::cases(),
+        files::cases(),
         gate::cases(),
         hostile::cases(),
         identity::cases(),

@@ -52,6 +52,7 @@ impl Server {
             clock: Arc::new(TokioClock::start()),
             agents: AgentFactory::new(Provider::Ready(Arc::new(ScriptedProvider::new([]))), None),
             servers: [].into(),
+            workspace: None,
             policy: Policy::default(),
             secrets: [].into(),
             peers: PeerHub::new().join("test"),

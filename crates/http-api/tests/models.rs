@@ -105,6 +105,7 @@ fn router_of(vendor: &Vendor, token: Option<&'static str>, own_keys: OwnKeys) ->
         clock: Arc::new(TokioClock::start()),
         agents,
         servers: [].into(),
+        workspace: None,
         policy: Policy::default(),
         secrets: [].into(),
         peers: PeerHub::new().join("test"),

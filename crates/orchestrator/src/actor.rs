@@ -1,6 +1,7 @@
 mod calls;
 mod command;
 mod leave;
+mod look;
 mod model;
 mod persist;
 mod request;
@@ -27,7 +28,7 @@ pub(crate) use persist::{remember_question, store_failure};
 use request::send;
 pub(crate) use request::{Reply, Request, Unhandled};
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use wish::Choice;
 
@@ -84,6 +85,8 @@ pub(crate) struct Actor {
     calls_wanted: Vec<ToolCall>,
     calls: RunningCalls,
     progress: mpsc::Receiver<CallProgress>,
+    /// How many more looks at the sandbox are answered at once.
+    looks: Arc<Semaphore>,
 }
 
 /// What an actor takes over from the store.
@@ -156,6 +159,7 @@ impl Actor {
             calls_wanted: Vec::new(),
             calls,
             progress,
+            looks: Arc::new(Semaphore::new(shared.config.looks_at_once)),
             shared,
         };
         (actor, handle)

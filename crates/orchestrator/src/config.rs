@@ -79,6 +79,12 @@ pub struct Config {
     pub warm_sandbox_secs: u64,
     /// How long a store that does not answer is asked again before the session is given up, in seconds.
     pub store_grace_secs: u64,
+    /// How long a sandbox may take to show a file or a directory to its owner, in seconds.
+    pub look_secs: u64,
+    /// How many such looks at one sandbox are answered at once; others are refused as busy.
+    pub looks_at_once: usize,
+    /// The longest part of a text file that is shown at once, in bytes.
+    pub max_look_bytes: usize,
 }
 
 impl Default for Config {
@@ -112,6 +118,9 @@ impl Default for Config {
             warm_sandboxes: 2,
             warm_sandbox_secs: 600,
             store_grace_secs: 10,
+            look_secs: 5,
+            looks_at_once: 4,
+            max_look_bytes: 32 << 10,
         }
     }
 }
@@ -146,6 +155,9 @@ impl Config {
         least("model_idle_secs", self.model_idle_secs, 1);
         least("warm_sandbox_secs", self.warm_sandbox_secs, 1);
         least("max_log_events", self.max_log_events, 100);
+        least("look_secs", self.look_secs, 1);
+        least("looks_at_once", self.looks_at_once as u64, 1);
+        least("max_look_bytes", self.max_look_bytes as u64, 1_024);
         // A step is two messages, and the question must stay in the window for as long as its turn goes on.
         let fits = u32::try_from(self.max_history_messages.saturating_sub(2) / 2).unwrap_or(u32::MAX);
         if self.max_steps > fits.max(1) {
@@ -176,6 +188,10 @@ impl Config {
 
     pub(crate) fn lease(&self) -> Duration {
         Duration::from_secs(self.lease_secs)
+    }
+
+    pub(crate) fn look(&self) -> Duration {
+        Duration::from_secs(self.look_secs)
     }
 
     pub(crate) fn forward(&self) -> Duration {

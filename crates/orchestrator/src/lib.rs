@@ -16,6 +16,7 @@ mod output;
 mod pool;
 mod sandbox;
 mod tools;
+mod workspace;
 
 pub use agent::{AgentFactory, OwnKeys, Provider};
 pub use config::{Config, Others};
@@ -24,3 +25,4 @@ pub use live::{Live, LiveEvent};
 pub use manager::{Drained, OpenSession, Ports, SessionManager};
 pub use models::{ModelCatalog, ModelList, ModelsConfig};
 pub use opened::{Accepted, Attached, HistoryPage, NewMessage, OpenCall, Ready, Snapshot};
+pub use workspace::{Entry, EntryKind, FilePart, Listing};

@@ -1,6 +1,7 @@
 mod actors;
 mod attach;
 mod checks;
+mod files;
 mod look;
 mod peers;
 mod reach;
@@ -21,7 +22,7 @@ use crate::{
 use attach::Waiting;
 use checks::Wanted;
 use lockkeeper_domain::{
-    Answer, CallId, Code, Failure, Policy, Power, Scope, Seq, SessionId, SessionRecord, UserMessage,
+    Answer, CallId, Code, Failure, Policy, Power, Scope, Seq, ServerName, SessionId, SessionRecord, UserMessage,
 };
 use lockkeeper_ports::{Clock, EventStream, McpServer, Peers, Principal, SandboxRuntime, SessionStore, ToolHost};
 use registry::Registry;
@@ -47,6 +48,8 @@ pub struct Ports {
     pub agents: AgentFactory,
     /// The MCP servers that each sandbox gets.
     pub servers: Arc<[McpServer]>,
+    /// Which of them is the built-in one, by which the owner of a session looks at its files; `None` where it is left out.
+    pub workspace: Option<ServerName>,
     /// The rules of the gate.
     pub policy: Policy,
     /// Secrets of the server that no tool's output may carry to a model or a browser.

@@ -5,6 +5,7 @@ use crate::{
     actor::{ActorHandle, Reply, Request, Unhandled},
     agent::Wish,
     opened::Readiness,
+    workspace::{Look, Seen},
 };
 use lockkeeper_domain::{Answer, Code, Failure, PrincipalId, SessionId, UserMessage};
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,11 @@ pub(crate) enum Order {
     Cancel,
     Reset,
     End,
+    /// Somebody wants to see files of the sandbox, within so long.
+    Look {
+        look: Look,
+        patience: Duration,
+    },
 }
 
 /// What came of an order.
@@ -37,6 +43,7 @@ pub(crate) enum Order {
 pub(crate) enum Outcome {
     Attached(Readiness),
     Accepted(Accepted),
+    Seen(Seen),
     Done,
 }
 
@@ -83,14 +90,14 @@ impl Order {
     pub(crate) fn is_repeatable(&self) -> bool {
         match self {
             Self::Submit(message) => message.client_message_id.is_some(),
-            Self::Attach { .. } | Self::Decide(_) | Self::Cancel | Self::Reset | Self::End => true,
+            Self::Attach { .. } | Self::Decide(_) | Self::Cancel | Self::Reset | Self::End | Self::Look { .. } => true,
         }
     }
 
     /// How long its owner may take before it answers on purpose.
     pub(crate) fn patience(&self) -> Duration {
         match self {
-            Self::Attach { patience, .. } => *patience,
+            Self::Attach { patience, .. } | Self::Look { patience, .. } => *patience,
             _ => Duration::ZERO,
         }
     }
@@ -107,6 +114,7 @@ impl ActorHandle {
             Order::Cancel => self.put(Request::Cancel).await.map(done),
             Order::Reset => self.put(Request::Reset).await.map(done),
             Order::End => self.put(Request::End).await.map(done),
+            Order::Look { look, .. } => self.put(|reply| Request::Look(look, reply)).await.map(Outcome::Seen),
         }
     }
 

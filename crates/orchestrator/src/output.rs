@@ -49,6 +49,11 @@ impl Output {
         self.sanitizer.find_in(args)
     }
 
+    /// A text, cleaned.
+    pub(crate) fn text(&self, text: &str) -> String {
+        self.sanitizer.clean(text)
+    }
+
     fn part(&self, part: Content) -> Content {
         match part {
             Content::Known(KnownContent::Text { text }) => Content::text(self.sanitizer.clean(&text)),

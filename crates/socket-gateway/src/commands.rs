@@ -4,8 +4,8 @@ use crate::{
     intake::Taken,
     pass::Pass,
     wire::{
-        Answer, ApprovalCommand, Arguments, HistoryCommand, Malformed, MessageCommand, RefreshCommand, Role, Time,
-        is_shallow, page,
+        Answer, ApprovalCommand, Arguments, HistoryCommand, ListCommand, Malformed, MessageCommand, ReadCommand,
+        RefreshCommand, Role, Time, is_shallow, page,
     },
 };
 use lockkeeper_domain::{Code, Failure, SessionId};
@@ -13,6 +13,9 @@ use lockkeeper_orchestrator::{NewMessage, SessionManager};
 use lockkeeper_ports::Principal;
 use serde_json::Value;
 use std::sync::Arc;
+
+/// Linux takes no longer path.
+const MAX_PATH_BYTES: usize = 4_096;
 
 /// Who is connected, to what, and what it may do.
 pub(crate) struct Desk {
@@ -41,6 +44,8 @@ impl Desk {
         let by = &self.pass.check()?;
         match (&*event, self.role) {
             ("history:get", _) => return self.history(payload, by).await,
+            ("workspace:list", _) => return self.list_files(payload, by).await,
+            ("workspace:read", _) => return self.read_file(payload, by).await,
             ("message" | "turn:cancel" | "history:reset" | "session:end", Role::Driver)
             | ("tool:approval", Role::Driver | Role::Approver) => {}
             ("message" | "turn:cancel" | "history:reset" | "session:end" | "tool:approval", role) => {
@@ -86,6 +91,18 @@ impl Desk {
         let limit = limit.unwrap_or(most).clamp(1, most);
         let (messages, before) = page(self.manager.history(&self.session, by, before, limit).await?);
         Ok(Answer::History { messages, before })
+    }
+
+    async fn list_files(&self, payload: Option<Value>, by: &Principal) -> Result<Answer, Failure> {
+        let ListCommand { path } = ListCommand::parse(payload)?;
+        fits("The path", path.len(), MAX_PATH_BYTES)?;
+        self.manager.list_files(&self.session, by, path).await.map(Answer::Directory)
+    }
+
+    async fn read_file(&self, payload: Option<Value>, by: &Principal) -> Result<Answer, Failure> {
+        let ReadCommand { path, offset, limit } = ReadCommand::parse(payload)?;
+        fits("The path", path.len(), MAX_PATH_BYTES)?;
+        self.manager.read_file(&self.session, by, path, offset, limit).await.map(Answer::File)
     }
 }
 

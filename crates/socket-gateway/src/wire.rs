@@ -13,7 +13,7 @@ mod tests;
 mod tool;
 
 pub use answer::{Answer, Refused};
-pub use client::{ApprovalCommand, HistoryCommand, MessageCommand, RefreshCommand, Role};
+pub use client::{ApprovalCommand, HistoryCommand, ListCommand, MessageCommand, ReadCommand, RefreshCommand, Role};
 pub use history::{HistoryCall, HistoryEntry, HistoryMessage, HistoryResult, HistorySnapshot};
 pub use server::{
     AgentError, Expired, Expiry, Meta, Piece, Ready, ServerEvent, Time, Tool, TurnCompleted, UserMessage,

@@ -10,11 +10,12 @@ use super::{
 use crate::{
     banner::Banner,
     clock::SystemClock,
-    config::{Config, ProviderName},
+    config::{Config, ProviderName, mcp_servers::WORKSPACE},
     exit::Stop,
     lifecycle::{Lifecycle, Signals},
 };
 use anyhow::{Context as _, Result};
+use lockkeeper_domain::ServerName;
 use lockkeeper_http_api::{HttpApi, ModelsApi};
 use lockkeeper_mcp_client::McpToolHost;
 use lockkeeper_orchestrator::{Janitor, Ports, SessionManager};
@@ -57,6 +58,7 @@ pub(crate) async fn start(ground: Ground) -> Result<Running, Stop> {
         clock: Arc::new(SystemClock),
         agents,
         servers: servers.into(),
+        workspace: config.mcp.workspace.then(|| ServerName::new(WORKSPACE)),
         policy: config.policy.rules.clone(),
         secrets: secrets_of(&config),
         peers,

@@ -17,7 +17,7 @@ use std::{
 };
 
 /// The name of the built-in server.
-const WORKSPACE: &str = "workspace";
+pub(crate) const WORKSPACE: &str = "workspace";
 /// Its program.
 const WORKSPACE_PROGRAM: &str = "lockkeeper-workspace";
 /// Where an image has it.

@@ -24,6 +24,7 @@ impl Actor {
             Request::Reset(reply) => self.obey(Command::Reset, reply).await?,
             Request::End(reply) => return self.end(reply).await,
             Request::Snapshot(reply) => send(reply, Ok(self.snapshot())),
+            Request::Look(look, reply) => self.look(look, reply),
             Request::ExpireIfIdle(before, reply) => return self.expire(before, reply).await,
         }
         Ok(Flow::Continue)

@@ -1,6 +1,7 @@
 use crate::{
     agent::Wish,
     opened::{Accepted, Readiness, Snapshot},
+    workspace::{Look, Seen},
 };
 use lockkeeper_domain::{Answer, Failure, Timestamp, UserMessage};
 use tokio::sync::{oneshot, watch};
@@ -27,6 +28,8 @@ pub(crate) enum Request {
     Reset(Reply<()>),
     End(Reply<()>),
     Snapshot(Reply<Snapshot>),
+    /// Somebody wants to see files of the sandbox.
+    Look(Look, Reply<Seen>),
     /// The session is over if nobody used it since then.
     ExpireIfIdle(Timestamp, Reply<bool>),
 }
@@ -41,6 +44,7 @@ impl Request {
                 drop(reply.send(Err(Unhandled)));
             }
             Self::Snapshot(reply) => drop(reply.send(Err(Unhandled))),
+            Self::Look(_, reply) => drop(reply.send(Err(Unhandled))),
             Self::ExpireIfIdle(_, reply) => drop(reply.send(Err(Unhandled))),
         }
     }

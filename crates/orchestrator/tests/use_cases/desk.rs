@@ -44,6 +44,7 @@ pub(crate) struct Desk {
     /// How this server sees the others, if not over the hub as it is.
     pub(crate) peers: Option<Arc<dyn Peers>>,
     pub(crate) own_keys: OwnKeys,
+    pub(crate) workspace: Option<ServerName>,
 }
 
 impl Desk {
@@ -66,6 +67,7 @@ impl Desk {
             hub: PeerHub::new(),
             peers: None,
             own_keys: OwnKeys::Refused,
+            workspace: Some(ServerName::new("box")),
         }
     }
 
@@ -92,6 +94,7 @@ impl Desk {
             clock: Arc::new(self.clock) as Arc<dyn Clock>,
             agents: AgentFactory::new(provider, None).with_own_keys(self.own_keys.clone()),
             servers: [server].into(),
+            workspace: self.workspace.clone(),
             policy: Policy::new(self.rules.clone()),
             secrets: [].into(),
             peers: self.peers.clone().unwrap_or_else(|| self.join()),

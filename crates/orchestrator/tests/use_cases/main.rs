@@ -4,6 +4,7 @@ mod approvals;
 mod desk;
 mod doubt;
 mod expiry;
+mod files;
 mod keys;
 mod keys_elsewhere;
 mod recovery;

@@ -1,5 +1,6 @@
 use super::{HistoryEntry, Time};
 use lockkeeper_domain::{Code, Failure, TurnId};
+use lockkeeper_orchestrator::{FilePart, Listing};
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 /// The acknowledgement of a command that was followed: `{ ok: true, .. }`.
@@ -26,6 +27,10 @@ pub enum Answer {
         /// Until when it is good; none where it does not end.
         expires_at: Option<Time>,
     },
+    /// What a directory of the sandbox holds.
+    Directory(Listing),
+    /// A part of a file of the sandbox.
+    File(FilePart),
 }
 
 impl Serialize for Answer {
@@ -47,6 +52,21 @@ impl Serialize for Answer {
             Self::Refreshed { expires_at } => {
                 if let Some(at) = expires_at {
                     answer.serialize_field("expiresAt", at)?;
+                }
+            }
+            Self::Directory(Listing { path, entries, left_out }) => {
+                answer.serialize_field("path", path)?;
+                answer.serialize_field("entries", entries)?;
+                if *left_out > 0 {
+                    answer.serialize_field("leftOut", left_out)?;
+                }
+            }
+            Self::File(FilePart { path, offset, next_offset, content }) => {
+                answer.serialize_field("path", path)?;
+                answer.serialize_field("offset", offset)?;
+                answer.serialize_field("content", content)?;
+                if let Some(next_offset) = next_offset {
+                    answer.serialize_field("nextOffset", next_offset)?;
                 }
             }
         }

@@ -99,6 +99,52 @@ impl MessageCommand {
     }
 }
 
+/// The payload of `workspace:list`, which may be left out.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct ListCommand {
+    /// Which directory, relative to the workspace; by default the workspace itself.
+    #[serde(default = "workspace_itself")]
+    pub path: String,
+}
+
+/// The payload of `workspace:read`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct ReadCommand {
+    /// Which file, relative to the workspace.
+    pub path: String,
+    /// Where to begin, in bytes.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub offset: u64,
+    /// At most this many bytes; the server has a limit of its own.
+    #[serde(default)]
+    pub limit: Option<u64>,
+}
+
+impl ListCommand {
+    pub(crate) fn parse(payload: Option<Value>) -> Result<Self, Malformed> {
+        match payload {
+            None | Some(Value::Null) => Ok(Self { path: workspace_itself() }),
+            Some(object @ Value::Object(_)) => serde_json::from_value(object)
+                .map_err(|_| Malformed("A request for a directory is { path? }, with a text as path.")),
+            Some(_) => Err(Malformed("A request for a directory is { path? }.")),
+        }
+    }
+}
+
+impl ReadCommand {
+    pub(crate) fn parse(payload: Option<Value>) -> Result<Self, Malformed> {
+        let form = Malformed("A request for a file is { path, offset?, limit? }, the last two whole numbers of bytes.");
+        match payload {
+            Some(object @ Value::Object(_)) => serde_json::from_value(object).map_err(|_| form),
+            _ => Err(form),
+        }
+    }
+}
+
+fn workspace_itself() -> String {
+    ".".to_owned()
+}
+
 impl ApprovalCommand {
     pub(crate) fn parse(payload: Option<Value>) -> Result<Self, Malformed> {
         let form = Malformed(

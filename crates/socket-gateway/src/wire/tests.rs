@@ -5,7 +5,7 @@ use lockkeeper_domain::{
     Annotations, AssistantMessage, CallGate, CallId, CallStatus, Code, Content, Decision, Epoch, Event, EventBody,
     EventId, Failure, NoticeKind, Scope, Seq, ServerName, StopReason, Timestamp, ToolName, ToolResult, TurnId,
 };
-use lockkeeper_orchestrator::{LiveEvent, Snapshot};
+use lockkeeper_orchestrator::{Entry, EntryKind, FilePart, Listing, LiveEvent, Snapshot};
 use lockkeeper_ports::{CallProgress, StartProgress};
 use serde_json::{Value, json};
 
@@ -247,6 +247,16 @@ fn answers_say_whether_it_was_done() {
     let page = Answer::History { messages: vec![HistoryEntry { index: 4, message }], before: Some(4) };
     let entry = json!({"index": 4, "role": "tool", "turn": 1, "at": TIME, "results": []});
     assert_eq!(answer(page), json!({"ok": true, "messages": [entry], "before": 4}));
+    let entry = Entry { name: "a".to_owned(), kind: EntryKind::File, size: Some(3), target: None };
+    let listing = Listing { path: ".".to_owned(), entries: vec![entry], left_out: 2 };
+    let expected =
+        json!({"ok": true, "path": ".", "entries": [{"name": "a", "kind": "file", "size": 3}], "leftOut": 2});
+    assert_eq!(answer(Answer::Directory(listing)), expected);
+    let content = vec![Content::text("abc")];
+    let part = FilePart { path: "a".to_owned(), offset: 0, next_offset: Some(3), content };
+    let content = json!([{"type": "text", "text": "abc"}]);
+    let expected = json!({"ok": true, "path": "a", "offset": 0, "nextOffset": 3, "content": content});
+    assert_eq!(answer(Answer::File(part)), expected);
     let refused = Refused::from(Failure::new(Code::Busy, "Later."));
     let expected = json!({"ok": false, "code": "busy", "message": "Later.", "retryable": true});
     assert_eq!(serde_json::to_value(refused).expect("JSON"), expected);

@@ -172,6 +172,7 @@ impl Builder {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             agents: AgentFactory::new(choice, None).with_own_keys(own_keys),
             servers: [server].into(),
+            workspace: Some(ServerName::new("box")),
             policy: Policy::default(),
             secrets: [].into(),
             peers: PeerHub::new().join("nobody"),
