@@ -8,6 +8,8 @@ use std::{cell::RefCell, rc::Rc};
 pub(crate) fn cases() -> Vec<Case> {
     cases![
         a_first_run_goes_from_a_message_to_an_approved_call_and_its_output needs Browser;
+        a_card_shows_all_that_is_decided_about_and_takes_no_hasty_answer needs Browser;
+        the_files_of_the_sandbox_can_be_looked_at needs Browser;
         a_denials_reason_reaches_the_model needs Browser;
         edited_arguments_run_instead_and_unfit_ones_are_refused needs Browser;
         a_tool_approved_for_the_session_asks_no_more needs Browser;
@@ -42,6 +44,14 @@ async fn a_first_run_goes_from_a_message_to_an_approved_call_and_its_output(grou
     ensure!(page.starts_with(server.url()), "{page}");
     Program::browser("first-run.mjs", ground.folder())?.arg(page).run().await?;
     Ok(())
+}
+
+async fn a_card_shows_all_that_is_decided_about_and_takes_no_hasty_answer(ground: Rc<Ground>) -> Result<()> {
+    browse(&ground, "card.mjs").await.map(drop)
+}
+
+async fn the_files_of_the_sandbox_can_be_looked_at(ground: Rc<Ground>) -> Result<()> {
+    browse(&ground, "files.mjs").await.map(drop)
 }
 
 async fn a_denials_reason_reaches_the_model(ground: Rc<Ground>) -> Result<()> {

@@ -196,10 +196,48 @@ export type ServerEvent = {
   [Name in keyof ServerEvents]: { name: Name; payload: ServerEvents[Name]; meta: Meta };
 }[keyof ServerEvents];
 
+/** The acknowledgement of a command that was not followed. */
+export interface Refusal {
+  ok: false;
+  code: string;
+  message: string;
+  retryable: boolean;
+  hint?: string;
+}
+
+/** What commands are acknowledged with when they are followed, beside `ok`, where it is more than that. */
+export interface Answers {
+  message: { turn: number; duplicate: boolean };
+  "workspace:list": Directory;
+  "workspace:read": FilePart;
+}
+
 /** The acknowledgement of what a client sent. */
-export type Answer =
-  | { ok: true; turn?: number; duplicate?: boolean }
-  | { ok: false; code: string; message: string; retryable: boolean; hint?: string };
+export type Answer<Name extends string = string> =
+  ({ ok: true } & (Name extends keyof Answers ? Answers[Name] : object)) | Refusal;
+
+/** What a directory of the sandbox holds. */
+export interface Directory {
+  path: string;
+  entries: FileEntry[];
+  /** How many more there are at least. */
+  leftOut?: number;
+}
+
+export interface FileEntry {
+  name: string;
+  kind: "file" | "directory" | "link" | "other";
+  size?: number;
+  target?: string;
+}
+
+/** A part of a file of the sandbox; offsets are bytes. */
+export interface FilePart {
+  path: string;
+  offset: number;
+  nextOffset?: number;
+  content: Content[];
+}
 
 /** Their names, to know them by. */
 export const EVENT_NAMES: ReadonlySet<string> = new Set<keyof ServerEvents>([

@@ -53,7 +53,7 @@ await play(
     await inAllLooks(console, "a denial");
     await console.button("Deny the call").click();
     await console.settled();
-    for (const tab of ["Sessions", "Tools", "Sandbox", "Usage", "Frames"]) {
+    for (const tab of ["Sessions", "Tools", "Sandbox", "Usage", "Status", "Frames"]) {
       await console.page.getByRole("tab", { name: tab }).click();
       for (const details of await console.page.locator(".panel summary").all()) await details.click();
       await inAllLooks(console, tab);

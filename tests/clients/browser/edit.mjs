@@ -11,6 +11,10 @@ await play(async (context) => {
   await field.fill('{ "command": ');
   check(await approve.isDisabled(), "half an object can be sent");
   await field.fill('{ "command": 7 }');
+  check(await approve.isDisabled(), "what does not fit the schema can be sent");
+  await console.page.getByText("`command` must be a string.").waitFor();
+  // What only the server knows is wrong.
+  await field.fill('{ "command": "echo x", "timeout_ms": 0 }');
   await approve.click();
   await console.page.getByRole("alert").waitFor();
   check((await console.cards.count()) === 1, "the card is gone though nothing was decided");

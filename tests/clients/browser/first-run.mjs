@@ -19,7 +19,7 @@ await play(async (context) => {
   await console.page.getByRole("row", { name: /^1 / }).waitFor();
   await console.page.getByRole("tab", { name: "Tools" }).click();
   await console.page.getByText("execute_command").first().waitFor();
-  await console.page.getByRole("tab", { name: "Sandbox" }).click();
+  await console.page.getByRole("tab", { name: "Status" }).click();
   await console.page.getByText("The demo plays scripted replies").waitFor();
   await console.page.getByRole("tab", { name: "Frames" }).click();
   await console.page.getByText("turn:completed").waitFor();

@@ -105,6 +105,16 @@ export class Console {
     await this.until((wanted) => document.querySelectorAll(".approval").length === wanted, count);
   }
 
+  /** Waits until a card has been there for long enough to be approved. */
+  async armed() {
+    await this.until(() => document.querySelector(".approval .primary:enabled") !== null);
+  }
+
+  /** Opens the panel of this name. */
+  async panel(name) {
+    await this.page.getByRole("tab", { name, exact: true }).click();
+  }
+
   /** Waits until no turn runs: then there is nothing to stop. */
   async settled() {
     await this.until(() => ![...document.querySelectorAll("button")].some((button) => button.textContent === "Stop"));

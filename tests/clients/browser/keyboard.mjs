@@ -15,18 +15,26 @@ await play(
       check(false, `${name} cannot be reached; the focus is on ${await focused()}`);
     };
     await tabTo("message");
-    await keyboard.type(script(run("echo by-hand"), run("echo again"), { text: "Typed and done." }));
+    await keyboard.type(
+      script(run("echo by-hand"), run("echo again"), {
+        text: "Typed and done.",
+      }),
+    );
     await keyboard.press("Enter");
     await console.asked();
     check((await focused()) === "message", "the card took the focus");
     await keyboard.press("Alt+q");
+    check((await focused()) === "Deny", `the focus is on ${await focused()} and not on what is safest`);
+    await console.armed();
     await tabTo("Approve once");
     await keyboard.press("Enter");
+    await console.page.getByText("The space bar approves; Enter does not.").last().waitFor();
+    check((await console.cards.innerText()).includes("by-hand"), "Enter approved a call");
+    await keyboard.press("Space");
     await console.until(() => document.querySelector(".approval")?.textContent.includes("again"));
     const place = await console.page.evaluate(() => document.activeElement !== document.body);
     check(place, "the focus is lost with the card");
     await keyboard.press("Alt+q");
-    await tabTo("Deny");
     await keyboard.press("Enter");
     await keyboard.type("no more");
     await keyboard.press("Enter");

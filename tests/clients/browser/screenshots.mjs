@@ -4,27 +4,49 @@ import { join } from "node:path";
 import { Console, check, play } from "./harness.mjs";
 
 const MOST_BYTES = 150_000;
+const WIDE = { width: 1120, height: 720 };
+const PHONE = { width: 390, height: 780 };
 const [url, folder] = process.argv.slice(2);
 mkdirSync(folder, { recursive: true });
+
+/** Draws what the page shows now, in both themes. */
+async function draw(console, name) {
+  for (const colorScheme of ["light", "dark"]) {
+    await console.page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+    const path = join(folder, `${name}-${colorScheme}.png`);
+    await console.page.screenshot({ path });
+    const { size } = statSync(path);
+    check(size < MOST_BYTES, `${path} has ${size} bytes`);
+    process.stdout.write(`${path}: ${size} bytes\n`);
+  }
+}
 
 await play(
   async (context) => {
     const console = await Console.open(context, url);
-    await console.say("run `uname -s`");
-    await console.asked();
-    await console.button("Approve once").click();
-    await console.settled();
-    await console.say("write notes.txt: Nothing passes here unasked.");
-    await console.asked();
-    await console.page.getByRole("tab", { name: "Tools" }).click();
-    for (const colorScheme of ["light", "dark"]) {
-      await console.page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
-      const path = join(folder, `console-${colorScheme}.png`);
-      await console.page.screenshot({ path });
-      const { size } = statSync(path);
-      check(size < MOST_BYTES, `${path} has ${size} bytes`);
-      process.stdout.write(`${path}: ${size} bytes\n`);
+    await console.say("build a hello project");
+    for (let call = 1; call <= 3; call++) {
+      await console.asked();
+      await console.button("Approve once").click();
+      await console.until((count) => document.querySelectorAll('.call[data-phase="succeeded"]').length === count, call);
     }
+    await console.settled();
+    await console.say('write hello/hello.sh: #!/bin/sh\nname=${1:-everybody}\necho "Hello, $name!"\n');
+    await console.asked();
+    await console.armed();
+    await console.cards.locator(".difference summary").click();
+    await console.panel("Tools");
+    await draw(console, "console");
+
+    await console.panel("Sandbox");
+    await console.page.getByRole("button", { name: "hello/" }).click();
+    await console.page.getByRole("button", { name: /^hello.sh/ }).click();
+    await console.page.locator(".preview pre").waitFor();
+    await draw(console, "files");
+
+    await console.page.setViewportSize(PHONE);
+    await console.button("Panels").click();
+    await draw(console, "phone");
   },
-  { context: { viewport: { width: 1120, height: 700 } } },
+  { context: { viewport: WIDE } },
 );

@@ -8,6 +8,7 @@ await play(async (context) => {
   for (let round = 1; round <= 3; round++) {
     await one.say(script(run(`echo round-${round}`), { text: `Round ${round} is over.` }));
     await Promise.all([one.asked(), other.asked()]);
+    await one.armed();
     await other.button("Deny").click();
     await other.page.getByLabel(/Why not/).fill("the other tab");
     // At once, without looking whether the other one was quicker: a button that has gone by then does nothing.

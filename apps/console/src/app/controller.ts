@@ -1,10 +1,10 @@
 // What the user does and what the server says, brought together in one state.
 
-import type { Answer, Json, Scope, ServerEvent } from "../contract.ts";
+import type { Answer, Answers, Json, Refusal, Scope, ServerEvent } from "../contract.ts";
 import { hasGap, numberOf } from "../session/order.ts";
 import { reduce } from "../session/reduce.ts";
 import { EMPTY, type Session } from "../session/state.ts";
-import { Connection, type Listener } from "../transport/connection.ts";
+import type { Connection, Identity, Listener } from "../transport/connection.ts";
 import { keepToken, nameSession, sessionInAddress, token } from "../transport/credentials.ts";
 import { readiness, type Readiness } from "../transport/readiness.ts";
 import { announcement } from "./announce.ts";
@@ -53,6 +53,8 @@ const HEALTH_PERIOD_MS = 30_000;
 export class Controller {
   readonly store: Store<AppState>;
   #connection: Connection | undefined;
+  /** What the connection is, or will be, for. */
+  #wanted: Identity | undefined;
   /** What is numbered higher happens now; the rest is told again. */
   #liveFrom = Number.POSITIVE_INFINITY;
 
@@ -84,6 +86,7 @@ export class Controller {
   /** Goes to this session, or to a new one. */
   open(id: string | undefined): void {
     this.#connection?.close();
+    this.#connection = undefined;
     nameSession(window, id);
     this.#set({
       sessionId: id,
@@ -100,7 +103,19 @@ export class Controller {
       // From the log's beginning where nothing is known yet, so that a reload shows all of it.
       lastEventId: () => this.#state.session.order.lastId ?? "0-0",
     };
-    this.#connection = new Connection(identity, this.#listener());
+    void this.#connect(identity);
+  }
+
+  /** The page is drawn before the code is there that connects it. */
+  async #connect(identity: Identity): Promise<void> {
+    this.#wanted = identity;
+    try {
+      const { Connection } = await import("../transport/connection.ts");
+      // Another session may have been opened meanwhile.
+      if (this.#wanted === identity) this.#connection = new Connection(identity, this.#listener());
+    } catch {
+      this.#set({ link: { kind: "lost", problem: "A part of the console could not be loaded." } });
+    }
   }
 
   useToken(value: string): void {
@@ -110,7 +125,8 @@ export class Controller {
 
   retry(): void {
     this.#set({ link: { kind: "connecting" } });
-    this.#connection?.retry();
+    if (this.#connection) this.#connection.retry();
+    else if (this.#wanted) void this.#connect(this.#wanted);
   }
 
   /** Says this, now or as soon as there is a connection. */
@@ -284,8 +300,15 @@ export class Controller {
     }
   }
 
-  #send(name: string, payload?: unknown): Promise<Answer> {
+  #send<Name extends string>(name: Name, payload?: unknown): Promise<Answer<Name>> {
     return this.#connection?.send(name, payload) ?? Promise.reject(new Error("There is no connection at the moment."));
+  }
+
+  /** Asks for something that only the view that asks needs to know. It fails with words for people. */
+  async ask<Name extends keyof Answers>(name: Name, payload: unknown): Promise<Answers[Name]> {
+    const answer = (await this.#send(name, payload)) as Answer;
+    if (!answer.ok) throw new Error(explained(answer));
+    return answer as unknown as Answers[Name];
   }
 
   #record(direction: "out" | "ack", name: string, payload: unknown): void {
@@ -302,6 +325,6 @@ export class Controller {
   }
 }
 
-function explained(answer: Extract<Answer, { ok: false }>): string {
+function explained(answer: Refusal): string {
   return answer.hint === undefined ? answer.message : `${answer.message} ${answer.hint}`;
 }

@@ -123,6 +123,16 @@ export function asking(session: Session): Call[] {
   return [...session.calls.values()].filter((call) => call.phase === "asking");
 }
 
+/** Whether a call has its result. */
+export function isSettled(call: Call): boolean {
+  return call.phase === "succeeded" || call.phase === "failed" || call.phase === "refused";
+}
+
+/** What the tool of a call takes, where it is offered. */
+export function schemaOf(session: Session, call: Call): Json | undefined {
+  return session.ready?.tools.find((tool) => tool.name === call.name && tool.server === call.server)?.inputSchema;
+}
+
 /** Whether a turn is under way. */
 export function isRunning(session: Session): boolean {
   return session.openTurns.size > 0;

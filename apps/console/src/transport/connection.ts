@@ -58,11 +58,11 @@ export class Connection {
   }
 
   /** Sends and waits for the answer. It fails where there is no connection, or no answer in time. */
-  async send(name: string, payload?: unknown): Promise<Answer> {
+  async send<Name extends string>(name: Name, payload?: unknown): Promise<Answer<Name>> {
     if (!this.#socket.connected) throw new Error("There is no connection at the moment.");
     this.#listener.sent(name, payload);
     const args = payload === undefined ? [] : [payload];
-    const answer = (await this.#socket.timeout(PATIENCE_MS).emitWithAck(name, ...args)) as Answer;
+    const answer = (await this.#socket.timeout(PATIENCE_MS).emitWithAck(name, ...args)) as Answer<Name>;
     this.#listener.answered(name, answer);
     return answer;
   }

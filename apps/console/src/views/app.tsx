@@ -4,10 +4,15 @@ import { asking, isRunning, type Call } from "../session/state.ts";
 import { Composer } from "./composer.tsx";
 import { Conversation } from "./conversation.tsx";
 import { Notices } from "./notices.tsx";
-import { Panels } from "./panels.tsx";
-import { linkState } from "./status_panel.tsx";
+import { lazy } from "./lazy.tsx";
+import { linkState } from "./link_state.ts";
 import { Visible } from "./text.tsx";
 import { ThemeChoice } from "./theme.tsx";
+
+const Panels = lazy(
+  () => import("./panels.tsx").then((module) => module.Panels),
+  () => <p class="panel quiet">Loading</p>,
+);
 
 export function App({ controller }: { controller: Controller }) {
   const state = useStore(controller);
@@ -107,5 +112,6 @@ function jump(questions: readonly Call[]): void {
     (each) => each.dataset["call"] === first?.callId,
   );
   card?.scrollIntoView({ block: "nearest" });
-  card?.focus();
+  // What is safest to press by mistake comes first.
+  (card?.querySelector<HTMLElement>("[data-default]") ?? card)?.focus();
 }

@@ -1,14 +1,20 @@
 // The card by which a human decides about a call.
 
-import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useId, useRef, useState } from "preact/hooks";
 import type { Annotations, Json } from "../contract.ts";
 import type { Deciding, Verdict } from "../app/controller.ts";
 import type { Call, Question } from "../session/state.ts";
-import { Arguments, Visible } from "./text.tsx";
+import { Deny, Edit } from "./approval_forms.tsx";
+import { Proposal } from "./proposal.tsx";
+import { Visible } from "./text.tsx";
 
 interface Props {
   call: Call;
   question: Question;
+  /** The last call of the same tool before this one. */
+  previous: Call | undefined;
+  /** What the tool takes. */
+  schema: Json | undefined;
   deciding: Deciding | undefined;
   /** How far this machine's clock is ahead of the server's, in milliseconds. */
   clockAhead: number;
@@ -18,8 +24,17 @@ interface Props {
 
 type Mode = "choose" | "edit" | "deny";
 
-export function ApprovalCard({ call, question, deciding, clockAhead, canDecide, decide }: Props) {
+/** Arguments of more bytes than this must be looked at in full before they can be approved. */
+const LONG_BYTES = 4_096;
+/** How long a card is there before it can be approved, so that no click or key that was meant for something else does. */
+const ARM_MS = 700;
+
+export function ApprovalCard({ call, question, previous, schema, deciding, clockAhead, canDecide, decide }: Props) {
   const [mode, setMode] = useState<Mode>("choose");
+  const bytes = bytesOf(call.args);
+  const [expanded, setExpanded] = useState(false);
+  const isSeen = expanded || bytes <= LONG_BYTES;
+  const isArmed = useArmed(ARM_MS);
   const card = useRef<HTMLElement>(null);
   const id = useId();
   const give = (verdict: Verdict): void => {
@@ -28,10 +43,19 @@ export function ApprovalCard({ call, question, deciding, clockAhead, canDecide, 
     decide(call.callId, verdict);
   };
   const disabled = !canDecide || deciding?.state === "sending";
+  const mayAllow = !disabled && isArmed && isSeen;
   return (
     <section class="approval" ref={card} tabIndex={-1} aria-labelledby={`${id}-title`} data-call={call.callId}>
       <h3 id={`${id}-title`}>
-        May <Visible text={call.name} /> run?
+        May{" "}
+        <code>
+          <Visible text={call.name} />
+        </code>{" "}
+        of{" "}
+        <code>
+          <Visible text={call.server ?? "an unknown server"} />
+        </code>{" "}
+        run?
         {question.total > 1 && (
           <span class="quiet">
             {" "}
@@ -39,36 +63,33 @@ export function ApprovalCard({ call, question, deciding, clockAhead, canDecide, 
           </span>
         )}
       </h3>
-      <p>
-        Server <Visible text={call.server ?? "unknown"} />. Why it asks: <Visible text={question.why} />.
+      <p class="why">
+        It asks because <Visible text={question.why} />.
         <Hints annotations={question.annotations} />
       </p>
-      <Arguments args={call.args} />
+      <Proposal call={call} previous={previous} bytes={bytes} isSeen={isSeen} expand={() => setExpanded(true)} />
       {mode === "edit" ? (
-        <Edit args={call.args} disabled={disabled} give={give} back={() => setMode("choose")} />
+        <Edit args={call.args} schema={schema} disabled={!mayAllow} give={give} back={() => setMode("choose")} />
       ) : mode === "deny" ? (
         <Deny disabled={disabled} give={give} back={() => setMode("choose")} />
       ) : (
         <div class="actions">
-          <button type="button" class="primary" disabled={disabled} onClick={() => give({ approved: true })}>
-            Approve once
-          </button>
-          <button
-            type="button"
-            disabled={disabled}
-            title="The same tool, unchanged, asks no more in this session, whatever its arguments"
-            onClick={() => give({ approved: true, scope: "session" })}
-          >
-            Approve for this session
+          <button type="button" class="danger" data-default disabled={disabled} onClick={() => setMode("deny")}>
+            Deny
           </button>
           <button type="button" disabled={disabled} onClick={() => setMode("edit")}>
             Edit arguments
           </button>
-          <button type="button" class="danger" disabled={disabled} onClick={() => setMode("deny")}>
-            Deny
-          </button>
+          <span class="space" />
+          <Allow disabled={!mayAllow} act={() => give({ approved: true, scope: "session" })}>
+            Approve for this session
+          </Allow>
+          <Allow disabled={!mayAllow} primary act={() => give({ approved: true })}>
+            Approve once
+          </Allow>
         </div>
       )}
+      {!isSeen && <p class="problem">Show all of the arguments before you approve them.</p>}
       {deciding?.state === "failed" && (
         <p class="problem" role="alert">
           {deciding.problem}
@@ -76,6 +97,42 @@ export function ApprovalCard({ call, question, deciding, clockAhead, canDecide, 
       )}
       <Countdown expiresAt={question.expiresAt} clockAhead={clockAhead} />
     </section>
+  );
+}
+
+interface AllowProps {
+  disabled: boolean;
+  primary?: boolean;
+  act(): void;
+  children: string;
+}
+
+/** A button that lets a call run: by a click or the space bar. Enter, which sends messages, does not. */
+function Allow({ disabled, primary, act, children }: AllowProps) {
+  const [hinted, setHinted] = useState(false);
+  const id = useId();
+  const onKeyDown = (event: KeyboardEvent): void => {
+    if (event.key !== "Enter") return;
+    event.preventDefault();
+    setHinted(true);
+  };
+  return (
+    <>
+      <span class={hinted ? "quiet" : "hidden"} id={id}>
+        The space bar approves; Enter does not.
+      </span>
+      <button
+        type="button"
+        class={primary ? "primary" : ""}
+        disabled={disabled}
+        aria-describedby={id}
+        onClick={act}
+        onKeyDown={onKeyDown}
+        onBlur={() => setHinted(false)}
+      >
+        {children}
+      </button>
+    </>
   );
 }
 
@@ -88,87 +145,18 @@ function Hints({ annotations }: { annotations: Annotations }) {
   return hints.length === 0 ? null : <> By its own word, it {hints.join(", ")}.</>;
 }
 
-function Edit({ args, disabled, give, back }: { args: Json; disabled: boolean; give(v: Verdict): void; back(): void }) {
-  const [text, setText] = useState(() => JSON.stringify(args, null, 2));
-  const field = useFocus<HTMLTextAreaElement>();
-  const id = useId();
-  const parsed = read(text);
-  return (
-    <form
-      class="stack"
-      onSubmit={(event) => {
-        event.preventDefault();
-        if (parsed.ok) give({ approved: true, args: parsed.value });
-      }}
-    >
-      <label for={id}>Arguments that shall run instead, as JSON</label>
-      <textarea
-        id={id}
-        ref={field}
-        class="code"
-        rows={Math.min(16, text.split("\n").length + 1)}
-        spellcheck={false}
-        value={text}
-        aria-invalid={!parsed.ok}
-        aria-describedby={`${id}-problem`}
-        onInput={(event) => setText(event.currentTarget.value)}
-      />
-      <p id={`${id}-problem`} class={parsed.ok ? "quiet" : "problem"}>
-        {parsed.ok ? "The server checks them against the tool's schema." : parsed.problem}
-      </p>
-      <div class="actions">
-        <button type="submit" class="primary" disabled={disabled || !parsed.ok}>
-          Approve with these
-        </button>
-        <button type="button" onClick={back}>
-          Back
-        </button>
-      </div>
-    </form>
-  );
+/** Whether the card has been there for so long. */
+function useArmed(after: number): boolean {
+  const [armed, setArmed] = useState(false);
+  useEffect(() => {
+    const timer = setTimeout(() => setArmed(true), after);
+    return () => clearTimeout(timer);
+  }, [after]);
+  return armed;
 }
 
-function Deny({ disabled, give, back }: { disabled: boolean; give(v: Verdict): void; back(): void }) {
-  const [reason, setReason] = useState("");
-  const field = useFocus<HTMLInputElement>();
-  const id = useId();
-  return (
-    <form
-      class="stack"
-      onSubmit={(event) => {
-        event.preventDefault();
-        give({ approved: false, ...(reason.trim() === "" ? {} : { reason: reason.trim() }) });
-      }}
-    >
-      <label for={id}>Why not? The model is told. (May be empty.)</label>
-      <input id={id} ref={field} value={reason} onInput={(event) => setReason(event.currentTarget.value)} />
-      <div class="actions">
-        <button type="submit" class="danger" disabled={disabled}>
-          Deny the call
-        </button>
-        <button type="button" onClick={back}>
-          Back
-        </button>
-      </div>
-    </form>
-  );
-}
-
-/** Focus follows the button that opened this, before the next key is pressed. */
-function useFocus<T extends HTMLElement>() {
-  const field = useRef<T>(null);
-  useLayoutEffect(() => field.current?.focus(), []);
-  return field;
-}
-
-function read(text: string): { ok: true; value: Json } | { ok: false; problem: string } {
-  try {
-    const value = JSON.parse(text) as Json;
-    const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
-    return isObject ? { ok: true, value } : { ok: false, problem: "Arguments are an object: { … }." };
-  } catch (error) {
-    return { ok: false, problem: `This is no JSON yet: ${error instanceof Error ? error.message : "?"}` };
-  }
+function bytesOf(args: Json): number {
+  return new TextEncoder().encode(JSON.stringify(args)).length;
 }
 
 function Countdown({ expiresAt, clockAhead }: { expiresAt: string; clockAhead: number }) {
@@ -179,7 +167,7 @@ function Countdown({ expiresAt, clockAhead }: { expiresAt: string; clockAhead: n
   }, []);
   const left = Math.max(0, Math.round((Date.parse(expiresAt) + clockAhead - now) / 1_000));
   return (
-    <p class="quiet" role="timer">
+    <p class="quiet countdown" role="timer" data-soon={left < 30}>
       Without an answer it is refused in {Math.floor(left / 60)}:{String(left % 60).padStart(2, "0")}.
     </p>
   );

@@ -1,3 +1,4 @@
+import type { Json } from "../contract.ts";
 import type { Call, Phase } from "../session/state.ts";
 import type { Deciding, Verdict } from "../app/controller.ts";
 import { ApprovalCard } from "./approval.tsx";
@@ -7,6 +8,8 @@ import { Arguments, Visible } from "./text.tsx";
 
 interface Props {
   call: Call;
+  previous: Call | undefined;
+  schema: Json | undefined;
   deciding: Deciding | undefined;
   clockAhead: number;
   canDecide: boolean;

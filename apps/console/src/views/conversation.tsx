@@ -1,7 +1,8 @@
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { AppState, Controller } from "../app/controller.ts";
 import type { Outgoing } from "../app/outbox.ts";
-import type { Item } from "../session/state.ts";
+import { previousCall } from "../session/difference.ts";
+import { schemaOf, type Item } from "../session/state.ts";
 import { CallView } from "./call.tsx";
 import { Markdown } from "./markdown.tsx";
 import { memo } from "./memo.ts";
@@ -42,6 +43,8 @@ export function Conversation({ state, controller, decide }: Props) {
             <CallView
               key={item.key}
               call={call}
+              previous={call.phase === "asking" ? previousCall(session, call) : undefined}
+              schema={call.phase === "asking" ? schemaOf(session, call) : undefined}
               deciding={deciding.get(item.callId)}
               clockAhead={session.clockAhead}
               canDecide={link.kind === "ready"}

@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 import type { AppState, Controller } from "../app/controller.ts";
-import { Stages } from "./status_panel.tsx";
+import { Stages } from "./stages.tsx";
 import { Readable } from "./text.tsx";
 
 export function Notices({ state, controller }: { state: AppState; controller: Controller }) {

@@ -3,12 +3,13 @@
 import { useState } from "preact/hooks";
 import type { AppState, Controller } from "../app/controller.ts";
 import { FramesPanel } from "./frames_panel.tsx";
+import { SandboxPanel } from "./sandbox_panel.tsx";
 import { SessionsPanel } from "./sessions_panel.tsx";
 import { StatusPanel } from "./status_panel.tsx";
 import { ToolsPanel } from "./tools_panel.tsx";
 import { UsagePanel } from "./usage_panel.tsx";
 
-const TABS = ["Sessions", "Tools", "Sandbox", "Usage", "Frames"] as const;
+const TABS = ["Sessions", "Tools", "Sandbox", "Usage", "Status", "Frames"] as const;
 type Tab = (typeof TABS)[number];
 
 export function Panels({ state, controller }: { state: AppState; controller: Controller }) {
@@ -42,8 +43,9 @@ export function Panels({ state, controller }: { state: AppState; controller: Con
       <div class="panel" id="tab-panel" role="tabpanel" aria-labelledby={`tab-${tab}`} tabIndex={0}>
         {tab === "Sessions" && <SessionsPanel state={state} controller={controller} />}
         {tab === "Tools" && <ToolsPanel session={state.session} />}
-        {tab === "Sandbox" && <StatusPanel state={state} controller={controller} />}
+        {tab === "Sandbox" && <SandboxPanel state={state} controller={controller} />}
         {tab === "Usage" && <UsagePanel session={state.session} />}
+        {tab === "Status" && <StatusPanel state={state} />}
         {tab === "Frames" && <FramesPanel frames={state.frames} clear={() => controller.clearFrames()} />}
       </div>
     </>

@@ -1,0 +1,105 @@
+// The longer answers to a call: with other arguments, or with a reason why not.
+
+import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
+import type { Json } from "../contract.ts";
+import type { Verdict } from "../app/controller.ts";
+import { problems } from "../text/schema.ts";
+import { Pre, Readable } from "./text.tsx";
+
+interface Props {
+  disabled: boolean;
+  give(verdict: Verdict): void;
+  back(): void;
+}
+
+export function Edit({ args, schema, disabled, give, back }: Props & { args: Json; schema: Json | undefined }) {
+  const [text, setText] = useState(() => JSON.stringify(args, null, 2));
+  const field = useFocus<HTMLTextAreaElement>();
+  const id = useId();
+  const parsed = read(text, schema);
+  return (
+    <form
+      class="stack"
+      onSubmit={(event) => {
+        event.preventDefault();
+        if (parsed.ok && !disabled) give({ approved: true, args: parsed.value });
+      }}
+    >
+      <label for={id}>Arguments that shall run instead, as JSON</label>
+      <textarea
+        id={id}
+        ref={field}
+        class="code"
+        rows={Math.min(16, text.split("\n").length + 1)}
+        spellcheck={false}
+        value={text}
+        aria-invalid={!parsed.ok}
+        aria-describedby={`${id}-problem`}
+        onInput={(event) => setText(event.currentTarget.value)}
+      />
+      <p id={`${id}-problem`} class={parsed.ok ? "quiet" : "problem"}>
+        {parsed.ok ? "The server checks them against the tool's schema." : <Readable text={parsed.problem} />}
+      </p>
+      {schema !== undefined && (
+        <details>
+          <summary>What the tool takes</summary>
+          <Pre label="The tool's schema" text={JSON.stringify(schema, null, 2)} kind="json" />
+        </details>
+      )}
+      <div class="actions">
+        <button type="button" onClick={back}>
+          Back
+        </button>
+        <span class="space" />
+        <button type="submit" class="primary" disabled={disabled || !parsed.ok}>
+          Approve with these
+        </button>
+      </div>
+    </form>
+  );
+}
+
+export function Deny({ disabled, give, back }: Props) {
+  const [reason, setReason] = useState("");
+  const field = useFocus<HTMLInputElement>();
+  const id = useId();
+  return (
+    <form
+      class="stack"
+      onSubmit={(event) => {
+        event.preventDefault();
+        give({ approved: false, ...(reason.trim() === "" ? {} : { reason: reason.trim() }) });
+      }}
+    >
+      <label for={id}>Why not? The model is told. (May be empty.)</label>
+      <input id={id} ref={field} value={reason} onInput={(event) => setReason(event.currentTarget.value)} />
+      <div class="actions">
+        <button type="submit" class="danger" disabled={disabled}>
+          Deny the call
+        </button>
+        <button type="button" onClick={back}>
+          Back
+        </button>
+      </div>
+    </form>
+  );
+}
+
+/** Focus follows the button that opened this, before the next key is pressed. */
+function useFocus<T extends HTMLElement>() {
+  const field = useRef<T>(null);
+  useLayoutEffect(() => field.current?.focus(), []);
+  return field;
+}
+
+function read(text: string, schema: Json | undefined): { ok: true; value: Json } | { ok: false; problem: string } {
+  try {
+    const value = JSON.parse(text) as Json;
+    const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
+    if (!isObject) return { ok: false, problem: "Arguments are an object: { … }." };
+    const found = problems(schema, value);
+    return found.length === 0 ? { ok: true, value } : { ok: false, problem: found.join(" ") };
+  } catch (error) {
+    return { ok: false, problem: `This is no JSON yet: ${error instanceof Error ? error.message : "?"}` };
+  }
+}

@@ -1,0 +1,66 @@
+// What a call would do: its arguments in full, how much that is, and what is different from the last time.
+
+import { difference, finalArgs, type Change } from "../session/difference.ts";
+import type { Call } from "../session/state.ts";
+import { Arguments, Pre, Visible } from "./text.tsx";
+
+interface Props {
+  call: Call;
+  previous: Call | undefined;
+  bytes: number;
+  /** Whether all of the arguments are shown. */
+  isSeen: boolean;
+  expand(): void;
+}
+
+const NUMBER = new Intl.NumberFormat("en");
+/** As many characters of long arguments are shown before somebody asks for the rest. */
+const BEGINNING = 600;
+
+export function Proposal({ call, previous, bytes, isSeen, expand }: Props) {
+  return (
+    <div class="proposal">
+      {isSeen ? (
+        <Arguments args={call.args} />
+      ) : (
+        <>
+          <Pre label="The beginning of the arguments" text={`${JSON.stringify(call.args).slice(0, BEGINNING)} …`} />
+          <button type="button" onClick={expand}>
+            Show all {NUMBER.format(bytes)} bytes of the arguments
+          </button>
+        </>
+      )}
+      <p class="quiet">Arguments: {NUMBER.format(bytes)} bytes.</p>
+      {previous && isSeen && <Difference changes={difference(finalArgs(previous), call.args)} />}
+    </div>
+  );
+}
+
+function Difference({ changes }: { changes: readonly Change[] }) {
+  const differing = changes.filter((change) => change.kind !== "same");
+  if (differing.length === 0) return <p class="quiet">The last call of this tool had the same arguments.</p>;
+  return (
+    <details class="difference">
+      <summary>
+        Unlike the last call of this tool:{" "}
+        {differing.map((change, index) => (
+          <span key={change.name}>
+            {index > 0 && ", "}
+            <code>
+              <Visible text={change.name} />
+            </code>{" "}
+            {{ new: "is new", gone: "is gone", changed: "differs", same: "" }[change.kind]}
+          </span>
+        ))}
+      </summary>
+      {differing.map(
+        (change) =>
+          "lines" in change && <Pre key={change.name} label={`Difference in ${change.name}`} text={written(change)} />,
+      )}
+    </details>
+  );
+}
+
+function written(change: Extract<Change, { lines: unknown }>): string {
+  return change.lines.map((line) => `${line.sign} ${line.text}`).join("\n");
+}
