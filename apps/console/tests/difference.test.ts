@@ -40,6 +40,11 @@ test("each argument is the same, new, gone or changed, line by line", () => {
   expect(shown([1], "x")).toEqual([" changed: -[|-  1|-]|+x"]);
 });
 
+test("a line break at the end is told of only where one of the two lacks it", () => {
+  expect(shown({ a: "x\n" }, { a: "y\n" })).toEqual(["a changed: -x|+y"]);
+  expect(shown({ a: "x\n" }, { a: "x" })).toEqual(["a changed:  x|-(a line break at the end)"]);
+});
+
 test("lines far from a difference are left out, and long texts follow each other", () => {
   const many = Array.from({ length: 50 }, (_, n) => `line ${n}`);
   const changed = many.with(25, "other");

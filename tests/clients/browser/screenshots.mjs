@@ -35,6 +35,7 @@ await play(
     await console.asked();
     await console.armed();
     await console.cards.locator(".difference summary").click();
+    await console.log.evaluate((log) => log.scrollTo(0, log.scrollHeight));
     await console.panel("Tools");
     await draw(console, "console");
 

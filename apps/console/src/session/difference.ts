@@ -41,9 +41,9 @@ export function difference(before: Json, now: Json): Change[] {
   return [...names].map((name) => {
     const [was, is] = [old.get(name), later.get(name)];
     if (was === is) return { name, kind: "same" };
-    if (was === undefined) return { name, kind: "new", lines: signed("+", (is ?? "").split("\n")) };
-    if (is === undefined) return { name, kind: "gone", lines: signed("-", was.split("\n")) };
-    return { name, kind: "changed", lines: near(matched(was.split("\n"), is.split("\n"))) };
+    if (was === undefined) return { name, kind: "new", lines: signed("+", linesOf(is ?? "")) };
+    if (is === undefined) return { name, kind: "gone", lines: signed("-", linesOf(was)) };
+    return { name, kind: "changed", lines: near([...matched(linesOf(was), linesOf(is)), ...ending(was, is)]) };
   });
 }
 
@@ -52,6 +52,16 @@ function named(args: Json): Map<string, string> {
   const written = (value: Json): string => (typeof value === "string" ? value : JSON.stringify(value, null, 2));
   if (typeof args !== "object" || args === null || Array.isArray(args)) return new Map([["", written(args)]]);
   return new Map(Object.entries(args).map(([name, value]) => [name, written(value)]));
+}
+
+/** The lines of a text; a line break at its end begins no further one. */
+function linesOf(text: string): string[] {
+  return text.replace(/\n$/, "").split("\n");
+}
+
+function ending(before: string, now: string): Line[] {
+  const [had, has] = [before.endsWith("\n"), now.endsWith("\n")];
+  return had === has ? [] : [{ sign: has ? "+" : "-", text: "(a line break at the end)" }];
 }
 
 function signed(sign: Line["sign"], texts: readonly string[]): Line[] {

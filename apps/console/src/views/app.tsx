@@ -1,6 +1,6 @@
 import { useCallback, useEffect, useState } from "preact/hooks";
 import type { AppState, Controller } from "../app/controller.ts";
-import { asking, isRunning, type Call } from "../session/state.ts";
+import { asking, isRunning } from "../session/state.ts";
 import { Composer } from "./composer.tsx";
 import { Conversation } from "./conversation.tsx";
 import { Notices } from "./notices.tsx";
@@ -8,6 +8,7 @@ import { lazy } from "./lazy.tsx";
 import { linkState } from "./link_state.ts";
 import { Visible } from "./text.tsx";
 import { ThemeChoice } from "./theme.tsx";
+import { Waiting } from "./waiting.tsx";
 
 const Panels = lazy(
   () => import("./panels.tsx").then((module) => module.Panels),
@@ -20,7 +21,6 @@ export function App({ controller }: { controller: Controller }) {
   const questions = asking(state.session);
   const decide = useCallback<Controller["decide"]>((...verdict) => controller.decide(...verdict), [controller]);
   useTitle(questions.length);
-  useJump(questions);
   return (
     <div class="page" data-panels={open}>
       <Header state={state} open={open} toggle={() => setOpen(!open)} />
@@ -28,13 +28,7 @@ export function App({ controller }: { controller: Controller }) {
         <div class="chat">
           <Notices state={state} controller={controller} />
           <Conversation state={state} controller={controller} decide={decide} />
-          {questions.length > 0 && (
-            <div class="waiting">
-              <button type="button" aria-keyshortcuts="Alt+Q" title="Alt+Q" onClick={() => jump(questions)}>
-                {questions.length === 1 ? "A call waits" : `${questions.length} calls wait`} for your approval
-              </button>
-            </div>
-          )}
+          <Waiting questions={questions} />
           <Composer
             isRunning={isRunning(state.session)}
             canSend={state.link.kind !== "refused"}
@@ -91,27 +85,4 @@ function useTitle(questions: number): void {
   useEffect(() => {
     document.title = questions > 0 ? `(${questions}) Lockkeeper` : "Lockkeeper";
   }, [questions]);
-}
-
-/** Alt+Q goes to the first question. Nothing takes the focus by itself. */
-function useJump(questions: readonly Call[]): void {
-  useEffect(() => {
-    const onKeyDown = (event: KeyboardEvent): void => {
-      if (!event.altKey || event.code !== "KeyQ" || questions.length === 0) return;
-      event.preventDefault();
-      jump(questions);
-    };
-    window.addEventListener("keydown", onKeyDown);
-    return () => window.removeEventListener("keydown", onKeyDown);
-  });
-}
-
-function jump(questions: readonly Call[]): void {
-  const [first] = questions;
-  const card = [...document.querySelectorAll<HTMLElement>(".approval")].find(
-    (each) => each.dataset["call"] === first?.callId,
-  );
-  card?.scrollIntoView({ block: "nearest" });
-  // What is safest to press by mistake comes first.
-  (card?.querySelector<HTMLElement>("[data-default]") ?? card)?.focus();
 }

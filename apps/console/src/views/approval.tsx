@@ -46,23 +46,26 @@ export function ApprovalCard({ call, question, previous, schema, deciding, clock
   const mayAllow = !disabled && isArmed && isSeen;
   return (
     <section class="approval" ref={card} tabIndex={-1} aria-labelledby={`${id}-title`} data-call={call.callId}>
-      <h3 id={`${id}-title`}>
-        May{" "}
-        <code>
-          <Visible text={call.name} />
-        </code>{" "}
-        of{" "}
-        <code>
-          <Visible text={call.server ?? "an unknown server"} />
-        </code>{" "}
-        run?
-        {question.total > 1 && (
-          <span class="quiet">
-            {" "}
-            {question.position} of {question.total}
-          </span>
-        )}
-      </h3>
+      <header>
+        <h2 id={`${id}-title`}>
+          May{" "}
+          <code>
+            <Visible text={call.name} />
+          </code>{" "}
+          of{" "}
+          <code>
+            <Visible text={call.server ?? "an unknown server"} />
+          </code>{" "}
+          run?
+          {question.total > 1 && (
+            <span class="quiet">
+              {" "}
+              {question.position} of {question.total}
+            </span>
+          )}
+        </h2>
+        <span class="badge">waits for you</span>
+      </header>
       <p class="why">
         It asks because <Visible text={question.why} />.
         <Hints annotations={question.annotations} />

@@ -33,15 +33,17 @@ export const CallView = memo(function CallView({ call, ...approval }: Props) {
   const isAsking = call.phase === "asking" && question !== undefined;
   return (
     <article class="call" data-phase={call.phase} tabIndex={-1}>
-      <header>
-        <h2>
-          <Visible text={call.name} />
-        </h2>
-        <span class="quiet">
-          <Visible text={call.server ?? "no such server"} />
-        </span>
-        <span class="badge">{PHASES[call.phase]}</span>
-      </header>
+      {!isAsking && (
+        <header>
+          <h2>
+            <Visible text={call.name} />
+          </h2>
+          <span class="quiet">
+            <Visible text={call.server ?? "no such server"} />
+          </span>
+          <span class="badge">{PHASES[call.phase]}</span>
+        </header>
+      )}
       {isAsking ? (
         <ApprovalCard call={call} question={question} {...approval} />
       ) : (

@@ -1,7 +1,8 @@
 // What a call would do: its arguments in full, how much that is, and what is different from the last time.
 
-import { difference, finalArgs, type Change } from "../session/difference.ts";
+import { difference, finalArgs, type Change, type Line } from "../session/difference.ts";
 import type { Call } from "../session/state.ts";
+import { visibleText } from "../text/visible.ts";
 import { Arguments, Pre, Visible } from "./text.tsx";
 
 interface Props {
@@ -54,13 +55,20 @@ function Difference({ changes }: { changes: readonly Change[] }) {
         ))}
       </summary>
       {differing.map(
-        (change) =>
-          "lines" in change && <Pre key={change.name} label={`Difference in ${change.name}`} text={written(change)} />,
+        (change) => "lines" in change && <Lines key={change.name} name={change.name} lines={change.lines} />,
       )}
     </details>
   );
 }
 
-function written(change: Extract<Change, { lines: unknown }>): string {
-  return change.lines.map((line) => `${line.sign} ${line.text}`).join("\n");
+function Lines({ name, lines }: { name: string; lines: readonly Line[] }) {
+  return (
+    <pre tabIndex={0} role="group" aria-label={`Difference in ${visibleText(name)}`}>
+      {lines.map((line, index) => (
+        <span key={index} class="line" data-sign={line.sign}>
+          {line.sign} <Visible text={line.text} />
+        </span>
+      ))}
+    </pre>
+  );
 }

@@ -41,7 +41,8 @@ function ToolView({ tool, decided }: { tool: Tool; decided: string }) {
     <details class="tool">
       <summary>
         <Visible text={tool.name} />
-        {decided !== "" && <span class="quiet"> {decided}</span>}
+        {hints.length > 0 && <span class="quiet"> {hints.join(", ")}</span>}
+        {decided !== "" && <span class="badge"> {decided}</span>}
       </summary>
       {tool.title !== undefined && (
         <p>
@@ -53,7 +54,6 @@ function ToolView({ tool, decided }: { tool: Tool; decided: string }) {
       <p class="plain">
         <Visible text={tool.description} />
       </p>
-      {hints.length > 0 && <p class="quiet">By its own word: {hints.join(", ")}.</p>}
       <Pre label={`Schema of ${tool.name}`} text={JSON.stringify(tool.inputSchema, null, 2)} kind="json" />
     </details>
   );
