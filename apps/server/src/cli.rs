@@ -1,7 +1,10 @@
 //! The command line.
 
+mod examples;
+
 use crate::config::Setting;
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 use lockkeeper_domain::Power;
 use std::{
     net::IpAddr,
@@ -31,10 +34,13 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a server on this machine for this machine. Stands in for what is missing, and says so.
+    #[command(after_help = examples::DEV)]
     Dev(DevArgs),
     /// Run a server. What the configuration names must be there.
+    #[command(after_help = examples::SERVE)]
     Serve(ServeArgs),
     /// Talk with a model in the terminal.
+    #[command(after_help = examples::CHAT)]
     Chat(ChatArgs),
     /// Look at the configuration.
     Config {
@@ -47,11 +53,19 @@ pub(crate) enum Command {
         command: ImageCommand,
     },
     /// Look at what a server needs, and say what is missing and how to get it. Exit code 1 where something is.
+    #[command(after_help = examples::DOCTOR)]
     Doctor(DoctorArgs),
     /// Make tokens for clients.
     Token {
         #[command(subcommand)]
         command: TokenCommand,
+    },
+    /// Print what completes this command line in a shell.
+    #[command(after_help = examples::COMPLETIONS)]
+    Completions {
+        /// The shell.
+        #[arg(value_enum)]
+        shell: Shell,
     },
 }
 
@@ -60,6 +74,7 @@ pub(crate) enum Command {
 pub(crate) enum TokenCommand {
     /// Make a token for a user, and print it: a line of `[auth.tokens]` for `auth.mode = "static"`, or, where the mode is `jwt`
     /// and `auth.jwt.secret` is set, a JSON Web Token that the server takes at once.
+    #[command(after_help = examples::TOKEN_CREATE)]
     Create(TokenCreateArgs),
 }
 
@@ -86,6 +101,7 @@ fn power(name: &str) -> Result<Power, String> {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ImageCommand {
     /// Make it out of programs of this machine, without any registry, and hand it to the Docker engine.
+    #[command(after_help = examples::IMAGE_BUILD)]
     Build(ImageBuildArgs),
 }
 
@@ -197,16 +213,31 @@ pub(crate) struct ChatArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
     /// Print what is set, secrets masked.
+    #[command(after_help = examples::CONFIG_SHOW)]
     Show {
         /// Say where each value comes from.
         #[arg(long)]
         origin: bool,
+        /// Print JSON: a list of `key`, `value` and `origin`.
+        #[arg(long)]
+        json: bool,
     },
     /// Print everything that is wrong for `serve`, or for `dev`.
+    #[command(after_help = examples::CONFIG_CHECK)]
     Check {
         /// Check for `lockkeeper dev`, which stands in for what is missing.
         #[arg(long)]
         dev: bool,
+        /// Print JSON: `problems` and `notices`.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the JSON Schema of the whole configuration, with descriptions and defaults.
+    #[command(after_help = examples::CONFIG_SCHEMA)]
+    Schema {
+        /// Print the page docs/configuration.md instead.
+        #[arg(long)]
+        markdown: bool,
     },
 }
 

@@ -1,6 +1,7 @@
 //! What each command does.
 
 mod chat;
+mod completions;
 mod config;
 mod dev;
 mod doctor;
@@ -9,6 +10,7 @@ mod serve;
 mod token;
 
 pub(crate) use chat::chat;
+pub(crate) use completions::completions;
 pub(crate) use config::config;
 pub(crate) use dev::dev;
 pub(crate) use doctor::doctor;

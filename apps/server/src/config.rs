@@ -8,6 +8,8 @@ mod llm;
 mod load;
 pub(crate) mod mcp_servers;
 mod problem;
+mod reference;
+mod schema;
 mod show;
 mod suggest;
 mod toml_file;
@@ -20,15 +22,18 @@ pub(crate) use load::{Inputs, Loaded, Setting, load};
 #[cfg(test)]
 use problem::Origin;
 pub(crate) use problem::{Kind, Problem, Report};
-pub(crate) use show::show;
+pub(crate) use reference::reference;
+pub(crate) use schema::schema;
+pub(crate) use show::{settings, show};
 
 use lockkeeper_domain::{Policy, Power};
+use schemars::JsonSchema;
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 
 /// All settings.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Config {
     pub(crate) server: Server,
@@ -47,7 +52,7 @@ pub(crate) struct Config {
 }
 
 /// Where the server listens, and how it ends.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Server {
     /// The address: `127.0.0.1`. `dev` takes loopback addresses only.
@@ -65,13 +70,14 @@ impl Default for Server {
 }
 
 /// Who may connect.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Auth {
     /// How clients are known: `none` (loopback only), `static`, `jwt` or `provider-key`. By default `static` where there are
     /// tokens, else `none`.
     pub(crate) mode: Option<AuthMode>,
     /// Tokens by the name of whom they stand for: `[auth.tokens]`, `alice = ".."`.
+    #[schemars(with = "BTreeMap<String, String>")]
     pub(crate) tokens: BTreeMap<String, SecretString>,
     /// What those with tokens may do, by the same names: `[auth.powers]`, `sam = ["approve"]`. There are `drive` (to have
     /// sessions), `decide` (over their calls), `approve` (to decide calls of others' sessions) and `observe` (to look at
@@ -81,6 +87,7 @@ pub(crate) struct Auth {
     pub(crate) jwt: lockkeeper_jwt_auth::Config,
     /// For `provider-key`: what makes principals of keys, of at least 32 bytes. By default one that is made at the first start
     /// and kept in `identity.secret` beside the embedded store.
+    #[schemars(with = "Option<String>")]
     pub(crate) identity_secret: Option<SecretString>,
     /// For `provider-key`: whether the provider is asked if it knows a key, before anything is created for it: true.
     pub(crate) verify_keys: bool,
@@ -100,7 +107,7 @@ impl Default for Auth {
 }
 
 /// How clients are known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum AuthMode {
     /// Everyone is the same one, which only loopback allows.
@@ -121,7 +128,7 @@ impl Auth {
 }
 
 /// Where sessions are kept.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Store {
     /// Which store. By default a Redis where there is a `url`, for `dev` only if it answers; else `dev` takes the embedded
@@ -129,6 +136,7 @@ pub(crate) struct Store {
     pub(crate) kind: Option<StoreKind>,
     /// The address of a Redis: `redis://`, `redis-sentinel://` or `redis-cluster://`, each also as `rediss` for TLS, or
     /// `redis+unix://` and a path.
+    #[schemars(with = "Option<String>")]
     pub(crate) url: Option<SecretString>,
     /// How the Redis is used.
     pub(crate) redis: lockkeeper_redis_store::Config,
@@ -137,7 +145,7 @@ pub(crate) struct Store {
 }
 
 /// The stores.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum StoreKind {
     /// One local file.
@@ -167,7 +175,7 @@ impl Store {
 }
 
 /// What runs the sandboxes.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Sandbox {
     /// Which runtime. `dev` takes Docker by default where it is ready, else the local one; `serve` wants it named.
@@ -192,7 +200,7 @@ impl Default for Sandbox {
 }
 
 /// The runtimes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum RuntimeKind {
     /// Isolated local processes.
@@ -202,7 +210,7 @@ pub(crate) enum RuntimeKind {
 }
 
 /// MCP servers in general.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Mcp {
     /// Whether sessions have the built-in server `workspace`: true.
@@ -228,7 +236,7 @@ impl Default for Mcp {
 
 /// One MCP server, which runs in each session's sandbox. `${VAR}` and `${VAR:-default}` in its settings stand for
 /// variables.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct McpServerEntry {
     /// The program, as seen from inside the sandbox.
@@ -238,11 +246,12 @@ pub(crate) struct McpServerEntry {
     pub(crate) args: Vec<String>,
     /// Its environment.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, String>")]
     pub(crate) env: BTreeMap<String, SecretString>,
 }
 
 /// The gate's rules.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct PolicySection {
     /// Deny comes before ask, ask before allow; what no rule covers is asked.
@@ -250,7 +259,7 @@ pub(crate) struct PolicySection {
 }
 
 /// What is logged to standard error.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Log {
     /// Levels, as in `info` or `warn,lockkeeper_mcp_client=debug`: `info`, and `warn` for `dev` and `chat`.
@@ -266,7 +275,7 @@ impl Default for Log {
 }
 
 /// The form of the log.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum LogFormat {
     /// Text on a terminal, JSON elsewhere.

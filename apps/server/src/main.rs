@@ -50,6 +50,10 @@ fn run(cli: &Cli) -> Result<ExitCode, Stop> {
             Command::Image { command } => commands::image(cli, command).await,
             Command::Doctor(args) => commands::doctor(cli, args).await,
             Command::Token { command } => commands::token(cli, command),
+            Command::Completions { shell } => {
+                commands::completions(*shell);
+                Ok(ExitCode::SUCCESS)
+            }
         }
     });
     // The store closes its file when the last task that holds it is gone. Whatever blocks a thread must not hold up the end.

@@ -1,8 +1,9 @@
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::time::Duration;
 
 /// Settings of the Docker runtime. Sizes are in bytes, and limits are per sandbox unless they say otherwise.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Where the engine listens, in the manner of `DOCKER_HOST`: `unix:///var/run/docker.sock`. Others are

@@ -1,4 +1,5 @@
 use crate::{Annotations, Digest, ToolDefinition};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -24,7 +25,7 @@ pub enum Verdict {
 }
 
 /// What a rule decides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DecisionRule {
     /// The call runs without a question.
@@ -36,7 +37,7 @@ pub enum DecisionRule {
 }
 
 /// A rule that a human wrote. It covers a call that everything in it fits.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
     /// The server, by name; a `*` stands for any characters.
@@ -60,7 +61,7 @@ pub struct Rule {
 }
 
 /// What an argument must be: all that is given of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ArgumentRule {
     /// This very value.
@@ -79,7 +80,7 @@ pub struct ArgumentRule {
 }
 
 /// Hints that a tool must have. One that its server does not give counts as the riskier one, as in MCP.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HintRule {
     /// Whether what the tool changes may be lost.
@@ -172,7 +173,7 @@ impl HintRule {
 }
 
 /// The rules of the gate. Deny comes before ask, ask before allow, and what no rule covers is asked.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Policy {
     rules: Vec<Rule>,

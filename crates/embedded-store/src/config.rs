@@ -1,8 +1,9 @@
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::{num::NonZeroUsize, path::PathBuf};
 
 /// Where and how an [`EmbeddedStore`](crate::EmbeddedStore) keeps what it stores.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The file; it and its folder are made if they are missing. None by default: everything is kept in memory, and lost

@@ -1,9 +1,10 @@
+use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use std::time::Duration;
 
 /// How a token may be signed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 pub enum Algorithm {
     /// HMAC with SHA-256 and a secret of the configuration.
     #[serde(rename = "HS256")]
@@ -41,12 +42,13 @@ impl Algorithm {
 }
 
 /// Which tokens are taken.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The algorithms: by default `HS256` where there is a secret, and the three others where there is a key set.
     pub algorithms: Vec<Algorithm>,
     /// The secret of `HS256`: at least 32 bytes (RFC 7518, section 3.2). None by default.
+    #[schemars(with = "String")]
     pub secret: SecretString,
     /// Where the key set is: `https://..`, or `http://` on this machine. None by default.
     pub jwks_url: Option<String>,

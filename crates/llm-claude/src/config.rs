@@ -1,13 +1,15 @@
+use schemars::JsonSchema;
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// How Claude is reached and asked.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The key; it travels in the `x-api-key` header alone. Empty by default, and then no header is sent, as
     /// servers of one's own want it.
+    #[schemars(with = "String")]
     pub api_key: SecretString,
     /// Where the API is, without `/v1`. `https://api.anthropic.com` by default.
     pub base_url: String,
@@ -52,7 +54,7 @@ pub struct Config {
 }
 
 /// How long a prompt stays in Claude's cache.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum PromptCache {
     /// Nothing is cached.
     #[serde(rename = "off")]

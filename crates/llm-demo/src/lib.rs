@@ -65,11 +65,12 @@ mod toolbox;
 use async_trait::async_trait;
 use history::Turn;
 use lockkeeper_ports::{GenerateRequest, LlmError, LlmProvider, ModelInfo, ModelStream};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::time::Duration;
 
 /// How the demo provider answers.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Milliseconds before each piece of an answer, about one word. 15 by default; 0 streams without a pause.

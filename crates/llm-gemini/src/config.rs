@@ -1,13 +1,15 @@
+use schemars::JsonSchema;
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// How Gemini is reached and asked.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The key; it travels in the `x-goog-api-key` header alone, never in an address. Empty by default, and then no
     /// header is sent, as gateways of one's own want it.
+    #[schemars(with = "String")]
     pub api_key: SecretString,
     /// Where the API is, without its version. `https://generativelanguage.googleapis.com` by default.
     pub base_url: String,
@@ -44,7 +46,7 @@ pub struct Config {
 }
 
 /// The vendor's APIs for conversations with tools.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Api {
     /// `models/{model}:streamGenerateContent`.

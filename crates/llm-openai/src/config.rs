@@ -1,3 +1,4 @@
+use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::Deserialize;
 use std::time::Duration;
@@ -6,7 +7,7 @@ use std::time::Duration;
 pub(crate) const VENDOR: &str = "https://api.openai.com/v1";
 
 /// Which of OpenAI's two APIs a server speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Api {
     /// `POST /responses`: what OpenAI's current models need for tools.
@@ -26,11 +27,12 @@ impl Api {
 }
 
 /// How the provider is reached and asked.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The key; it travels in the `authorization` header alone. Empty by default, and then no header is sent, as
     /// servers of one's own want it.
+    #[schemars(with = "String")]
     pub api_key: SecretString,
     /// The URL above `/responses`, `/chat/completions` and `/models`, as in `http://127.0.0.1:11434/v1`.
     /// None by default: OpenAI's own.

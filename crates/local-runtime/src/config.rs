@@ -1,8 +1,9 @@
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{path::PathBuf, time::Duration};
 
 /// Which kind of isolation is wanted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum IsolationChoice {
     /// The first of the others that works on this machine, in the order in which they stand here.
@@ -19,7 +20,7 @@ pub enum IsolationChoice {
 }
 
 /// Settings of the local runtime. Sizes are in bytes, and limits are per sandbox unless they say otherwise.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Where the sandboxes' directories lie: `.lockkeeper/sandboxes` below the server's working directory. It must

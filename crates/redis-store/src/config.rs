@@ -1,14 +1,16 @@
+use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::Deserialize;
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 /// Where the Redis of a [`RedisStore`](crate::RedisStore) is, and how it is used.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The address: `redis://`, `redis-sentinel://`, `redis-cluster://` (each also with `rediss` for TLS), or
     /// `redis+unix://` and a path. `redis://127.0.0.1:6379` by default. Whoever loads the rest of this says it apart.
     #[serde(skip_deserializing)]
+    #[schemars(with = "String")]
     pub url: SecretString,
     /// A PEM file with the certificate authorities that TLS trusts. By default those of the system.
     pub tls_ca_file: Option<PathBuf>,
@@ -20,7 +22,7 @@ pub struct Config {
     pub attempts: NonZeroUsize,
     /// How long opening a connection may take, in milliseconds. 2,000 by default.
     pub connect_timeout_ms: u64,
-    /// How long [`RedisStore::connect`](crate::RedisStore::connect) keeps trying, in milliseconds. 10,000 by default.
+    /// How long it is tried, at the start, to reach the Redis, in milliseconds. 10,000 by default.
     pub start_timeout_ms: u64,
     /// How many commands may wait for a connection; a further one fails at once. 4,096 by default.
     pub max_queued_commands: NonZeroUsize,

@@ -61,11 +61,12 @@ fn checked(loaded: &Loaded, mode: Mode, runtime: RuntimeKind) -> Result<mcp_serv
     let mut servers = mcp_servers::servers(loaded, &executable, runtime);
     let mut problems = loaded.problems.clone();
     problems.extend(crate::config::check(loaded, mode));
-    problems.append(&mut servers.problems);
+    let (notices, more) = servers.tell(mode);
+    problems.extend(more);
     if !problems.is_empty() {
         return Err(Stop::Configuration(problems));
     }
-    for notice in loaded.notices.iter().chain(&servers.notices) {
+    for notice in loaded.notices.iter().chain(&notices) {
         tracing::warn!("{notice}");
     }
     Ok(servers)

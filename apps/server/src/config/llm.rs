@@ -1,10 +1,12 @@
 //! The settings of language models.
 
+use schemars::{JsonSchema, Schema};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 /// Who answers.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Llm {
     /// The provider. `dev` takes a vendor with a key by default, else the demo; `serve` wants it named.
@@ -56,8 +58,9 @@ impl Llm {
 }
 
 /// The providers, by their names and the names that older configurations use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(transform = with_older_names)]
 pub(crate) enum ProviderName {
     /// Google's Gemini.
     #[serde(alias = "google")]
@@ -70,6 +73,15 @@ pub(crate) enum ProviderName {
     Openai,
     /// Scripted replies.
     Demo,
+}
+
+/// The older names are taken as well; the derived schema knows no aliases.
+fn with_older_names(schema: &mut Schema) {
+    if let Some(Value::Array(names)) = schema.get_mut("oneOf") {
+        for (older, name) in [("google", "gemini"), ("anthropic", "claude"), ("chatgpt", "openai")] {
+            names.push(json!({ "const": older, "description": format!("The same as `{name}`.") }));
+        }
+    }
 }
 
 impl ProviderName {

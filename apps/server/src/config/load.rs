@@ -3,7 +3,7 @@
 use super::{
     Config, dotenv,
     layer::Layer,
-    problem::{Kind, Origin, Problem},
+    problem::{Kind, Origin, Place, Problem},
     toml_file, variables, wrong_value,
 };
 use figment::{
@@ -175,8 +175,9 @@ fn files(inputs: &Inputs, layers: &mut Vec<Layer>, problems: &mut Vec<Problem>) 
 
 fn read_dotenv(inputs: &Inputs) -> (dotenv::Variables, Vec<Problem>) {
     let path = PathBuf::from(".env");
-    let problem = |kind, line, what: String, fix: &str| {
-        let origin = Origin::File { path: path.clone(), line };
+    let problem = |kind, line: Option<usize>, what: String, fix: &str| {
+        let place = line.map(|line| Place { line, column: 1 });
+        let origin = Origin::File { path: path.clone(), place };
         Problem { kind, key: String::new(), origin, what, fix: fix.to_owned() }
     };
     match fs::read_to_string(inputs.dir.join(&path)) {

@@ -2,8 +2,10 @@
 
 mod import;
 
+pub(crate) use import::{Imported, parse};
+
 use super::{
-    Loaded, McpServerEntry, RuntimeKind,
+    Loaded, McpServerEntry, Mode, RuntimeKind,
     expand::{ExpandError, expand},
     problem::{Kind, Origin, Problem},
 };
@@ -12,7 +14,7 @@ use lockkeeper_ports::McpServer;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::{
     collections::BTreeMap,
-    fs,
+    fs, mem,
     path::{Path, PathBuf},
 };
 
@@ -28,19 +30,51 @@ const WORKSPACE_IN_IMAGES: &str = lockkeeper_docker_runtime::image::WORKSPACE_PR
 pub(crate) struct Servers {
     /// The built-in one first.
     pub(crate) all: Vec<McpServer>,
+    /// Where each of them is set, by its name; the built-in one is nowhere.
+    pub(crate) origins: BTreeMap<String, Origin>,
     /// The program of the built-in one, which sandboxes must be able to read.
     pub(crate) workspace_program: Option<PathBuf>,
     pub(crate) problems: Vec<Problem>,
+    /// Servers of a JSON file that cannot run here. `dev` goes on without them, and `serve` does not.
+    pub(crate) left_out: Vec<Problem>,
     pub(crate) notices: Vec<String>,
 }
 
+impl Servers {
+    /// What to say of them: what is odd, and what is wrong. What cannot run here is wrong for `serve`, and `dev` goes on without it.
+    pub(crate) fn tell(&mut self, mode: Mode) -> (Vec<String>, Vec<Problem>) {
+        let (mut notices, mut problems) = (mem::take(&mut self.notices), mem::take(&mut self.problems));
+        let left_out = mem::take(&mut self.left_out);
+        match mode {
+            Mode::Serve => problems.extend(left_out),
+            Mode::Dev => {
+                let told = left_out
+                    .iter()
+                    .map(|left| format!("{}: left out: {}; to mend it, {}", left.origin, left.what, left.fix));
+                notices.extend(told);
+            }
+        }
+        (notices, problems)
+    }
+}
+
 /// A server and where its settings are.
-struct Named {
-    name: String,
-    entry: McpServerEntry,
+pub(crate) struct Named {
+    pub(crate) name: String,
+    pub(crate) entry: McpServerEntry,
     /// The path of its settings, as in `mcp_servers.web`.
     path: String,
     origin: Origin,
+    /// Where its fields are, by their paths below it, as in `args.1`, where that is known.
+    fields: BTreeMap<String, Origin>,
+}
+
+impl Named {
+    /// Where a field is: in its own place, or where what encloses it is.
+    fn origin_of(&self, field: &str) -> &Origin {
+        let enclosing = field.split_once('.').map_or(field, |(enclosing, _)| enclosing);
+        self.fields.get(field).or_else(|| self.fields.get(enclosing)).unwrap_or(&self.origin)
+    }
 }
 
 /// All servers, for sandboxes of this runtime. `executable` is the program that runs, beside which the built-in server
@@ -59,14 +93,18 @@ pub(crate) fn servers(loaded: &Loaded, executable: &Path, runtime: RuntimeKind) 
         .iter()
         .map(|(name, entry)| {
             let path = format!("mcp_servers.{name}");
-            Named { name: name.clone(), entry: entry.clone(), origin: loaded.origin(&path), path }
+            let numbered = (0..entry.args.len()).map(|at| format!("args.{at}"));
+            let named = entry.env.keys().map(|variable| format!("env.{variable}"));
+            let fields = numbered.chain(named).chain(["command".to_owned()]);
+            let fields = fields.map(|field| (field.clone(), loaded.origin(&format!("{path}.{field}")))).collect();
+            Named { name: name.clone(), entry: entry.clone(), origin: loaded.origin(&path), path, fields }
         })
         .collect();
     if let Some(file) = &mcp.config_file {
         named.extend(imported(loaded, file, &mut found));
     }
     for server in named {
-        add(server, &loaded.variables, &mut found);
+        add(&server, &loaded.variables, &mut found);
     }
     found
 }
@@ -112,19 +150,20 @@ fn imported(loaded: &Loaded, file: &Path, found: &mut Servers) -> Vec<Named> {
             return Vec::new();
         }
     };
-    let (servers, problems, notices) = import::parse(&text, file);
+    let Imported { servers, problems, left_out, notices } = parse(&text, file);
     found.problems.extend(problems);
+    found.left_out.extend(left_out);
     found.notices.extend(notices);
     servers
 }
 
-fn add(server: Named, variables: &BTreeMap<String, String>, found: &mut Servers) {
-    let Named { name, entry, path, origin } = server;
-    if found.all.iter().any(|known| known.name.as_str() == name) {
+fn add(server: &Named, variables: &BTreeMap<String, String>, found: &mut Servers) {
+    let Named { name, entry, path, origin, .. } = server;
+    if found.all.iter().any(|known| known.name.as_str() == name.as_str()) {
         found.problems.push(Problem {
             kind: Kind::Conflict,
-            key: path,
-            origin,
+            key: path.clone(),
+            origin: origin.clone(),
             what: format!("there is another MCP server called `{name}`"),
             fix: "rename one of them (the built-in one goes with `mcp.workspace = false`)".to_owned(),
         });
@@ -132,7 +171,7 @@ fn add(server: Named, variables: &BTreeMap<String, String>, found: &mut Servers)
     }
     let mut expanded = |field: &str, text: &str| {
         expand(text, |name| variables.get(name).cloned()).unwrap_or_else(|error| {
-            found.problems.push(unexpandable(&name, &path, field, &origin, &error));
+            found.problems.push(unexpandable(name, path, field, server.origin_of(field), &error));
             String::new()
         })
     };
@@ -146,11 +185,16 @@ fn add(server: Named, variables: &BTreeMap<String, String>, found: &mut Servers)
             (variable.clone(), SecretString::from(value))
         })
         .collect();
-    found.all.push(McpServer { name: ServerName::new(name), command, env });
+    found.origins.insert(name.clone(), origin.clone());
+    found.all.push(McpServer { name: ServerName::new(name.as_str()), command, env });
 }
 
 fn unexpandable(server: &str, path: &str, field: &str, origin: &Origin, error: &ExpandError) -> Problem {
     let (kind, fix) = match error {
+        ExpandError::Unset(variable) if variable.starts_with("input:") => (
+            Kind::Unsupported,
+            "editors ask for inputs, and a server has nobody to ask: set a variable and write `${env:NAME}`".to_owned(),
+        ),
         ExpandError::Unset(variable) => {
             (Kind::UnsetVariable, format!("set {variable}, or write a default as in `${{{variable}:-value}}`"))
         }

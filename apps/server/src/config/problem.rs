@@ -53,8 +53,8 @@ pub(crate) enum Origin {
     Unset,
     /// Nobody set it.
     Default,
-    /// A line of a file; the line is absent where the whole file is meant.
-    File { path: PathBuf, line: Option<usize> },
+    /// A place in a file; it is absent where the whole file is meant.
+    File { path: PathBuf, place: Option<Place> },
     /// A variable of a `.env` file.
     DotEnv { path: PathBuf, line: usize, variable: String },
     /// An environment variable.
@@ -63,13 +63,36 @@ pub(crate) enum Origin {
     Flag(String),
 }
 
+/// A place in a text, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) line: usize,
+    /// In characters.
+    pub(crate) column: usize,
+}
+
+impl Place {
+    /// The place of the byte at `offset`.
+    pub(crate) fn of(text: &str, offset: usize) -> Self {
+        let before = text.get(..offset).unwrap_or(text);
+        let start = before.rfind('\n').map_or(0, |at| at + 1);
+        Self { line: 1 + before.matches('\n').count(), column: 1 + before[start..].chars().count() }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unset => f.write_str("not set"),
             Self::Default => f.write_str("default"),
-            Self::File { path, line: Some(line) } => write!(f, "{}:{line}", path.display()),
-            Self::File { path, line: None } => write!(f, "{}", path.display()),
+            Self::File { path, place: Some(place) } => write!(f, "{}:{place}", path.display()),
+            Self::File { path, place: None } => write!(f, "{}", path.display()),
             Self::DotEnv { path, line, variable } => write!(f, "{}:{line} ({variable})", path.display()),
             Self::Variable(variable) => write!(f, "environment variable {variable}"),
             Self::Flag(flag) => write!(f, "flag {flag}"),

@@ -7,10 +7,8 @@ use std::fmt::Write as _;
 /// What is set, one setting a line in TOML's dotted form, secrets masked. Settings that are not listed have their
 /// defaults. `with_origin` adds where each value comes from.
 pub(crate) fn show(loaded: &Loaded, with_origin: bool) -> String {
-    let mut lines = Vec::new();
-    collect(&loaded.merged, "", &mut lines);
     let mut text = String::new();
-    for (path, value) in lines {
+    for (path, value) in settings(loaded) {
         let _ = write!(text, "{path} = {value}");
         if with_origin {
             let _ = write!(text, "  # {}", loaded.origin(&path));
@@ -20,23 +18,23 @@ pub(crate) fn show(loaded: &Loaded, with_origin: bool) -> String {
     text
 }
 
-fn collect(value: &Value, path: &str, lines: &mut Vec<(String, String)>) {
+/// What is set, by its path, secrets masked.
+pub(crate) fn settings(loaded: &Loaded) -> Vec<(String, toml::Value)> {
+    let mut found = Vec::new();
+    collect(&loaded.merged, "", &mut found);
+    found
+}
+
+fn collect(value: &Value, path: &str, found: &mut Vec<(String, toml::Value)>) {
     match value {
         Value::Dict(_, dict) => {
             for (key, value) in dict {
                 let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                collect(value, &path, lines);
+                collect(value, &path, found);
             }
         }
-        _ if variables::is_secret(path) => lines.push((path.to_owned(), "\"***\"".to_owned())),
-        _ => lines.push((path.to_owned(), shown(value))),
-    }
-}
-
-/// As TOML writes it, in one line.
-fn shown(value: &Value) -> String {
-    match value.deserialize::<toml::Value>() {
-        Ok(value) => value.to_string(),
-        Err(_) => "?".to_owned(),
+        _ if variables::is_secret(path) => found.push((path.to_owned(), "***".into())),
+        // What TOML cannot write was not read from it, and no setting has it.
+        _ => found.push((path.to_owned(), value.deserialize().unwrap_or_else(|_| "?".into()))),
     }
 }

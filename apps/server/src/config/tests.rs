@@ -82,7 +82,7 @@ fn each_source_wins_over_the_one_below_it() {
     assert_eq!(config.session.idle_secs, 8);
     assert_eq!(loaded.origin("session.max_output_tokens").to_string(), ".env:2 (MAX_OUTPUT_TOKENS)");
     assert_eq!(loaded.origin("session.idle_secs").to_string(), "environment variable LOCKKEEPER_SESSION__IDLE_SECS");
-    assert_eq!(loaded.origin("session.max_queued_messages").to_string(), "lockkeeper.toml:4");
+    assert_eq!(loaded.origin("session.max_queued_messages").to_string(), "lockkeeper.toml:4:1");
     assert_eq!(loaded.origin("server.port").to_string(), "flag --set server.port");
     assert_eq!(loaded.origin("log.level"), Origin::Unset);
 }
@@ -126,14 +126,14 @@ fn all_slips_of_all_sources_are_told_at_once() {
         Mode::Dev,
         &sources,
         &[
-            "syntax  @ .env:1",
-            "bad_value llm.provider @ lockkeeper.toml:8",
+            "syntax  @ .env:1:1",
+            "bad_value llm.provider @ lockkeeper.toml:8:1",
             "bad_value log.format @ environment variable LOCKKEEPER_LOG__FORMAT",
-            "bad_value server.host @ lockkeeper.toml:3",
+            "bad_value server.host @ lockkeeper.toml:3:1",
             "bad_value server.port @ environment variable PORT",
-            "unknown_key server.prot @ lockkeeper.toml:2",
-            "unknown_key sesion @ lockkeeper.toml:4",
-            "wrong_type session.max_steps @ lockkeeper.toml:6",
+            "unknown_key server.prot @ lockkeeper.toml:2:1",
+            "unknown_key sesion @ lockkeeper.toml:4:2",
+            "wrong_type session.max_steps @ lockkeeper.toml:6:1",
         ],
     );
     let report = Report(&loaded.problems).to_string();
@@ -146,13 +146,13 @@ fn all_slips_of_all_sources_are_told_at_once() {
 fn a_problem_inside_of_an_array_is_told_once_with_its_line() {
     let text = "[[policy.rules]]\ntool = 'a'\ndecision = 'allow'\n[[policy.rules]]\ndecison = 'ask'\n[llm]\nmodl = 1\n";
     let expected =
-        ["unknown_key llm.modl @ lockkeeper.toml:7", "unknown_key policy.rules.1.decison @ lockkeeper.toml:5"];
+        ["unknown_key llm.modl @ lockkeeper.toml:7:1", "unknown_key policy.rules.1.decison @ lockkeeper.toml:5:1"];
     check(Mode::Dev, &file(text), &expected);
 }
 
 #[test]
 fn a_file_that_is_no_toml_is_told_with_its_line() {
-    check(Mode::Dev, &file("[server]\nport = = 1\n"), &["syntax  @ lockkeeper.toml:2"]);
+    check(Mode::Dev, &file("[server]\nport = = 1\n"), &["syntax  @ lockkeeper.toml:2:8"]);
 }
 
 #[test]
@@ -199,13 +199,13 @@ fn an_address_names_its_redis_and_a_bad_one_is_told_without_its_secret() {
         assert!(told.len() == 1 && told[0].starts_with("store.url ") && !told[0].contains("secret@"), "{told:?}");
     }
     let text = format!("{text}store.redis.retention_secs = 5\nstore.kind = 'embedded'\n");
-    check(Mode::Serve, &file(&text), &["bad_value store.redis.retention_secs @ lockkeeper.toml:3"]);
+    check(Mode::Serve, &file(&text), &["bad_value store.redis.retention_secs @ lockkeeper.toml:3:13"]);
 }
 
 #[test]
 fn a_gap_is_not_told_where_its_bad_value_was() {
     let text = "store.kind = 'mysql'\nsandbox.runtime = 'local'\nllm.provider = 'demo'\n";
-    check(Mode::Serve, &file(text), &["bad_value store.kind @ lockkeeper.toml:1"]);
+    check(Mode::Serve, &file(text), &["bad_value store.kind @ lockkeeper.toml:1:7"]);
 }
 
 #[test]
@@ -213,12 +213,12 @@ fn strangers_are_kept_out() {
     check(
         Mode::Dev,
         &file("server.host = '0.0.0.0'"),
-        &["unsafe server.host @ lockkeeper.toml:1", "unsafe auth.mode @ not set"],
+        &["unsafe server.host @ lockkeeper.toml:1:8", "unsafe auth.mode @ not set"],
     );
     let good = "store.kind = 'memory'\nsandbox.runtime = 'local'\nllm.provider = 'demo'\nserver.host = '::'\n";
     check(Mode::Serve, &file(good), &["unsafe auth.mode @ not set"]);
     let short = format!("{good}auth.tokens.al = 'short'\n");
-    check(Mode::Serve, &file(&short), &["unsafe auth.tokens.al @ lockkeeper.toml:5"]);
+    check(Mode::Serve, &file(&short), &["unsafe auth.tokens.al @ lockkeeper.toml:5:13"]);
     let long = format!("{good}auth.tokens.al = 'a-token-that-nobody-guesses'\n");
     let loaded = check(Mode::Serve, &file(&long), &[]);
     assert_eq!(loaded.config.auth.mode(), AuthMode::Static);
@@ -228,11 +228,11 @@ fn strangers_are_kept_out() {
 fn limits_out_of_their_range_are_told_with_their_key() {
     let text = "session.max_steps = 0\ngateway.event_burst = 0\nsandbox.local.pids = 1\nmcp.limits.max_depth = 1\nlog.level = 'x=loud'\n";
     let expected = [
-        "bad_value session.max_steps @ lockkeeper.toml:1",
-        "bad_value gateway.event_burst @ lockkeeper.toml:2",
-        "bad_value log.level @ lockkeeper.toml:5",
-        "bad_value sandbox.local.pids @ lockkeeper.toml:3",
-        "bad_value mcp.limits.max_depth @ lockkeeper.toml:4",
+        "bad_value session.max_steps @ lockkeeper.toml:1:9",
+        "bad_value gateway.event_burst @ lockkeeper.toml:2:9",
+        "bad_value log.level @ lockkeeper.toml:5:5",
+        "bad_value sandbox.local.pids @ lockkeeper.toml:3:15",
+        "bad_value mcp.limits.max_depth @ lockkeeper.toml:4:12",
     ];
     check(Mode::Dev, &file(text), &expected);
 }
@@ -260,7 +260,7 @@ fn show_lists_what_is_set_and_where() {
     };
     let expected = "llm.gemini.api_key = \"***\"  # environment variable GEMINI_API_KEY\n\
         llm.provider = \"demo\"  # environment variable LLM_PROVIDER\n\
-        server.port = 1  # lockkeeper.toml:2\n";
+        server.port = 1  # lockkeeper.toml:2:1\n";
     assert_eq!(show(&sources.load(), true), expected);
     assert_eq!(show(&file("server.port = 1").load(), false), "server.port = 1\n");
 }

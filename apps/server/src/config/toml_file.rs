@@ -1,8 +1,8 @@
-//! A TOML file as a layer, with the line of each value.
+//! A TOML file as a layer, with the place of each value.
 
 use super::{
     layer::Layer,
-    problem::{Kind, Origin, Problem},
+    problem::{Kind, Origin, Place, Problem},
 };
 use figment::value::Value;
 use std::{
@@ -18,7 +18,7 @@ pub(crate) fn read(path: &Path, shown: &Path) -> Result<Option<Layer>, Vec<Probl
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => {
-            let origin = Origin::File { path: shown.to_owned(), line: None };
+            let origin = Origin::File { path: shown.to_owned(), place: None };
             let what = format!("the file cannot be read: {error}");
             let fix = format!("make it readable, as in `chmod u+r {}`, or remove it", shown.display());
             return Err(vec![Problem { kind: Kind::Unreadable, key: String::new(), origin, what, fix }]);
@@ -33,18 +33,25 @@ pub(crate) fn parse(text: &str, path: &Path) -> Result<Layer, Vec<Problem>> {
     if !errors.is_empty() {
         let mut problems: Vec<Problem> = errors.iter().map(|error| syntax(error, text, path)).collect();
         // What follows the first error of a line is mostly its echo.
-        problems.dedup_by(|later, earlier| later.origin == earlier.origin);
+        problems.dedup_by(|later, earlier| line(later) == line(earlier));
         return Err(problems);
     }
     let mut lines = BTreeMap::new();
     collect(table.get_ref(), "", &Lines { text, path: path.to_owned() }, &mut lines);
     let values = toml::from_str::<toml::Table>(text).map_err(|error| vec![syntax(&error, text, path)])?;
     let Ok(Value::Dict(_, dict)) = Value::serialize(values) else {
-        let origin = Origin::File { path: path.to_owned(), line: None };
+        let origin = Origin::File { path: path.to_owned(), place: None };
         let (what, fix) = ("the file holds a value that no setting has".to_owned(), "remove it".to_owned());
         return Err(vec![Problem { kind: Kind::Syntax, key: String::new(), origin, what, fix }]);
     };
     Ok(Layer::of(path.display().to_string(), dict, lines))
+}
+
+fn line(problem: &Problem) -> Option<usize> {
+    match &problem.origin {
+        Origin::File { place, .. } => place.map(|place| place.line),
+        _ => None,
+    }
 }
 
 struct Lines<'a> {
@@ -54,13 +61,8 @@ struct Lines<'a> {
 
 impl Lines<'_> {
     fn origin(&self, offset: usize) -> Origin {
-        Origin::File { path: self.path.clone(), line: Some(line_of(self.text, offset)) }
+        Origin::File { path: self.path.clone(), place: Some(Place::of(self.text, offset)) }
     }
-}
-
-/// The line of a byte, from 1.
-fn line_of(text: &str, offset: usize) -> usize {
-    1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
 }
 
 fn collect(table: &DeTable<'_>, prefix: &str, lines: &Lines<'_>, found: &mut BTreeMap<String, Origin>) {
@@ -90,11 +92,11 @@ fn join(prefix: &str, key: &str) -> String {
 }
 
 fn syntax(error: &toml::de::Error, text: &str, path: &Path) -> Problem {
-    let line = error.span().map(|span| line_of(text, span.start));
+    let place = error.span().map(|span| Place::of(text, span.start));
     Problem {
         kind: Kind::Syntax,
         key: String::new(),
-        origin: Origin::File { path: path.to_owned(), line },
+        origin: Origin::File { path: path.to_owned(), place },
         what: format!("this is not TOML: {}", error.message()),
         fix: "correct the line".to_owned(),
     }
@@ -105,23 +107,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_value_knows_its_line() {
-        let text = "[server]\nport = 1\n\n[[policy.rules]]\ntool = 'a'\n[[policy.rules]]\ntool = 'b'\n";
+    fn each_value_knows_its_place() {
+        let text = "[server]\nport = 1\n\n[[policy.rules]]\ntool = 'a'\n[[policy.rules]]\ntool = 'b'\nlog = { 'é' = 1, level = 2 }\n";
         let layer = parse(text, Path::new("x.toml")).expect("TOML");
-        let line = |path: &str| match layer.origin(path) {
-            Some(Origin::File { line, .. }) => line,
-            _ => None,
-        };
-        assert_eq!(line("server.port"), Some(2));
-        assert_eq!(line("policy.rules.1.tool"), Some(7));
-        assert_eq!(line("server"), Some(1));
+        let place = |path: &str| layer.origin(path).map(|origin| origin.to_string()).unwrap_or_default();
+        assert_eq!(place("server.port"), "x.toml:2:1");
+        assert_eq!(place("policy.rules.1.tool"), "x.toml:7:1");
+        assert_eq!(place("server"), "x.toml:1:2");
+        assert_eq!(place("policy.rules.1.log.level"), "x.toml:8:18");
     }
 
     #[test]
     fn all_syntax_errors_are_told_with_their_lines() {
         let problems = parse("a = 1\nb = = 2\nc = 3\nd = [1\n", Path::new("x.toml")).expect_err("no TOML");
         assert!(!problems.is_empty());
-        assert_eq!(problems[0].origin, Origin::File { path: "x.toml".into(), line: Some(2) });
+        assert_eq!(problems[0].origin.to_string(), "x.toml:2:5");
         assert_eq!(problems[0].kind, Kind::Syntax);
     }
 }

@@ -17,10 +17,10 @@ fn where_users_pay_the_server_needs_no_key() {
 
 #[test]
 fn what_contradicts_keys_as_names_is_told() {
-    let conflict = "conflict llm.allow_own_keys @ lockkeeper.toml:5";
+    let conflict = "conflict llm.allow_own_keys @ lockkeeper.toml:5:5";
     serve("auth.mode = 'provider-key'\nllm.allow_own_keys = false", &[conflict]);
-    check(Mode::Dev, &file("auth.mode = 'provider-key'"), &["conflict auth.mode @ lockkeeper.toml:1"]);
-    let short = "unsafe auth.identity_secret @ lockkeeper.toml:5";
+    check(Mode::Dev, &file("auth.mode = 'provider-key'"), &["conflict auth.mode @ lockkeeper.toml:1:6"]);
+    let short = "unsafe auth.identity_secret @ lockkeeper.toml:5:6";
     serve("auth.mode = 'provider-key'\nauth.identity_secret = 'short'", &[short]);
     let long = "x".repeat(32);
     serve(&format!("auth.mode = 'provider-key'\nauth.identity_secret = '{long}'"), &[]);
@@ -36,6 +36,6 @@ fn the_secret_of_names_is_one() {
 
 #[test]
 fn limits_of_the_lists_of_models_are_checked() {
-    let bad = "bad_value llm.catalog.timeout_ms @ lockkeeper.toml:1";
+    let bad = "bad_value llm.catalog.timeout_ms @ lockkeeper.toml:1:13";
     check(Mode::Dev, &file("llm.catalog.timeout_ms = 0"), &[bad]);
 }

@@ -1,0 +1,57 @@
+//! What stands below the help of each command.
+//!
+//! Each example is run by the end-to-end test `published::every_example_of_the_help_works`, from a folder of its own in which a
+//! server's configuration, an image's parts and the like lie. A line that begins with `$` is a command; one that ends in `# not run`
+//! needs what a test has not.
+
+pub(super) const DEV: &str = "\
+Examples:
+  $ lockkeeper dev                                           # server
+  $ lockkeeper dev --port 0 --set session.max_steps=8        # server";
+
+pub(super) const SERVE: &str = "\
+Examples:
+  $ lockkeeper serve --config example.toml                   # server
+  $ LLM_PROVIDER=demo SANDBOX_RUNTIME=local lockkeeper serve --set store.kind=memory --port 0   # server";
+
+pub(super) const CHAT: &str = "\
+Examples:
+  $ lockkeeper chat --yes 'run `echo hello`'
+  $ echo 'list files' | lockkeeper chat --yes
+  $ lockkeeper chat --url http://127.0.0.1:3000 --session notes 'read notes.txt'   # not run";
+
+pub(super) const CONFIG_SHOW: &str = "\
+Examples:
+  $ lockkeeper config show --origin
+  $ lockkeeper config show --json --config example.toml";
+
+pub(super) const CONFIG_CHECK: &str = "\
+Examples:
+  $ lockkeeper config check --config example.toml
+  $ lockkeeper config check --dev --json";
+
+pub(super) const CONFIG_SCHEMA: &str = "\
+Examples:
+  $ lockkeeper config schema > lockkeeper.schema.json
+  $ lockkeeper config schema --markdown > configuration.md";
+
+pub(super) const DOCTOR: &str = "\
+Examples:
+  $ lockkeeper doctor sandbox
+  $ lockkeeper doctor model --json
+  $ lockkeeper doctor                                        # not run";
+
+pub(super) const TOKEN_CREATE: &str = "\
+Examples:
+  $ lockkeeper token create alice
+  $ LOCKKEEPER_AUTH__JWT__SECRET_FILE=secret LOCKKEEPER_AUTH__MODE=jwt lockkeeper token create alice --valid-secs 600";
+
+pub(super) const IMAGE_BUILD: &str = "\
+Examples:
+  $ lockkeeper image build                                   # not run
+  $ lockkeeper image build --tag tools:latest --with-node --add ./server.js:/opt/notes/server.js   # not run";
+
+pub(super) const COMPLETIONS: &str = "\
+Examples:
+  $ lockkeeper completions bash > lockkeeper.bash
+  $ lockkeeper completions zsh > _lockkeeper";
