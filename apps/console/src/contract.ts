@@ -39,6 +39,12 @@ export interface Approval {
   expiresAt: string;
   why: string;
   annotations: Annotations;
+  /** What an answer is bound to; given back with it. */
+  digest?: string;
+  /** The digest's beginning, for people to compare. */
+  fingerprint?: string;
+  /** The rule that an approval for always stores; absent where that is not offered. */
+  alwaysRule?: Json;
 }
 
 export interface Ready {

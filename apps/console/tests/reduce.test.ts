@@ -284,3 +284,12 @@ test("ready says what the session has, and tells the clocks apart", () => {
   expect(play([late], expired)).toMatchObject({ clockAhead: 5_000, expired: undefined, ready: { containerId: "box" } });
   expect(EMPTY.ready).toBeUndefined();
 });
+
+test("a token that is over is told of until the connection has a fresh one", () => {
+  const over = unlogged("auth:expired", {
+    expiredAt: "2026-01-01T00:00:00.000Z",
+    closesAt: "2026-01-01T00:00:15.000Z",
+  });
+  const session = play([over]);
+  expect(session.tokenOver).toBe("2026-01-01T00:00:15.000Z");
+});

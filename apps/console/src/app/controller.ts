@@ -123,6 +123,14 @@ export class Controller {
     this.open(this.#state.sessionId);
   }
 
+  /** Hands over a fresh token on the connection that stands, so that nothing is interrupted. */
+  async refreshToken(value: string): Promise<void> {
+    keepToken(window, value);
+    if (!(await this.#command("auth:refresh", { token: value.trim() }))) return;
+    const { session } = this.#state;
+    this.#set({ session: { ...session, tokenOver: undefined } });
+  }
+
   retry(): void {
     this.#set({ link: { kind: "connecting" } });
     if (this.#connection) this.#connection.retry();
@@ -156,7 +164,9 @@ export class Controller {
     };
     tell({ state: "sending" });
     try {
-      const answer = await this.#send("tool:approval", { callId, ...verdict });
+      // What a human saw is what the answer is for: the question's digest goes back with it.
+      const digest = this.#state.session.calls.get(callId)?.question?.digest;
+      const answer = await this.#send("tool:approval", { callId, ...verdict, ...(digest && { digest }) });
       tell(answer.ok ? undefined : { state: "failed", problem: explained(answer) });
     } catch {
       tell({ state: "failed", problem: "No answer came. If it arrived, this card will close by itself." });
@@ -204,7 +214,8 @@ export class Controller {
         this.#set({ link: { kind: "refused", reason, code }, announced: `The server refused: ${reason}` });
         void this.#look();
       },
-      sent: (name, payload) => this.#record("out", name, payload),
+      // A token is shown to nobody, not even in the frames.
+      sent: (name, payload) => this.#record("out", name, name === "auth:refresh" ? { token: "…" } : payload),
       answered: (name, answer) => this.#record("ack", name, answer),
     };
   }
@@ -288,10 +299,10 @@ export class Controller {
   }
 
   /** Whether it was followed; else it is said why not. */
-  async #command(name: string): Promise<boolean> {
+  async #command(name: string, payload?: unknown): Promise<boolean> {
     this.#set({ problem: undefined });
     try {
-      const answer = await this.#send(name);
+      const answer = await this.#send(name, payload);
       if (!answer.ok) this.#set({ problem: explained(answer) });
       return answer.ok;
     } catch (error) {

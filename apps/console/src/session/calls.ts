@@ -23,8 +23,10 @@ export function withCall(
 /** A call asks a human. */
 export function ask(session: Session, approval: Approval, turn: number | undefined): Session {
   const { callId, name, server, args, queuePosition, totalInQueue, expiresAt, why, annotations } = approval;
+  const { digest, fingerprint, alwaysRule } = approval;
   const known = session.calls.has(callId) ? session : withCall(session, { callId, name, server, args }, turn);
-  const question = { position: queuePosition, total: totalInQueue, expiresAt, why, annotations };
+  const asked = { position: queuePosition, total: totalInQueue, expiresAt, why, annotations };
+  const question = { ...asked, digest, fingerprint, alwaysRule };
   return change(known, callId, (call) => ({ ...call, args, phase: "asking", question }));
 }
 

@@ -23,6 +23,7 @@ function apply(session: Session, event: ServerEvent, now: number): Session {
         ...session,
         ready: event.payload,
         expired: undefined,
+        tokenOver: undefined,
         clockAhead: now - Date.parse(event.meta.at),
       };
     case "system:progress":
@@ -78,6 +79,8 @@ function apply(session: Session, event: ServerEvent, now: number): Session {
         ...append(session, { kind: "notice", key, turn, text: event.payload.reason }),
         expired: event.payload.reason,
       };
+    case "auth:expired":
+      return { ...session, tokenOver: event.payload.closesAt };
     case "history:snapshot":
     case "error":
       return session;

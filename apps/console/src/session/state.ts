@@ -41,6 +41,10 @@ export interface Question {
   readonly expiresAt: string;
   readonly why: string;
   readonly annotations: Annotations;
+  readonly digest: string | undefined;
+  readonly fingerprint: string | undefined;
+  /** What an approval for always would store; `undefined` where that is not offered. */
+  readonly alwaysRule: Json | undefined;
 }
 
 /** What stands in the conversation, in order. */
@@ -94,6 +98,8 @@ export interface Session {
   readonly progress: ReadonlyMap<string, Progress>;
   /** Why the sandbox was removed, until there is a new one. */
   readonly expired: string | undefined;
+  /** When the server disconnects because the token is over, until it has a fresh one. */
+  readonly tokenOver: string | undefined;
   /** Whether the log's beginning is not kept any more, so that what is here begins with a snapshot. */
   readonly fromSnapshot: boolean;
   /** How far this machine's clock is ahead of the server's, in milliseconds. */
@@ -114,6 +120,7 @@ export const EMPTY: Session = {
   toolCalls: 0,
   progress: new Map(),
   expired: undefined,
+  tokenOver: undefined,
   fromSnapshot: false,
   clockAhead: 0,
 };

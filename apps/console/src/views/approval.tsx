@@ -4,7 +4,8 @@ import { useEffect, useId, useRef, useState } from "preact/hooks";
 import type { Annotations, Json } from "../contract.ts";
 import type { Deciding, Verdict } from "../app/controller.ts";
 import type { Call, Question } from "../session/state.ts";
-import { Deny, Edit } from "./approval_forms.tsx";
+import { Always, Deny, Edit } from "./approval_forms.tsx";
+import { Allow } from "./allow.tsx";
 import { Proposal } from "./proposal.tsx";
 import { Visible } from "./text.tsx";
 
@@ -22,7 +23,7 @@ interface Props {
   decide(callId: string, verdict: Verdict): void;
 }
 
-type Mode = "choose" | "edit" | "deny";
+type Mode = "choose" | "edit" | "deny" | "always";
 
 /** Arguments of more bytes than this must be looked at in full before they can be approved. */
 const LONG_BYTES = 4_096;
@@ -70,11 +71,20 @@ export function ApprovalCard({ call, question, previous, schema, deciding, clock
         It asks because <Visible text={question.why} />.
         <Hints annotations={question.annotations} />
       </p>
-      <Proposal call={call} previous={previous} bytes={bytes} isSeen={isSeen} expand={() => setExpanded(true)} />
+      <Proposal
+        call={call}
+        previous={previous}
+        bytes={bytes}
+        fingerprint={question.fingerprint}
+        isSeen={isSeen}
+        expand={() => setExpanded(true)}
+      />
       {mode === "edit" ? (
         <Edit args={call.args} schema={schema} disabled={!mayAllow} give={give} back={() => setMode("choose")} />
       ) : mode === "deny" ? (
         <Deny disabled={disabled} give={give} back={() => setMode("choose")} />
+      ) : mode === "always" && question.alwaysRule !== undefined ? (
+        <Always rule={question.alwaysRule} disabled={!mayAllow} give={give} back={() => setMode("choose")} />
       ) : (
         <div class="actions">
           <button type="button" class="danger" data-default disabled={disabled} onClick={() => setMode("deny")}>
@@ -84,6 +94,11 @@ export function ApprovalCard({ call, question, previous, schema, deciding, clock
             Edit arguments
           </button>
           <span class="space" />
+          {question.alwaysRule !== undefined && (
+            <button type="button" disabled={disabled} onClick={() => setMode("always")}>
+              Approve always
+            </button>
+          )}
           <Allow disabled={!mayAllow} act={() => give({ approved: true, scope: "session" })}>
             Approve for this session
           </Allow>
@@ -100,42 +115,6 @@ export function ApprovalCard({ call, question, previous, schema, deciding, clock
       )}
       <Countdown expiresAt={question.expiresAt} clockAhead={clockAhead} />
     </section>
-  );
-}
-
-interface AllowProps {
-  disabled: boolean;
-  primary?: boolean;
-  act(): void;
-  children: string;
-}
-
-/** A button that lets a call run: by a click or the space bar. Enter, which sends messages, does not. */
-function Allow({ disabled, primary, act, children }: AllowProps) {
-  const [hinted, setHinted] = useState(false);
-  const id = useId();
-  const onKeyDown = (event: KeyboardEvent): void => {
-    if (event.key !== "Enter") return;
-    event.preventDefault();
-    setHinted(true);
-  };
-  return (
-    <>
-      <span class={hinted ? "quiet" : "hidden"} id={id}>
-        The space bar approves; Enter does not.
-      </span>
-      <button
-        type="button"
-        class={primary ? "primary" : ""}
-        disabled={disabled}
-        aria-describedby={id}
-        onClick={act}
-        onKeyDown={onKeyDown}
-        onBlur={() => setHinted(false)}
-      >
-        {children}
-      </button>
-    </>
   );
 }
 

@@ -4,6 +4,7 @@ import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Json } from "../contract.ts";
 import type { Verdict } from "../app/controller.ts";
 import { problems } from "../text/schema.ts";
+import { Allow } from "./allow.tsx";
 import { Pre, Readable } from "./text.tsx";
 
 interface Props {
@@ -56,6 +57,29 @@ export function Edit({ args, schema, disabled, give, back }: Props & { args: Jso
         </button>
       </div>
     </form>
+  );
+}
+
+/** What an approval for always would store, before it does. */
+export function Always({ rule, disabled, give, back }: Props & { rule: Json }) {
+  const id = useId();
+  return (
+    <div class="stack" role="group" aria-labelledby={id}>
+      <p id={id}>
+        This rule would be stored for all of your sessions. It lets such calls run without asking, as long as the tool
+        stays what it is; it can be revoked under Tools.
+      </p>
+      <Pre label="The rule that would be stored" text={JSON.stringify(rule, null, 2)} kind="json" />
+      <div class="actions">
+        <button type="button" onClick={back}>
+          Back
+        </button>
+        <span class="space" />
+        <Allow primary disabled={disabled} act={() => give({ approved: true, scope: "always" })}>
+          Store the rule and approve
+        </Allow>
+      </div>
+    </div>
   );
 }
 

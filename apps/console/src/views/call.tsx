@@ -88,7 +88,7 @@ export const CallView = memo(function CallView({ call, ...approval }: Props) {
 function Resolved({ resolution }: { resolution: NonNullable<Call["resolution"]> }) {
   const { decision, by, scope, reason } = resolution;
   const whole = {
-    approved: scope === "session" ? "Approved for this session" : "Approved once",
+    approved: { once: "Approved once", session: "Approved for this session", always: "Approved always" }[scope],
     denied: "Denied",
     expired: "Refused: nobody answered in time",
     cancelled: "Cancelled with its turn",

@@ -6,11 +6,12 @@ interface Props {
   /** What the button says when it has been pressed once. */
   sure: string;
   disabled: boolean;
+  small?: boolean;
   act(): void;
 }
 
 /** A button for what cannot be undone: it wants to be pressed twice. */
-export function ConfirmButton({ children, sure, disabled, act }: Props) {
+export function ConfirmButton({ children, sure, disabled, small = false, act }: Props) {
   const [asked, setAsked] = useState(false);
   const press = (): void => {
     if (asked) act();
@@ -19,7 +20,7 @@ export function ConfirmButton({ children, sure, disabled, act }: Props) {
   return (
     <button
       type="button"
-      class={asked ? "danger" : ""}
+      class={`${asked ? "danger" : ""} ${small ? "small" : ""}`}
       disabled={disabled}
       onClick={press}
       onBlur={() => setAsked(false)}

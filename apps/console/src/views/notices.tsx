@@ -27,6 +27,12 @@ export function Notices({ state, controller }: { state: AppState; controller: Co
           </button>
         </div>
       )}
+      {link.kind === "ready" && session.tokenOver !== undefined && (
+        <div class="banner warning">
+          <p>Your token is over. Give a fresh one, and nothing is interrupted.</p>
+          <TokenForm give={(token) => void controller.refreshToken(token)} />
+        </div>
+      )}
       {readiness?.kind === "degraded" && (
         <div class="banner warning">
           <p>The server cannot serve sessions at the moment:</p>
@@ -62,32 +68,13 @@ function Refused({
   link: Extract<AppState["link"], { kind: "refused" }>;
   controller: Controller;
 }) {
-  const [token, setToken] = useState("");
   return (
     <div class="banner warning">
       <p>
         The server refused: <Readable text={link.reason} /> {link.code !== undefined && <code>{link.code}</code>}
       </p>
       {link.code === "unauthenticated" ? (
-        <form
-          class="actions"
-          onSubmit={(event) => {
-            event.preventDefault();
-            controller.useToken(token);
-          }}
-        >
-          <label for="token">Token</label>
-          <input
-            id="token"
-            type="password"
-            autocomplete="off"
-            value={token}
-            onInput={(event) => setToken(event.currentTarget.value)}
-          />
-          <button type="submit" class="primary" disabled={token.trim() === ""}>
-            Connect
-          </button>
-        </form>
+        <TokenForm give={(token) => controller.useToken(token)} />
       ) : (
         <div class="actions">
           <button type="button" onClick={() => controller.retry()}>
@@ -99,5 +86,30 @@ function Refused({
         </div>
       )}
     </div>
+  );
+}
+
+function TokenForm({ give }: { give(token: string): void }) {
+  const [token, setToken] = useState("");
+  return (
+    <form
+      class="actions"
+      onSubmit={(event) => {
+        event.preventDefault();
+        give(token);
+      }}
+    >
+      <label for="token">Token</label>
+      <input
+        id="token"
+        type="password"
+        autocomplete="off"
+        value={token}
+        onInput={(event) => setToken(event.currentTarget.value)}
+      />
+      <button type="submit" class="primary" disabled={token.trim() === ""}>
+        Connect
+      </button>
+    </form>
   );
 }

@@ -9,6 +9,8 @@ interface Props {
   call: Call;
   previous: Call | undefined;
   bytes: number;
+  /** What stands for the whole of it, for people to compare. */
+  fingerprint: string | undefined;
   /** Whether all of the arguments are shown. */
   isSeen: boolean;
   expand(): void;
@@ -18,7 +20,7 @@ const NUMBER = new Intl.NumberFormat("en");
 /** As many characters of long arguments are shown before somebody asks for the rest. */
 const BEGINNING = 600;
 
-export function Proposal({ call, previous, bytes, isSeen, expand }: Props) {
+export function Proposal({ call, previous, bytes, fingerprint, isSeen, expand }: Props) {
   return (
     <div class="proposal">
       {isSeen ? (
@@ -31,7 +33,15 @@ export function Proposal({ call, previous, bytes, isSeen, expand }: Props) {
           </button>
         </>
       )}
-      <p class="quiet">Arguments: {NUMBER.format(bytes)} bytes.</p>
+      <p class="quiet">
+        Arguments: {NUMBER.format(bytes)} bytes.
+        {fingerprint !== undefined && (
+          <>
+            {" "}
+            Fingerprint <code>{fingerprint}</code>.
+          </>
+        )}
+      </p>
       {previous && isSeen && <Difference changes={difference(finalArgs(previous), call.args)} />}
     </div>
   );
