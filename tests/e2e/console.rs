@@ -142,8 +142,11 @@ async fn the_pictures_of_the_readme_can_be_drawn(ground: Rc<Ground>) -> Result<(
     let server = ground.server().await?;
     let pictures = ground.folder().join("images");
     Program::browser("screenshots.mjs", ground.folder())?.arg(server.url()).arg(&pictures).run().await?;
-    for theme in ["light", "dark"] {
-        ensure!(pictures.join(format!("console-{theme}.png")).metadata()?.len() > 10_000, "{theme} is empty");
+    for name in ["console", "tools", "files", "phone"] {
+        for theme in ["light", "dark"] {
+            let picture = pictures.join(format!("{name}-{theme}.png"));
+            ensure!(picture.metadata()?.len() > 10_000, "{} is empty", picture.display());
+        }
     }
     Ok(())
 }

@@ -27,7 +27,8 @@ await play(
     await console.say("build a hello project");
     for (let call = 1; call <= 3; call++) {
       await console.asked();
-      await console.button("Approve once").click();
+      // What the second call runs may run again in this session.
+      await console.button(call === 2 ? "Approve for this session" : "Approve once").click();
       await console.until((count) => document.querySelectorAll('.call[data-phase="succeeded"]').length === count, call);
     }
     await console.settled();
@@ -36,8 +37,12 @@ await play(
     await console.armed();
     await console.cards.locator(".difference summary").click();
     await console.log.evaluate((log) => log.scrollTo(0, log.scrollHeight));
-    await console.panel("Tools");
+    await console.panel("Usage");
     await draw(console, "console");
+
+    await console.panel("Tools");
+    await console.page.locator(".tool summary", { hasText: "execute_command" }).click();
+    await draw(console, "tools");
 
     await console.panel("Sandbox");
     await console.page.getByRole("button", { name: "hello/" }).click();

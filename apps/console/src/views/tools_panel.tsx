@@ -40,9 +40,11 @@ function ToolView({ tool, decided }: { tool: Tool; decided: string }) {
   return (
     <details class="tool">
       <summary>
-        <Visible text={tool.name} />
-        {hints.length > 0 && <span class="quiet"> {hints.join(", ")}</span>}
-        {decided !== "" && <span class="badge"> {decided}</span>}
+        <code>
+          <Visible text={tool.name} />
+        </code>
+        {decided !== "" && <span class="badge">{decided}</span>}
+        {hints.length > 0 && <span class="hints quiet">By its own word: {hints.join(", ")}</span>}
       </summary>
       {tool.title !== undefined && (
         <p>
@@ -54,7 +56,10 @@ function ToolView({ tool, decided }: { tool: Tool; decided: string }) {
       <p class="plain">
         <Visible text={tool.description} />
       </p>
-      <Pre label={`Schema of ${tool.name}`} text={JSON.stringify(tool.inputSchema, null, 2)} kind="json" />
+      <details>
+        <summary>What it takes</summary>
+        <Pre label={`Schema of ${tool.name}`} text={JSON.stringify(tool.inputSchema, null, 2)} kind="json" />
+      </details>
     </details>
   );
 }
