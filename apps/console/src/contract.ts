@@ -172,6 +172,15 @@ export interface Snapshot {
   pending: Approval[];
 }
 
+/** How one of the session's MCP servers does. */
+export interface McpStatus {
+  server: string;
+  state: "up" | "restarting" | "down" | "held_back";
+  tools: number;
+  problem?: string;
+  code?: string;
+}
+
 /** Every event from the server, and its payload. */
 export interface ServerEvents {
   "system:ready": Ready;
@@ -190,6 +199,7 @@ export interface ServerEvents {
   "tool:progress": ToolProgress;
   "tool:output": string;
   "tool:error": ToolError;
+  "mcp:status": McpStatus;
   "turn:completed": TurnCompleted;
   "history:snapshot": Snapshot;
   "session:expired": { reason: string };
@@ -263,6 +273,7 @@ export const EVENT_NAMES: ReadonlySet<string> = new Set<keyof ServerEvents>([
   "tool:progress",
   "tool:output",
   "tool:error",
+  "mcp:status",
   "turn:completed",
   "history:snapshot",
   "session:expired",

@@ -6,11 +6,11 @@ use crate::{
     outcome,
 };
 use lockkeeper_domain::{Code, ToolResult};
-use lockkeeper_ports::CallContext;
+use lockkeeper_ports::{CallContext, TraceContext};
 use rmcp::{
     model::{
-        CallToolRequest, CallToolRequestParams, ClientRequest, CustomResult, GetExtensions, NumberOrString, RequestId,
-        ServerResult,
+        CallToolRequest, CallToolRequestParams, ClientRequest, CustomResult, GetExtensions, GetMeta, NumberOrString,
+        RequestId, RequestMetaObject, ServerResult,
     },
     service::{PeerRequestOptions, ServiceError},
 };
@@ -58,8 +58,11 @@ pub(crate) async fn run(
     let call = Arc::new(Call::new(context.call, context.progress));
     let mut request = CallToolRequest::new(CallToolRequestParams::new(tool.to_owned()).with_arguments(args));
     request.extensions_mut().insert(CallTag(call.clone()));
+    let mut request = ClientRequest::CallToolRequest(request);
+    if let Some(trace) = &context.trace {
+        place_in(trace, request.get_meta_mut());
+    }
     let started = Instant::now();
-    let request = ClientRequest::CallToolRequest(request);
     let Ok(mut handle) = connection.peer.send_request_with_option(request, PeerRequestOptions::no_options()).await
     else {
         return outcome::not_sent(Code::ToolCrashed, "its MCP server has just ended");
@@ -78,6 +81,14 @@ pub(crate) async fn run(
             tasks.spawn(connection.clone().probe());
             outcome::timed_out(&link.server, &limit)
         }
+    }
+}
+
+/// Tells the server which trace its work belongs to, under the keys that MCP reserves for it.
+fn place_in(trace: &TraceContext, meta: &mut RequestMetaObject) {
+    meta.set_traceparent(trace.traceparent.as_str());
+    if let Some(state) = &trace.tracestate {
+        meta.set_tracestate(state.as_str());
     }
 }
 

@@ -56,6 +56,15 @@ pub struct Config {
     pub restart_window_secs: u64,
     /// How long the first restart waits, counted from the server's end; each further one waits twice as long. Default 250.
     pub restart_backoff_ms: u64,
+    /// How often an idle server is pinged. 0 never does. Default 30.
+    pub ping_secs: u64,
+    /// How long it may take to answer that, before it is ended and started again. Default 10.
+    pub ping_timeout_secs: u64,
+    /// How many starts of a server must fail one after the other, in whichever sandboxes, before it is held back. 0 never
+    /// holds one back. Default 5.
+    pub breaker_failures: u32,
+    /// How long it is held back before one start is tried again. Default 30.
+    pub breaker_secs: u64,
 }
 
 impl Default for Config {
@@ -86,6 +95,10 @@ impl Default for Config {
             max_restarts: 5,
             restart_window_secs: 600,
             restart_backoff_ms: 250,
+            ping_secs: 30,
+            ping_timeout_secs: 10,
+            breaker_failures: 5,
+            breaker_secs: 30,
         }
     }
 }
@@ -122,6 +135,9 @@ impl Config {
             ("max_concurrent_calls", wide(self.max_concurrent_calls), 1, 1024, "1 to 1024"),
             ("restart_window_secs", self.restart_window_secs, 1, 86_400, "1 to 86400"),
             ("restart_backoff_ms", self.restart_backoff_ms, 0, 60_000, "at most 60000"),
+            ("ping_secs", self.ping_secs, 0, 86_400, "at most 86400"),
+            ("ping_timeout_secs", self.ping_timeout_secs, 1, 600, "1 to 600"),
+            ("breaker_secs", self.breaker_secs, 1, 86_400, "1 to 86400"),
         ];
         match ranges.into_iter().find(|(_, value, least, most, _)| !(*least..=*most).contains(value)) {
             Some((key, value, _, _, rule)) => Err(InvalidConfig { key, rule, value }),
@@ -159,6 +175,19 @@ impl Config {
 
     pub(crate) fn write(&self) -> Duration {
         Duration::from_secs(self.write_secs)
+    }
+
+    /// How long a server may be idle before it is pinged; `None` where none is.
+    pub(crate) fn ping(&self) -> Option<Duration> {
+        (self.ping_secs > 0).then(|| Duration::from_secs(self.ping_secs))
+    }
+
+    pub(crate) fn ping_timeout(&self) -> Duration {
+        Duration::from_secs(self.ping_timeout_secs)
+    }
+
+    pub(crate) fn breaker(&self) -> Duration {
+        Duration::from_secs(self.breaker_secs)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::{
     Config,
+    board::Board,
     call::InFlight,
     catalog::Catalog,
     link::{Down, Link},
@@ -44,6 +45,8 @@ pub(crate) struct Scope {
     pub(crate) config: Arc<Config>,
     pub(crate) tasks: TaskTracker,
     pub(crate) ends: Ends,
+    /// Where it is told how the servers do.
+    pub(crate) board: Arc<Board>,
 }
 
 /// Why there is no connection.
@@ -93,7 +96,7 @@ impl Connection {
                 // When the process ended, the supervisor knows better why.
                 let wait = timeout(2 * scope.config.exit_grace(), link.wait_down());
                 if !link.ended.is_cancelled() || wait.await.is_err() {
-                    link.fail(Down::new(Code::ToolProtocol, refusal(&error)));
+                    link.fail(Down::new(Code::ToolProtocol, refusal(&error)).briefly("refused initialize"));
                 }
                 return Err(failed(&link));
             }
@@ -158,6 +161,25 @@ impl Connection {
         self.probing.store(false, Ordering::Release);
     }
 
+    /// Whether an idle server answers a ping in time; ends it if it does not. One that has calls to answer is busy, and is
+    /// held to the calls' own times.
+    pub(crate) async fn answers(&self) -> bool {
+        if self.link.calls() > 0 {
+            return true;
+        }
+        let ping = self.request(ClientRequest::PingRequest(PingRequest::default()));
+        // Any answer will do, a refusal as well.
+        if timeout(self.link.config.ping_timeout(), ping).await.is_ok() {
+            return self.link.down().is_none();
+        }
+        if self.link.calls() > 0 {
+            return true;
+        }
+        let reason = format!("did not answer a ping within {} s", self.link.config.ping_timeout_secs);
+        self.link.fail(Down::new(Code::ToolTimeout, reason));
+        false
+    }
+
     async fn list_pages(&self) -> Result<Catalog, Down> {
         let greeting = self.link.greeting.get().unwrap_or(&Value::Null);
         let mut catalog = Catalog::new(&self.link.server, &self.link.config, greeting);
@@ -201,7 +223,8 @@ impl Connection {
             Ok(Ok(ServerResult::CustomResult(CustomResult(result)))) => Ok(result),
             Ok(Err(ServiceError::McpError(error))) => {
                 let message = crate::text::clean(&error.message, 512);
-                Err(Down::new(Code::ToolProtocol, format!("refused a request: {message} ({})", error.code.0)))
+                let reason = format!("refused a request: {message} ({})", error.code.0);
+                Err(Down::new(Code::ToolProtocol, reason).briefly("refused a request"))
             }
             Ok(Err(ServiceError::TransportSend(_))) => {
                 Err(Down::new(Code::ToolTimeout, "does not read its standard input"))

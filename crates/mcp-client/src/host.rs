@@ -1,8 +1,11 @@
-use crate::{Config, InvalidConfig, connection::Scope, process::Ends, server::Server, session::McpToolSession};
+use crate::{
+    Config, InvalidConfig, board::Board, connection::Scope, process::Ends, server::Server, session::McpToolSession,
+};
 use async_trait::async_trait;
 use futures::future::try_join_all;
 use lockkeeper_ports::{
-    McpServer, ProgressSink, SandboxId, SandboxRuntime, StartProgress, ToolHost, ToolHostError, ToolSession,
+    McpServer, ProgressSink, SandboxId, SandboxRuntime, ServerHealth, StartProgress, ToolHost, ToolHostError,
+    ToolSession,
 };
 use std::sync::{
     Arc,
@@ -16,13 +19,14 @@ use tracing::instrument;
 pub struct McpToolHost {
     runtime: Arc<dyn SandboxRuntime>,
     config: Arc<Config>,
+    board: Arc<Board>,
 }
 
 impl McpToolHost {
     /// A host for the sandboxes of `runtime`.
     pub fn new(runtime: Arc<dyn SandboxRuntime>, config: Config) -> Result<Self, InvalidConfig> {
         config.validate()?;
-        Ok(Self { runtime, config: Arc::new(config) })
+        Ok(Self { runtime, config: Arc::new(config), board: Arc::default() })
     }
 }
 
@@ -43,6 +47,7 @@ impl ToolHost for McpToolHost {
             config: self.config.clone(),
             tasks: TaskTracker::new(),
             ends: Ends { soft: hard.child_token(), hard },
+            board: self.board.clone(),
         };
         let teller = Teller { progress, started: Instant::now(), done: AtomicU64::new(0), total: servers.len() as u64 };
         let starting = servers.iter().map(|spec| {
@@ -60,6 +65,10 @@ impl ToolHost for McpToolHost {
         });
         let connected = try_join_all(starting).await?;
         Ok(Arc::new(McpToolSession::new(scope, connected, kill)))
+    }
+
+    fn health(&self) -> Vec<ServerHealth> {
+        self.board.health()
     }
 }
 

@@ -4,6 +4,8 @@
 //! server can make us hold, lets nothing through that nobody asked for, and answers what we do not offer: servers are
 //! strangers, and one harms only its own calls.
 
+mod board;
+mod breaker;
 mod call;
 mod catalog;
 mod config;

@@ -30,6 +30,12 @@ impl Restarts {
         (self.started.len() < self.max).then(|| ended + self.backoff * doubled)
     }
 
+    /// Whether it was started too often for another time now.
+    pub(crate) fn is_exhausted(&mut self) -> bool {
+        let now = Instant::now();
+        self.not_before(now, now).is_none()
+    }
+
     /// Counts a restart.
     pub(crate) fn count(&mut self, now: Instant) {
         self.started.push_back(now);

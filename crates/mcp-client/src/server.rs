@@ -1,6 +1,9 @@
 //! One server of a session over all of its connections.
 
+mod keeper;
+
 use crate::{
+    board::Seat,
     call,
     catalog::Catalog,
     connection::{Connection, OpenError, Scope},
@@ -9,14 +12,17 @@ use crate::{
     restarts::Restarts,
 };
 use lockkeeper_domain::{Code, ToolDefinition, ToolResult};
-use lockkeeper_ports::{CallContext, McpServer, ToolHostError, ToolSessionStatus};
+use lockkeeper_ports::{CallContext, McpServer, ServerState, ToolHostError, ToolSessionStatus};
 use serde_json::{Map, Value};
 use std::{
     collections::{BTreeMap, HashSet},
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 use tokio::{
-    sync::Semaphore,
+    sync::{Semaphore, watch},
     time::{Instant, sleep_until, timeout},
 };
 
@@ -44,11 +50,18 @@ pub(crate) struct Server {
     latest: Mutex<Latest>,
     gate: tokio::sync::Mutex<Gate>,
     permits: Semaphore,
+    /// Nobody starts it again by itself any more: the next call does.
+    given_up: AtomicBool,
+    /// How it was last told of.
+    told: watch::Sender<ToolSessionStatus>,
+    seat: Seat,
 }
 
 enum Latest {
     Connected(Arc<Connection>),
     Failed(Down),
+    /// It was not even tried.
+    HeldBack(Down),
 }
 
 /// What only one call at a time may decide on.
@@ -59,26 +72,47 @@ struct Gate {
 }
 
 impl Server {
-    /// Starts the server for the first time. One that fails is kept, to be told of.
-    pub(crate) async fn connect(scope: Scope, spec: McpServer) -> Result<Self, ToolHostError> {
+    /// Starts the server for the first time, and looks after it from then on. One that fails is kept, to be told of.
+    pub(crate) async fn connect(scope: Scope, spec: McpServer) -> Result<Arc<Self>, ToolHostError> {
+        let seat = scope.board.seat(&spec.name, &scope.config);
         let mut pinned = BTreeMap::new();
-        let latest = match open(&scope, &spec).await {
+        let latest = match open(&scope, &spec, &seat).await {
             Ok((connection, catalog)) => {
                 pinned = catalog.tools;
                 Latest::Connected(connection)
             }
-            Err(OpenError::SandboxGone) => return Err(ToolHostError::SandboxGone),
-            Err(OpenError::Failed(down)) => Latest::Failed(down),
+            Err(NotOpen::SandboxGone) => return Err(ToolHostError::SandboxGone),
+            Err(NotOpen::Failed(down)) => Latest::Failed(down),
+            Err(NotOpen::HeldBack(down)) => Latest::HeldBack(down),
         };
         let gate = Gate { restarts: Restarts::new(&scope.config), quarantined: HashSet::new() };
-        Ok(Self {
+        // A server that never was up has no tools in this session, whatever becomes of it.
+        let given_up = AtomicBool::new(!matches!(latest, Latest::Connected(_)));
+        let unknown = ToolSessionStatus {
+            server: spec.name.clone(),
+            state: ServerState::Down,
+            tools: None,
+            problem: None,
+            code: None,
+        };
+        let server = Arc::new(Self {
             permits: Semaphore::new(scope.config.max_concurrent_calls),
             latest: Mutex::new(latest),
             gate: tokio::sync::Mutex::new(gate),
+            given_up,
+            told: watch::Sender::new(unknown),
+            seat,
             spec,
             scope,
             pinned,
-        })
+        });
+        server.tell();
+        if !server.given_up.load(Ordering::Acquire) {
+            let soft = server.scope.ends.soft.clone();
+            let keeping = Arc::clone(&server).keep();
+            server.scope.tasks.spawn(async move { soft.run_until_cancelled(keeping).await });
+        }
+        Ok(server)
     }
 
     pub(crate) fn tools(&self) -> impl Iterator<Item = &ToolDefinition> {
@@ -86,19 +120,54 @@ impl Server {
     }
 
     pub(crate) fn status(&self) -> ToolSessionStatus {
-        let down = match &*self.latest() {
-            Latest::Connected(connection) => connection
-                .link
-                .down()
-                .map(|down| Down { reason: connection.link.problem(&down.reason), ..down.as_ref().clone() }),
-            Latest::Failed(down) => Some(down.clone()),
-        };
+        let (state, down) = self.standing();
+        self.status_of(state, down.as_ref())
+    }
+
+    /// What the process is doing, and why it is not up.
+    fn standing(&self) -> (ServerState, Option<Down>) {
+        let given_up = self.given_up.load(Ordering::Acquire);
+        let ended = if given_up { ServerState::Down } else { ServerState::Restarting };
+        match &*self.latest() {
+            Latest::Connected(connection) => match connection.link.down() {
+                None => (ServerState::Up, None),
+                Some(down) => {
+                    let reason = connection.link.problem(&down.reason);
+                    (ended, Some(Down { reason, ..down.as_ref().clone() }))
+                }
+            },
+            Latest::Failed(down) => (ended, Some(down.clone())),
+            Latest::HeldBack(down) => (ServerState::HeldBack, Some(down.clone())),
+        }
+    }
+
+    fn status_of(&self, state: ServerState, down: Option<&Down>) -> ToolSessionStatus {
         ToolSessionStatus {
             server: self.spec.name.clone(),
+            state,
             tools: down.is_none().then_some(self.pinned.len()),
-            code: down.as_ref().map(|down| down.code),
+            code: down.map(|down| down.code),
             problem: down.map(|down| format!("MCP server {} {}", self.spec.name, down.reason)),
         }
+    }
+
+    /// Each change of its state from now on. The first thing that is seen is how it does at that time.
+    pub(crate) fn told(&self) -> watch::Receiver<ToolSessionStatus> {
+        self.told.subscribe()
+    }
+
+    /// Tells how it does, if that is new.
+    fn tell(&self) {
+        let (state, down) = self.standing();
+        let status = self.status_of(state, down.as_ref());
+        self.told.send_if_modified(|told| {
+            let changed = *told != status;
+            if changed {
+                self.seat.tell(state, status.tools, down.map(|down| (down.code, down.brief)));
+                *told = status;
+            }
+            changed
+        });
     }
 
     /// Calls a tool, once. A server that ended is started again before, never after.
@@ -155,19 +224,20 @@ impl Server {
         };
         sleep_until(not_before).await;
         gate.restarts.count(Instant::now());
+        self.seat.restarting();
         tracing::info!(mcp.server = %self.spec.name, "starting an MCP server again");
-        match open(&self.scope, &self.spec).await {
+        let (latest, opened) = match open(&self.scope, &self.spec, &self.seat).await {
             Ok((connection, catalog)) => {
                 self.compare(gate, &catalog);
-                *self.latest() = Latest::Connected(connection.clone());
-                Ok(connection)
+                (Latest::Connected(connection.clone()), Ok(connection))
             }
-            Err(OpenError::SandboxGone) => Err(Refusal::SandboxGone),
-            Err(OpenError::Failed(down)) => {
-                *self.latest() = Latest::Failed(down.clone());
-                Err(down.into())
-            }
-        }
+            Err(NotOpen::SandboxGone) => return Err(Refusal::SandboxGone),
+            Err(NotOpen::Failed(down)) => (Latest::Failed(down.clone()), Err(down.into())),
+            Err(NotOpen::HeldBack(down)) => (Latest::HeldBack(down.clone()), Err(down.into())),
+        };
+        *self.latest() = latest;
+        self.tell();
+        opened
     }
 
     /// Lists the tools again if the server said that they changed.
@@ -204,7 +274,7 @@ impl Server {
                 None => Ok(connection.clone()),
                 Some(down) => Err(down.as_ref().clone()),
             },
-            Latest::Failed(down) => Err(down.clone()),
+            Latest::Failed(down) | Latest::HeldBack(down) => Err(down.clone()),
         }
     }
 
@@ -213,7 +283,34 @@ impl Server {
     }
 }
 
-async fn open(scope: &Scope, spec: &McpServer) -> Result<(Arc<Connection>, Catalog), OpenError> {
+/// Why a server was not started.
+enum NotOpen {
+    SandboxGone,
+    Failed(Down),
+    HeldBack(Down),
+}
+
+/// Starts the server and lists its tools, unless it is held back.
+async fn open(scope: &Scope, spec: &McpServer, seat: &Seat) -> Result<(Arc<Connection>, Catalog), NotOpen> {
+    if let Err(rest) = seat.admit() {
+        let secs = rest.as_secs().max(1);
+        let reason = format!("failed to start too often lately; it is tried again in {secs} s at the earliest");
+        return Err(NotOpen::HeldBack(Down::new(Code::ToolCrashed, reason)));
+    }
+    match try_open(scope, spec).await {
+        Ok(opened) => {
+            seat.started(true);
+            Ok(opened)
+        }
+        Err(OpenError::SandboxGone) => Err(NotOpen::SandboxGone),
+        Err(OpenError::Failed(down)) => {
+            seat.started(false);
+            Err(NotOpen::Failed(down))
+        }
+    }
+}
+
+async fn try_open(scope: &Scope, spec: &McpServer) -> Result<(Arc<Connection>, Catalog), OpenError> {
     let connection = Connection::open(scope, spec).await?;
     match connection.list().await {
         Ok(catalog) => Ok((Arc::new(connection), catalog)),

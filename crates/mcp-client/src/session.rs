@@ -1,5 +1,6 @@
 use crate::{connection::Scope, outcome::not_sent, server::Server};
 use async_trait::async_trait;
+use futures::{StreamExt as _, stream, stream::BoxStream};
 use lockkeeper_domain::{Code, ToolDefinition, ToolName, ToolResult};
 use lockkeeper_ports::{CallContext, ToolHostError, ToolSession, ToolSessionStatus};
 use serde_json::{Map, Value};
@@ -14,7 +15,7 @@ const LAST_TASKS: Duration = Duration::from_secs(3);
 /// The connected servers of one sandbox. Dropping it kills them.
 pub(crate) struct McpToolSession {
     scope: Scope,
-    servers: Vec<Server>,
+    servers: Vec<Arc<Server>>,
     tools: Arc<[ToolDefinition]>,
     /// Which server has a tool, and what the server calls it.
     routes: HashMap<ToolName, (usize, String)>,
@@ -23,7 +24,7 @@ pub(crate) struct McpToolSession {
 
 impl McpToolSession {
     /// Merges the tools of `servers`. Where two would share a name, the first server's stays.
-    pub(crate) fn new(scope: Scope, servers: Vec<Server>, kill: DropGuard) -> Self {
+    pub(crate) fn new(scope: Scope, servers: Vec<Arc<Server>>, kill: DropGuard) -> Self {
         let mut routes = HashMap::new();
         let mut tools = Vec::new();
         for (at, server) in servers.iter().enumerate() {
@@ -62,7 +63,20 @@ impl ToolSession for McpToolSession {
     }
 
     fn status(&self) -> Vec<ToolSessionStatus> {
-        self.servers.iter().map(Server::status).collect()
+        self.servers.iter().map(|server| server.status()).collect()
+    }
+
+    fn changes(&self) -> BoxStream<'static, ToolSessionStatus> {
+        let changes = |server: &Arc<Server>| {
+            stream::unfold(server.told(), |mut told| async move {
+                told.changed().await.ok()?;
+                let status = told.borrow_and_update().clone();
+                Some((status, told))
+            })
+            .boxed()
+        };
+        let closed = self.scope.ends.soft.clone().cancelled_owned();
+        stream::select_all(self.servers.iter().map(changes)).take_until(closed).boxed()
     }
 
     #[instrument(name = "mcp.call", skip_all, fields(tool.name = %tool, call.id = %context.call))]

@@ -10,6 +10,8 @@ mod contract;
 mod faults;
 #[path = "suite/floods.rs"]
 mod floods;
+#[path = "suite/health.rs"]
+mod health;
 #[path = "suite/hostile.rs"]
 mod hostile;
 #[path = "suite/listing.rs"]

@@ -21,7 +21,7 @@ use lockkeeper_domain::{
     ApprovalRequired, Changes, Code, Command, Effect, Epoch, Event, EventId, Failure, Message, PrincipalId, Reaction,
     Rules, Seq, Session, SessionId, Timestamp, ToolCall, TurnId,
 };
-use lockkeeper_ports::{CallProgress, Claim, RecordChange};
+use lockkeeper_ports::{CallProgress, Claim, RecordChange, ToolSessionStatus};
 use model::{ModelCall, ModelItem};
 use persist::Lost;
 pub(crate) use persist::{remember_question, store_failure};
@@ -111,6 +111,7 @@ enum Wake {
     Called(lockkeeper_domain::CallId, calls::CallEnd),
     Progress(CallProgress),
     Bench(Result<Workbench, Failure>),
+    Server(ToolSessionStatus),
     Deadline,
     Renew,
     Drain,
@@ -208,7 +209,7 @@ impl Actor {
             asked = self.mailbox.recv() => asked.map_or(Wake::Abandoned, Wake::Asked),
             ended = self.calls.next_end(), if !self.calls.is_empty() => Wake::Called(ended.0, ended.1),
             Some(progress) = self.progress.recv() => Wake::Progress(progress),
-            started = started(&mut self.bench), if matches!(self.bench, Bench::Starting(_)) => Wake::Bench(started),
+            news = bench_news(&mut self.bench), if !matches!(self.bench, Bench::Absent) => news,
             items = heard(&mut self.model), if self.model.is_some() => Wake::Model(items),
         }
     }
@@ -224,6 +225,7 @@ impl Actor {
                 }
             }
             Wake::Bench(started) => self.bench_started(started).await?,
+            Wake::Server(status) => self.server_changed(status),
             Wake::Deadline => self.follow(Command::Tick).await?,
             Wake::Renew => self.renew().await?,
             Wake::Drain => {}
@@ -268,11 +270,15 @@ impl Actor {
     }
 }
 
-async fn started(bench: &mut Bench) -> Result<Workbench, Failure> {
-    let Bench::Starting(waiting) = bench else { return std::future::pending().await };
-    waiting.await.unwrap_or_else(|_| {
-        Err(Failure::new(Code::SandboxUnavailable, "The start of the sandbox failed by a defect of the server."))
-    })
+/// Whether the sandbox has started, and then what becomes of its MCP servers.
+async fn bench_news(bench: &mut Bench) -> Wake {
+    match bench {
+        Bench::Absent => std::future::pending().await,
+        Bench::Starting(waiting) => Wake::Bench(waiting.await.unwrap_or_else(|_| {
+            Err(Failure::new(Code::SandboxUnavailable, "The start of the sandbox failed by a defect of the server."))
+        })),
+        Bench::Ready(bench) => Wake::Server(bench.change().await),
+    }
 }
 
 async fn heard(model: &mut Option<ModelCall>) -> Vec<ModelItem> {

@@ -1,5 +1,5 @@
 use lockkeeper_domain::{Seq, SessionId, TurnId};
-use lockkeeper_ports::{CallProgress, StartProgress};
+use lockkeeper_ports::{CallProgress, StartProgress, ToolSessionStatus};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc};
@@ -14,6 +14,8 @@ pub enum LiveEvent {
     Thinking(TurnId),
     /// `tool:progress`: a call goes on.
     Tool(TurnId, CallProgress),
+    /// `mcp:status`: one of the session's MCP servers went up or down.
+    Server(ToolSessionStatus),
 }
 
 /// A live event and where in the log it belongs.

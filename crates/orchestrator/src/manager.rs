@@ -2,6 +2,7 @@ mod actors;
 mod attach;
 mod checks;
 mod files;
+mod health;
 mod look;
 mod peers;
 mod reach;
@@ -17,10 +18,12 @@ use crate::{
     order::{Order, Outcome},
     output::Output,
     pool::{self, Pool},
+    roster::Roster,
     sandbox::Starter,
 };
 use attach::Waiting;
 use checks::Wanted;
+pub use health::McpHealth;
 use lockkeeper_domain::{
     Answer, CallId, Code, Failure, Policy, Power, Scope, Seq, ServerName, SessionId, SessionRecord, UserMessage,
 };
@@ -46,7 +49,7 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     /// Who answers.
     pub agents: AgentFactory,
-    /// The MCP servers that each sandbox gets.
+    /// The MCP servers that each sandbox gets, until others are [offered](SessionManager::offer_servers).
     pub servers: Arc<[McpServer]>,
     /// Which of them is the built-in one, by which the owner of a session looks at its files; `None` where it is left out.
     pub workspace: Option<ServerName>,
@@ -101,7 +104,7 @@ impl SessionManager {
         let starter = Arc::new(Starter {
             sandboxes: Arc::clone(&ports.sandboxes),
             host: Arc::clone(&ports.tools),
-            servers: Arc::clone(&ports.servers),
+            roster: Roster::new(Arc::clone(&ports.servers)),
             pool: Pool::new(config.warm_sandboxes),
         });
         let rules = config.rules();

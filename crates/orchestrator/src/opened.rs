@@ -3,6 +3,7 @@ use lockkeeper_domain::{
     ApprovalRequired, Attachment, CallId, ClientMessageId, EventId, Failure, Message, SessionId, ToolCall,
     ToolDefinition, TurnId,
 };
+use lockkeeper_ports::ToolSessionStatus;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tokio::sync::{broadcast, watch};
@@ -39,6 +40,9 @@ pub struct Ready {
     pub model: String,
     /// The tools.
     pub tools: Arc<[ToolDefinition]>,
+    /// How each MCP server does.
+    #[serde(default)]
+    pub servers: Vec<ToolSessionStatus>,
 }
 
 /// How far a session's start is. `Err` is final for this start.

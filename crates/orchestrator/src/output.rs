@@ -3,32 +3,55 @@
 use lockkeeper_domain::{Content, KnownContent, ToolResult};
 use lockkeeper_ports::McpServer;
 use lockkeeper_sanitizer::{Config, Found, Sanitizer};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// Cleans results of tools, and finds secrets in what models want to send.
 #[derive(Debug)]
 pub(crate) struct Output {
-    sanitizer: Sanitizer,
-    max_bytes: usize,
+    config: Config,
+    known: RwLock<Known>,
+}
+
+/// The secrets that are known by heart, and what looks for them.
+#[derive(Debug)]
+struct Known {
+    secrets: Vec<SecretString>,
+    sanitizer: Arc<Sanitizer>,
 }
 
 impl Output {
     /// Knows `secrets` by heart, and those settings of the MCP servers that are secrets by their names.
     pub(crate) fn new(config: &Config, secrets: &[SecretString], servers: &[McpServer]) -> Self {
-        let settings = servers.iter().flat_map(|server| &server.env);
-        let named = settings.filter(|(name, _)| names_a_secret(name)).map(|(_, value)| value.clone());
-        let known: Vec<_> = secrets.iter().cloned().chain(named).collect();
-        Self { sanitizer: Sanitizer::new(config.clone(), &known), max_bytes: config.max_bytes }
+        let secrets: Vec<_> = secrets.iter().cloned().chain(secrets_of(servers)).collect();
+        let sanitizer = Arc::new(Sanitizer::new(config.clone(), &secrets));
+        Self { config: config.clone(), known: RwLock::new(Known { secrets, sanitizer }) }
+    }
+
+    /// Knows the secrets of further servers too. Those of earlier ones stay known: such a server may still run.
+    pub(crate) fn learn(&self, servers: &[McpServer]) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        for secret in secrets_of(servers) {
+            if !known.secrets.iter().any(|old| old.expose_secret() == secret.expose_secret()) {
+                known.secrets.push(secret);
+            }
+        }
+        known.sanitizer = Arc::new(Sanitizer::new(self.config.clone(), &known.secrets));
+    }
+
+    fn sanitizer(&self) -> Arc<Sanitizer> {
+        Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner).sanitizer)
     }
 
     /// The result, cleaned, with no more text in all than one text may have. Images stay as they are.
     pub(crate) fn clean(&self, result: ToolResult) -> ToolResult {
-        let mut room = self.max_bytes;
+        let sanitizer = self.sanitizer();
+        let mut room = self.config.max_bytes;
         let mut left_out = 0;
         let mut content = Vec::with_capacity(result.content.len());
         for part in result.content {
-            let part = self.part(part);
+            let part = cleaned(&sanitizer, part);
             let length = part.as_text().map_or(0, str::len);
             if length > room {
                 left_out += length;
@@ -40,30 +63,36 @@ impl Output {
         if left_out > 0 {
             content.push(Content::text(format!("[left out: {left_out} bytes of further text]")));
         }
-        let structured = result.structured.map(|value| self.sanitizer.clean_json(value));
+        let structured = result.structured.map(|value| sanitizer.clean_json(value));
         ToolResult { content, structured, ..result }
     }
 
     /// A secret that would leave with these arguments.
     pub(crate) fn secret_in(&self, args: &Value) -> Option<Found> {
-        self.sanitizer.find_in(args)
+        self.sanitizer().find_in(args)
     }
 
     /// A text, cleaned.
     pub(crate) fn text(&self, text: &str) -> String {
-        self.sanitizer.clean(text)
+        self.sanitizer().clean(text)
     }
+}
 
-    fn part(&self, part: Content) -> Content {
-        match part {
-            Content::Known(KnownContent::Text { text }) => Content::text(self.sanitizer.clean(&text)),
-            image @ Content::Known(KnownContent::Image { .. }) => image,
-            Content::Other(value) => match self.sanitizer.clean_json(value) {
-                Value::String(said) => Content::text(said),
-                value => Content::Other(value),
-            },
-        }
+fn cleaned(sanitizer: &Sanitizer, part: Content) -> Content {
+    match part {
+        Content::Known(KnownContent::Text { text }) => Content::text(sanitizer.clean(&text)),
+        image @ Content::Known(KnownContent::Image { .. }) => image,
+        Content::Other(value) => match sanitizer.clean_json(value) {
+            Value::String(said) => Content::text(said),
+            value => Content::Other(value),
+        },
     }
+}
+
+/// Those settings of servers that are secrets by their names.
+fn secrets_of(servers: &[McpServer]) -> impl Iterator<Item = SecretString> {
+    let settings = servers.iter().flat_map(|server| &server.env);
+    settings.filter(|(name, _)| names_a_secret(name)).map(|(_, value)| value.clone())
 }
 
 fn names_a_secret(name: &str) -> bool {
@@ -92,6 +121,16 @@ mod tests {
         assert!(clean.ends_with(" in production"), "{clean}");
         assert!(output().secret_in(&json!({"body": "correct-horse"})).is_some());
         assert!(output().secret_in(&json!({"body": "production"})).is_none());
+    }
+
+    #[test]
+    fn secrets_of_further_servers_are_learned_and_none_is_forgotten() {
+        let output = output();
+        let env = [("TOKEN".to_owned(), SecretString::from("battery-staple"))].into();
+        output.learn(&[McpServer { name: ServerName::new("later"), command: Vec::new(), env }]);
+        let result = ToolResult::succeeded(vec![Content::text("correct-horse battery-staple told-by-heart")]);
+        let clean = output.clean(result).content[0].as_text().expect("text").to_owned();
+        assert_eq!(clean.matches("[REDACTED:secret:").count(), 3, "{clean}");
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! Sandboxes that are ready before anyone asks. Each is used by one session at most, and never again.
 
-use crate::sandbox::{Starter, backoff};
-use lockkeeper_ports::{SandboxError, SandboxId, ToolSession};
+use crate::{
+    roster::Roster,
+    sandbox::{Starter, backoff},
+};
+use lockkeeper_ports::{McpServer, SandboxError, SandboxId, ToolSession};
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -17,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Warm {
     pub(crate) sandbox: SandboxId,
     pub(crate) tools: Arc<dyn ToolSession>,
+    /// The MCP servers that it was started with.
+    pub(crate) servers: Arc<[McpServer]>,
     since: Instant,
 }
 
@@ -72,9 +77,17 @@ impl Pool {
         self.state().ready.push_back(warm);
     }
 
-    /// One that is too old.
-    fn expired(&self, oldest: Duration) -> Option<Warm> {
-        self.state().ready.pop_front_if(|first| first.since.elapsed() >= oldest)
+    /// One that is too old, or whose MCP servers are not those that hold now.
+    fn expired(&self, oldest: Duration, roster: &Roster) -> Option<Warm> {
+        let is_over = |warm: &Warm| warm.since.elapsed() >= oldest || !roster.is_current(&warm.servers);
+        let mut state = self.state();
+        let over = state.ready.iter().position(is_over)?;
+        state.ready.remove(over)
+    }
+
+    /// Has the pool look whether what it keeps is still wanted.
+    pub(crate) fn look_again(&self) {
+        self.changed.notify_one();
     }
 
     /// How long until one is too old, if none comes or goes.
@@ -93,7 +106,7 @@ impl Pool {
 pub(crate) async fn keep_warm(starter: Arc<Starter>, oldest: Duration, stop: CancellationToken) {
     let mut failures = 0;
     while !stop.is_cancelled() {
-        while let Some(old) = starter.pool.expired(oldest) {
+        while let Some(old) = starter.pool.expired(oldest, &starter.roster) {
             starter.discard(old).await;
         }
         if !starter.pool.wants_one() {
@@ -129,12 +142,13 @@ pub(crate) async fn keep_warm(starter: Arc<Starter>, oldest: Duration, stop: Can
 /// `None`: the runtime keeps none in reserve, or it is time to stop.
 async fn make(starter: &Starter, stop: &CancellationToken) -> Result<Option<Warm>, SandboxError> {
     let Some(sandbox) = starter.sandboxes.reserve().await? else { return Ok(None) };
+    let servers = starter.roster.servers();
     let connected = tokio::select! {
         () = stop.cancelled() => None,
-        connected = starter.host.connect(&sandbox, &starter.servers, Arc::new(|_| {})) => Some(connected),
+        connected = starter.host.connect(&sandbox, &servers, Arc::new(|_| {})) => Some(connected),
     };
     match connected {
-        Some(Ok(tools)) => Ok(Some(Warm { sandbox, tools, since: Instant::now() })),
+        Some(Ok(tools)) => Ok(Some(Warm { sandbox, tools, servers, since: Instant::now() })),
         Some(Err(error)) => {
             starter.remove(&sandbox).await;
             Err(SandboxError::Unavailable(Box::new(error)))

@@ -1,13 +1,18 @@
 use crate::{
     pool::{Pool, Warm},
+    roster::Roster,
     tools::Catalog,
 };
+use futures::{StreamExt as _, stream::BoxStream};
 use lockkeeper_domain::{Code, Epoch, Failure, SessionId};
 use lockkeeper_ports::{
-    McpServer, ProgressSink, SandboxError, SandboxId, SandboxRuntime, SandboxSpec, StartProgress, ToolHost,
-    ToolHostError, ToolSession,
+    ProgressSink, SandboxError, SandboxId, SandboxRuntime, SandboxSpec, StartProgress, ToolHost, ToolHostError,
+    ToolSession, ToolSessionStatus,
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use tokio::time::Instant;
 
 /// A session's sandbox with its connected tools.
@@ -15,13 +20,31 @@ pub(crate) struct Workbench {
     pub(crate) sandbox: SandboxId,
     pub(crate) tools: Arc<dyn ToolSession>,
     pub(crate) catalog: Arc<Catalog>,
+    /// What the MCP servers come to from now on. One task reads it; the lock is never held.
+    changes: Mutex<BoxStream<'static, ToolSessionStatus>>,
+}
+
+impl Workbench {
+    fn new(sandbox: SandboxId, tools: Arc<dyn ToolSession>) -> Self {
+        let catalog = Arc::new(Catalog::new(tools.tools()));
+        let changes = Mutex::new(tools.changes());
+        Self { sandbox, tools, catalog, changes }
+    }
+
+    /// The next change of a server's state.
+    pub(crate) async fn change(&mut self) -> ToolSessionStatus {
+        match self.changes.get_mut().unwrap_or_else(PoisonError::into_inner).next().await {
+            Some(status) => status,
+            None => std::future::pending().await,
+        }
+    }
 }
 
 /// Starts sandboxes and connects their tools.
 pub(crate) struct Starter {
     pub(crate) sandboxes: Arc<dyn SandboxRuntime>,
     pub(crate) host: Arc<dyn ToolHost>,
-    pub(crate) servers: Arc<[McpServer]>,
+    pub(crate) roster: Roster,
     pub(crate) pool: Pool,
 }
 
@@ -45,11 +68,10 @@ impl Starter {
         report(&progress, started, "starting", "running", "Starting the sandbox");
         let sandbox = self.sandboxes.start(&spec, Arc::clone(&progress)).await.map_err(|e| unavailable(&e))?;
         report(&progress, started, "connecting", "running", "Connecting the MCP servers");
-        match self.host.connect(&sandbox, &self.servers, Arc::clone(&progress)).await {
+        match self.host.connect(&sandbox, &self.roster.servers(), Arc::clone(&progress)).await {
             Ok(tools) => {
                 report(&progress, started, "connecting", "done", "The tools are there");
-                let catalog = Arc::new(Catalog::new(tools.tools()));
-                Ok(Workbench { sandbox, tools, catalog })
+                Ok(Workbench::new(sandbox, tools))
             }
             Err(error) => {
                 self.remove(&sandbox).await;
@@ -61,11 +83,13 @@ impl Starter {
     /// A sandbox of the pool, given to the session. One that is gone is passed over.
     async fn adopt(&self, spec: &SandboxSpec) -> Option<Workbench> {
         while let Some(warm) = self.pool.take() {
+            if !self.roster.is_current(&warm.servers) {
+                tracing::debug!(sandbox.id = %warm.sandbox, "a sandbox of the pool has other MCP servers than hold now");
+                self.discard(warm).await;
+                continue;
+            }
             match self.sandboxes.adopt(&warm.sandbox, spec).await {
-                Ok(sandbox) => {
-                    let catalog = Arc::new(Catalog::new(warm.tools.tools()));
-                    return Some(Workbench { sandbox, tools: warm.tools, catalog });
-                }
+                Ok(sandbox) => return Some(Workbench::new(sandbox, warm.tools)),
                 Err(error) => {
                     tracing::info!(sandbox.id = %warm.sandbox, %error, "a sandbox of the pool cannot be used");
                     self.discard(warm).await;

@@ -7,7 +7,7 @@ mod listing;
 
 use crate::output::Output;
 use listing::listed;
-use lockkeeper_domain::{CallId, Code, Content, Failure, Outcome, ServerName, ToolResult};
+use lockkeeper_domain::{CallId, Code, Content, Failure, Outcome, ServerName, SessionId, ToolResult};
 use lockkeeper_ports::{CallContext, ToolHostError, ToolSession};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -91,6 +91,7 @@ pub(crate) enum Seen {
 
 /// Has the built-in server, called `server`, show something within `patience`.
 pub(crate) async fn look(
+    session: &SessionId,
     look: Look,
     server: &ServerName,
     tools: &dyn ToolSession,
@@ -103,7 +104,7 @@ pub(crate) async fn look(
             ("read_file", json!({ "path": path, "offset": offset, "limit": limit, "unit": "bytes" }))
         }
     };
-    let result = ask(tool, args, server, tools, patience).await?;
+    let result = ask(session, tool, args, server, tools, patience).await?;
     match (result.outcome, look) {
         (Outcome::Failed(Code::Cancelled), _) => {
             Err(Failure::new(Code::ToolTimeout, "The sandbox did not show it in time.").with_hint("Try again later."))
@@ -121,6 +122,7 @@ pub(crate) async fn look(
 }
 
 async fn ask(
+    session: &SessionId,
     tool: &str,
     args: Value,
     server: &ServerName,
@@ -135,10 +137,12 @@ async fn ask(
     })?;
     let cancel = CancellationToken::new();
     let context = CallContext {
+        session: session.clone(),
         call: CallId::parse("look").expect("four letters"),
         // Nobody hears of progress.
         progress: mpsc::channel(1).0,
         cancel: cancel.clone(),
+        trace: None,
     };
     let mut call = pin!(tools.call(name, args, context));
     let outcome = tokio::select! {

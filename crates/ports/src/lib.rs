@@ -26,7 +26,10 @@ pub use store::{
     Claim, Commit, Committed, ConversationRepository, EventLog, EventStream, HistoryChange, RecordChange,
     SessionRepository, SessionStore, StoreError,
 };
-pub use tools::{CallContext, CallProgress, McpServer, ToolHost, ToolHostError, ToolSession, ToolSessionStatus};
+pub use tools::{
+    CallContext, CallProgress, McpServer, ServerHealth, ServerState, ToolHost, ToolHostError, ToolSession,
+    ToolSessionStatus, TraceContext,
+};
 
 #[cfg(feature = "mocks")]
 pub mod mocks {

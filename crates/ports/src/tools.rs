@@ -1,10 +1,11 @@
 use crate::{ProgressSink, SandboxId};
 use async_trait::async_trait;
-use lockkeeper_domain::{CallId, Code, ServerName, ToolDefinition, ToolName, ToolResult};
+use futures::{StreamExt as _, stream, stream::BoxStream};
+use lockkeeper_domain::{CallId, Code, ServerName, SessionId, ToolDefinition, ToolName, ToolResult};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -35,15 +36,28 @@ pub struct CallProgress {
     pub message: Option<String>,
 }
 
+/// Where a call stands in a distributed trace, as W3C Trace Context writes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TraceContext {
+    /// The trace and the span that the call is a part of.
+    pub traceparent: String,
+    /// What tracing systems add of their own.
+    pub tracestate: Option<String>,
+}
+
 /// What goes with a call.
 #[derive(Clone, Debug)]
 pub struct CallContext {
+    /// Whose call it is.
+    pub session: SessionId,
     /// Which call.
     pub call: CallId,
     /// Takes the call's progress. When it is full, progress is dropped.
     pub progress: mpsc::Sender<CallProgress>,
     /// Cancels the call: the server is told, and the call returns at once.
     pub cancel: CancellationToken,
+    /// The trace that the server is told of, so that what it does can be seen in its place. None when nothing is traced.
+    pub trace: Option<TraceContext>,
 }
 
 /// Why the tools of a session cannot be had.
@@ -57,20 +71,72 @@ pub enum ToolHostError {
     UnknownTool(ToolName),
 }
 
+/// What the process of an MCP server is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServerState {
+    /// It runs, and answers.
+    Up,
+    /// It ended and is started again, after a pause.
+    Restarting,
+    /// It ended, or never started. The next call of one of its tools tries to start it again.
+    Down,
+    /// It is not started, because it failed too often lately in whichever session.
+    HeldBack,
+}
+
+impl ServerState {
+    /// All states, the best first.
+    pub const ALL: [Self; 4] = [Self::Up, Self::Restarting, Self::Down, Self::HeldBack];
+
+    /// The state as it is written.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Restarting => "restarting",
+            Self::Down => "down",
+            Self::HeldBack => "held_back",
+        }
+    }
+}
+
 /// How one of a session's MCP servers does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ToolSessionStatus {
     /// The server.
     pub server: ServerName,
-    /// How many tools it offers; none when it is down.
+    /// What its process is doing.
+    pub state: ServerState,
+    /// How many tools it offers; none when it is not up.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub tools: Option<usize>,
-    /// Why it is down, for people.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Why it is not up, for people.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub problem: Option<String>,
     /// The code of the problem.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub code: Option<Code>,
+}
+
+/// How an MCP server does over all sandboxes of this process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerHealth {
+    /// The server.
+    pub server: ServerName,
+    /// How many of its processes are in which state; those without any are left out.
+    pub processes: BTreeMap<ServerState, usize>,
+    /// How many tools it offered when it was last up.
+    pub tools: Option<usize>,
+    /// How often its processes were started again since this process began.
+    pub restarts: u64,
+    /// Why it was last not up, with the code: for people, and without a word that a process itself said, since those of
+    /// one session are nobody else's business.
+    pub problem: Option<(Code, String)>,
+    /// How long ago it last went up or down.
+    pub since: Duration,
+    /// How long it will still not be started, while it is held back.
+    pub held_back: Option<Duration>,
 }
 
 /// Connects the MCP servers of a sandbox.
@@ -85,6 +151,11 @@ pub trait ToolHost: Send + Sync {
         servers: &[McpServer],
         progress: ProgressSink,
     ) -> Result<Arc<dyn ToolSession>, ToolHostError>;
+
+    /// How each server does that was ever connected by this host, by its name. Empty for a host that does not keep it.
+    fn health(&self) -> Vec<ServerHealth> {
+        Vec::new()
+    }
 }
 
 /// The connected MCP servers of one sandbox, as one list of tools.
@@ -98,6 +169,12 @@ pub trait ToolSession: Send + Sync {
 
     /// How each server does.
     fn status(&self) -> Vec<ToolSessionStatus>;
+
+    /// Each change of a server's state from now on, until the session is closed. Who reads slowly misses some, and never the
+    /// last. By default nothing ever changes.
+    fn changes(&self) -> BoxStream<'static, ToolSessionStatus> {
+        stream::pending().boxed()
+    }
 
     /// Calls a tool, once: a call is never repeated by the adapter. Whatever becomes of it is a result, also a time-out,
     /// a crash and a cancellation. `Err` means that nothing was sent to any server.

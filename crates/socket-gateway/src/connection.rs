@@ -6,6 +6,7 @@ use crate::{
     pass::{Pass, expired},
     peer::{Lost, Peer},
     places::{Connections, Place},
+    tally::Refusals,
     view::{Ended, View},
     wire::{Expiry, Role, ServerEvent, Time},
 };
@@ -29,6 +30,7 @@ pub(crate) struct Shared {
     pub(crate) authenticator: Arc<dyn Authenticator>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) connections: Connections,
+    pub(crate) refusals: Refusals,
     pub(crate) tasks: TaskTracker,
     /// All connections are gone.
     pub(crate) closed: CancellationToken,
@@ -82,6 +84,7 @@ impl Connection {
                 End::Slow => tracing::info!("a client reads too slowly and is disconnected"),
                 End::Refused(failure) => {
                     tracing::info!(code = %failure.code, "a connection is refused");
+                    self.shared.refusals.connection(failure.code);
                     let _ = self.peer.refuse(failure).await;
                 }
                 End::Broken(failure) => {
@@ -178,6 +181,9 @@ impl Connection {
             };
             let Some(taken) = taken else { return End::Gone };
             let outcome = desk.handle(&taken).await;
+            if let Err(failure) = &outcome {
+                self.shared.refusals.command(failure.code);
+            }
             let tell = async {
                 match (taken.ack, outcome) {
                     (Some(ack), outcome) => self.peer.acknowledge(ack, &outcome).await,

@@ -6,6 +6,7 @@ use crate::{
     peer::{Peer, Raw},
     places::{Connections, Place},
     rates::EventRates,
+    tally::{Refusals, Tally},
 };
 use http::{HeaderMap, Uri};
 use lockkeeper_orchestrator::SessionManager;
@@ -27,6 +28,7 @@ pub struct Gateway {
     io: SocketIo,
     doorman: Arc<Doorman>,
     connections: Connections,
+    refusals: Refusals,
     tasks: TaskTracker,
     closed: CancellationToken,
 }
@@ -58,12 +60,14 @@ impl Gateway {
             authenticator,
             clock,
             connections: connections.clone(),
+            refusals: Refusals::default(),
             tasks: tasks.clone(),
             closed: closed.clone(),
         };
+        let refusals = shared.refusals.clone();
         serve(&io, Arc::new(shared));
         let service = SocketService::new(service, Arc::clone(&doorman));
-        (Self { io, doorman, connections, tasks, closed }, service)
+        (Self { io, doorman, connections, refusals, tasks, closed }, service)
     }
 
     /// Says of a request, by its headers, its address and its peer, whether the web page that sends it may; if not, why. The
@@ -78,6 +82,11 @@ impl Gateway {
     /// How many connections there are.
     pub fn connections(&self) -> usize {
         self.connections.open().0
+    }
+
+    /// What there is and what was refused, for those who watch.
+    pub fn tally(&self) -> Tally {
+        Tally::new(self.connections.clone(), self.refusals.clone())
     }
 
     /// How many tasks serve them.

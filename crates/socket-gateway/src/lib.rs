@@ -24,6 +24,7 @@ mod pass;
 mod peer;
 mod places;
 mod rates;
+mod tally;
 mod view;
 pub mod wire;
 
@@ -31,3 +32,4 @@ pub use auth::{IdentitySecret, OpenAuthenticator, ProviderKeyAuthenticator, Shor
 pub use config::Config;
 pub use gateway::{Closed, Gateway};
 pub use http::{GatewayService, SocketService};
+pub use tally::Tally;

@@ -57,8 +57,12 @@ impl<'a> View<'a> {
         let ready = self.start(attached).await?;
         let snapshot = self.snapshot().await?;
         self.live_from = snapshot.last.seq;
+        let troubled: Vec<_> = ready.servers.iter().filter(|server| server.problem.is_some()).cloned().collect();
         let ready = ready_event(self.desk, ready, attached.resumed(), &snapshot);
         self.peer.emit(&ready, &self.peer.now()).await?;
+        for server in troubled {
+            self.tell(Live { after: snapshot.last.seq, event: LiveEvent::Server(server) }).await?;
+        }
         let mut stream = self.join(snapshot, attached.resumed()).await?;
         loop {
             // The client was too slow and what it needs next is gone: the snapshot stands in for it.
@@ -180,7 +184,7 @@ impl<'a> View<'a> {
 
     /// Shows a live event now, later, or not at all, as its place in the log says.
     async fn tell(&mut self, live: Live) -> Result<(), Ended> {
-        if matches!(live.event, LiveEvent::Starting(_)) {
+        if matches!(live.event, LiveEvent::Starting(_) | LiveEvent::Server(_)) {
             let (event, meta) = wire::live(live.event, self.peer.now().at.0);
             return Ok(self.peer.emit(&event, &meta).await?);
         }

@@ -16,7 +16,7 @@ pub use answer::{Answer, Refused};
 pub use client::{ApprovalCommand, HistoryCommand, ListCommand, MessageCommand, ReadCommand, RefreshCommand, Role};
 pub use history::{HistoryCall, HistoryEntry, HistoryMessage, HistoryResult, HistorySnapshot};
 pub use server::{
-    AgentError, Expired, Expiry, Meta, Piece, Ready, ServerEvent, Time, Tool, TurnCompleted, UserMessage,
+    AgentError, Expired, Expiry, McpStatus, Meta, Piece, Ready, ServerEvent, Time, Tool, TurnCompleted, UserMessage,
 };
 pub use tool::{ApprovalRequired, ApprovalResolved, ToolCall, ToolError, ToolStarted};
 

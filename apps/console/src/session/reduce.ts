@@ -81,6 +81,7 @@ function apply(session: Session, event: ServerEvent, now: number): Session {
       };
     case "auth:expired":
       return { ...session, tokenOver: event.payload.closesAt };
+    case "mcp:status":
     case "history:snapshot":
     case "error":
       return session;

@@ -10,13 +10,21 @@ pub(crate) struct Down {
     pub(crate) code: Code,
     /// Why, for people, as the end of a sentence that begins with the server.
     pub(crate) reason: String,
+    /// The same without a word of the server's own: what may be told outside of its session.
+    pub(crate) brief: String,
     /// When.
     pub(crate) at: Instant,
 }
 
 impl Down {
     pub(crate) fn new(code: Code, reason: impl Into<String>) -> Self {
-        Self { code, reason: reason.into(), at: Instant::now() }
+        let reason = reason.into();
+        Self { code, brief: reason.clone(), reason, at: Instant::now() }
+    }
+
+    /// The same, with fewer words for those outside of the session: the reason quotes the server.
+    pub(crate) fn briefly(self, brief: &str) -> Self {
+        Self { brief: brief.to_owned(), ..self }
     }
 
     pub(crate) fn ended(status: &ExecStatus) -> Self {

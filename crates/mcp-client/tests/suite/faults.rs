@@ -172,7 +172,8 @@ async fn m4_a_giant_notification_fails_no_call_and_an_endless_line_ends_the_serv
             io.raw(vec![b'A'; 1 << 16]).await;
         }
     });
-    let session = connect_with(&sandbox, &["a"], Config { max_skipped_bytes: 4 << 20, ..Config::default() }).await;
+    let config = Config { max_skipped_bytes: 4 << 20, restart_backoff_ms: 60_000, ..Config::default() };
+    let session = connect_with(&sandbox, &["a"], config).await;
     assert_eq!(call(&*session, "a", "x", json!({})).await.text(), "fine");
     assert_failed(&call(&*session, "a", "x", json!({})).await, Code::ToolOutputTooLarge, "");
     tokio::time::sleep(Duration::from_secs(1)).await;

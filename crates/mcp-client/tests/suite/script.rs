@@ -1,7 +1,7 @@
 //! What scripted servers and the tests around them share.
 
 use crate::sandbox::{FakeSandbox, Seen};
-use lockkeeper_domain::{CallId, Code, Outcome, ServerName, ToolName, ToolResult};
+use lockkeeper_domain::{CallId, Code, Outcome, ServerName, SessionId, ToolName, ToolResult};
 use lockkeeper_mcp_client::{Config, McpToolHost};
 use lockkeeper_ports::{CallContext, CallProgress, ExecStatus, McpServer, SandboxId, ToolHost, ToolSession};
 use serde_json::{Value, json};
@@ -133,7 +133,8 @@ pub(crate) async fn connect(sandbox: &Arc<FakeSandbox>, servers: &[&str]) -> Arc
 pub(crate) fn context() -> (CallContext, mpsc::Receiver<CallProgress>) {
     let (progress, taken) = mpsc::channel(64);
     let call = CallId::parse("c1").expect("a call id");
-    (CallContext { call, progress, cancel: CancellationToken::new() }, taken)
+    let session = SessionId::parse("s1").expect("a session's id");
+    (CallContext { session, call, progress, cancel: CancellationToken::new(), trace: None }, taken)
 }
 
 pub(crate) fn name(server: &str, tool: &str) -> ToolName {

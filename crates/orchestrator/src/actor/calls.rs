@@ -1,6 +1,6 @@
 use super::{Actor, Bench, persist::Lost};
 use crate::{output::Output, tools::Gate};
-use lockkeeper_domain::{CallId, Code, Command, ToolCall, ToolResult};
+use lockkeeper_domain::{CallId, Code, Command, SessionId, ToolCall, ToolResult};
 use lockkeeper_ports::{CallContext, CallProgress, ToolHostError, ToolSession};
 use std::{
     collections::{HashMap, HashSet},
@@ -42,9 +42,10 @@ impl RunningCalls {
         self.calls.is_empty()
     }
 
-    fn start(&mut self, call: ToolCall, tools: Arc<dyn ToolSession>, output: Arc<Output>) {
+    fn start(&mut self, session: SessionId, call: ToolCall, tools: Arc<dyn ToolSession>, output: Arc<Output>) {
         let cancel = CancellationToken::new();
-        let context = CallContext { call: call.id.clone(), progress: self.progress.clone(), cancel: cancel.clone() };
+        let (progress, trace) = (self.progress.clone(), None);
+        let context = CallContext { session, call: call.id.clone(), progress, cancel: cancel.clone(), trace };
         let (name, args) = (call.name.clone(), call.args.clone());
         let running = async move {
             match tools.call(&name, args, context).await {
@@ -110,7 +111,7 @@ impl Actor {
                 self.calls.settle(call, ToolResult::failed(code, said));
                 return;
             }
-            self.calls.start(call, Arc::clone(&bench.tools), Arc::clone(&self.shared.output));
+            self.calls.start(self.id.clone(), call, Arc::clone(&bench.tools), Arc::clone(&self.shared.output));
         } else {
             self.calls_wanted.push(call);
             self.want_bench();

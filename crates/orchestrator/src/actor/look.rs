@@ -13,9 +13,9 @@ impl Actor {
             return send(reply, Err(failure));
         };
         let (tools, output) = (Arc::clone(&bench.tools), Arc::clone(&self.shared.output));
-        let patience = self.shared.config.look();
+        let (session, patience) = (self.id.clone(), self.shared.config.look());
         self.shared.tasks.spawn(async move {
-            let seen = look(wanted, &server, &*tools, &output, patience).await;
+            let seen = look(&session, wanted, &server, &*tools, &output, patience).await;
             drop(place);
             send(reply, seen);
         });

@@ -6,7 +6,7 @@ use crate::{
     tools::Catalog,
 };
 use lockkeeper_domain::{Code, Command, Epoch, Failure, NoticeKind, SandboxRef, SessionId, ToolResult};
-use lockkeeper_ports::{ProgressSink, RecordChange};
+use lockkeeper_ports::{ProgressSink, RecordChange, ToolSessionStatus};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -56,9 +56,10 @@ impl Actor {
             provider: self.choice.next().name.to_owned(),
             model: self.choice.next().model.clone(),
             tools: Arc::clone(bench.catalog.tools()),
+            servers: bench.tools.status(),
         };
         let place = SandboxRef { id: bench.sandbox.to_string(), started_at: self.shared.now() };
-        let down: Vec<_> = bench.tools.status().into_iter().filter(|s| s.problem.is_some()).collect();
+        let down: Vec<_> = ready.servers.iter().filter(|server| server.problem.is_some()).cloned().collect();
         self.bench = Bench::Ready(bench);
         let record = RecordChange { sandbox: Some(Some(place)), ..RecordChange::default() };
         self.persist(lockkeeper_domain::Changes::default(), record).await?;
@@ -79,6 +80,16 @@ impl Actor {
             self.run_call(call);
         }
         Ok(())
+    }
+
+    /// Shows the views how a server does, those that come later too.
+    pub(super) fn server_changed(&mut self, status: ToolSessionStatus) {
+        self.readiness.send_if_modified(|readiness| {
+            let Some(Ok(ready)) = readiness else { return false };
+            let known = ready.servers.iter_mut().find(|known| known.server == status.server);
+            known.is_some_and(|known| std::mem::replace(known, status.clone()) != status)
+        });
+        self.live.send(self.last, LiveEvent::Server(status));
     }
 
     async fn bench_failed(&mut self, failure: Failure) -> Result<(), Lost> {

@@ -7,6 +7,7 @@ mod expiry;
 mod files;
 mod keys;
 mod keys_elsewhere;
+mod mcp;
 mod recovery;
 mod replicas;
 mod sandboxes;

@@ -77,7 +77,7 @@ async fn what_is_not_logged_reaches_views_on_other_servers() {
         match other.attached.live().recv().await.expect("news").event {
             LiveEvent::Thinking(turn) => thinking += turn.get(),
             LiveEvent::Tool(_, told) => progress += u64::from(told.progress > 0.0),
-            LiveEvent::Starting(_) => {}
+            LiveEvent::Starting(_) | LiveEvent::Server(_) => {}
         }
     }
 }

@@ -183,7 +183,7 @@ async fn progress_and_thinking_are_live_and_not_logged() {
         match live.event {
             LiveEvent::Thinking(_) => thinking += 1,
             LiveEvent::Tool(..) => progress += 1,
-            LiveEvent::Starting(_) => {}
+            LiveEvent::Starting(_) | LiveEvent::Server(_) => {}
         }
     }
     assert_eq!((thinking, progress), (2, 3));

@@ -1,9 +1,10 @@
 use super::{
-    ApprovalRequired, ApprovalResolved, Expired, Meta, Piece, ServerEvent, Time, ToolCall, ToolError, ToolStarted,
-    TurnCompleted, UserMessage,
+    ApprovalRequired, ApprovalResolved, Expired, McpStatus, Meta, Piece, ServerEvent, Time, ToolCall, ToolError,
+    ToolStarted, TurnCompleted, UserMessage,
 };
 use lockkeeper_domain::{self as domain, CallId, Event, EventBody, Outcome, Timestamp, ToolSettled};
 use lockkeeper_orchestrator::LiveEvent;
+use lockkeeper_ports::ToolSessionStatus;
 
 /// A logged event as it goes over the wire.
 pub(crate) fn logged(event: Event) -> (ServerEvent, Meta) {
@@ -48,6 +49,7 @@ pub(crate) fn live(event: LiveEvent, at: Timestamp) -> (ServerEvent, Meta) {
             let call_id: Option<CallId> = Some(progress.call_id.clone());
             (ServerEvent::ToolProgress(progress), Meta { turn: Some(turn), call_id, ..meta })
         }
+        LiveEvent::Server(status) => (ServerEvent::McpStatus(status.into()), meta),
     }
 }
 
@@ -79,6 +81,13 @@ fn tool_settled(settled: ToolSettled) -> ServerEvent {
 /// The content of a result, as the JSON string that older frontends parse.
 fn content_json(result: &domain::ToolResult) -> String {
     serde_json::to_string(&result.content).expect("content is JSON with string keys")
+}
+
+impl From<ToolSessionStatus> for McpStatus {
+    fn from(status: ToolSessionStatus) -> Self {
+        let ToolSessionStatus { server, state, tools, problem, code } = status;
+        Self { server, state, tools: tools.unwrap_or_default(), problem, code }
+    }
 }
 
 impl From<domain::UserMessage> for UserMessage {

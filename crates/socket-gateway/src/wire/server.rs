@@ -3,7 +3,7 @@ use lockkeeper_domain::{
     Annotations, Attachment, CallId, ClientMessageId, Code, EventId, Failure, ServerName, SessionId, StopReason,
     Timestamp, TurnId, Usage,
 };
-use lockkeeper_ports::{CallProgress, StartProgress};
+use lockkeeper_ports::{CallProgress, ServerState, StartProgress};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
@@ -43,6 +43,8 @@ pub enum ServerEvent {
     ToolOutput(String),
     /// `tool:error`: it failed.
     ToolError(ToolError),
+    /// `mcp:status`: one of the session's MCP servers went up or down.
+    McpStatus(McpStatus),
     /// `turn:completed`: the turn's one end.
     TurnCompleted(TurnCompleted),
     /// `history:snapshot`: the session as it stands.
@@ -75,6 +77,7 @@ impl ServerEvent {
             Self::ToolProgress(_) => "tool:progress",
             Self::ToolOutput(_) => "tool:output",
             Self::ToolError(_) => "tool:error",
+            Self::McpStatus(_) => "mcp:status",
             Self::TurnCompleted(_) => "turn:completed",
             Self::Snapshot(_) => "history:snapshot",
             Self::Expired(_) => "session:expired",
@@ -214,6 +217,24 @@ impl From<Failure> for AgentError {
     fn from(Failure { code, message, hint }: Failure) -> Self {
         Self { message, code, retryable: code.is_retryable(), hint }
     }
+}
+
+/// `mcp:status`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct McpStatus {
+    /// The server.
+    pub server: ServerName,
+    /// What its process is doing.
+    pub state: ServerState,
+    /// How many tools it offers; 0 when it is not up.
+    pub tools: usize,
+    /// Why it is not up, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// The code of the problem.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
 }
 
 /// `turn:completed`.

@@ -6,7 +6,7 @@ use lockkeeper_domain::{
     EventId, Failure, NoticeKind, Scope, Seq, ServerName, StopReason, Timestamp, ToolName, ToolResult, TurnId,
 };
 use lockkeeper_orchestrator::{Entry, EntryKind, FilePart, Listing, LiveEvent, Snapshot};
-use lockkeeper_ports::{CallProgress, StartProgress};
+use lockkeeper_ports::{CallProgress, ServerState, StartProgress, ToolSessionStatus};
 use serde_json::{Value, json};
 
 const AT: Timestamp = Timestamp::from_millis(1_767_225_600_123);
@@ -171,6 +171,21 @@ fn what_is_not_logged_has_no_id() {
     let expected = json!([{"stage": "creating", "status": "running", "message": "Creating", "current": 1, "elapsedMs": 12},
                           {"at": TIME}]);
     assert_eq!(shown(LiveEvent::Starting(starting)), ("system:progress", expected));
+    let server = ServerName::new("notes");
+    let up = ToolSessionStatus { server, state: ServerState::Up, tools: Some(3), problem: None, code: None };
+    let expected = json!([{"server": "notes", "state": "up", "tools": 3}, {"at": TIME}]);
+    assert_eq!(shown(LiveEvent::Server(up.clone())), ("mcp:status", expected));
+    let problem = Some("MCP server notes ended with exit status 1".to_owned());
+    let down = ToolSessionStatus {
+        state: ServerState::Restarting,
+        tools: None,
+        problem: problem.clone(),
+        code: Some(Code::ToolCrashed),
+        ..up
+    };
+    let expected = json!([{"server": "notes", "state": "restarting", "tools": 0, "problem": problem,
+                           "code": "tool_crashed"}, {"at": TIME}]);
+    assert_eq!(shown(LiveEvent::Server(down)), ("mcp:status", expected));
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod hostile;
 mod intake;
 mod keys;
 mod limits;
+mod mcp;
 mod polling;
 mod powers;
 mod refusals;

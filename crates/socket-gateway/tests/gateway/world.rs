@@ -31,6 +31,7 @@ pub(crate) struct World {
     pub(crate) store: Arc<EmbeddedStore>,
     pub(crate) provider: ScriptedProvider,
     pub(crate) sandboxes: Arc<FakeSandboxRuntime>,
+    pub(crate) host: FakeToolHost,
 }
 
 pub(crate) struct Builder {
@@ -163,12 +164,13 @@ impl Builder {
             FakeTool::hangs("box", "hang"),
             FakeTool::fails("box", "fail", lockkeeper_domain::Code::ToolFailed, "no such file"),
         ];
+        let host = FakeToolHost::new(tools);
         let (store, clock) = (Arc::new(EmbeddedStore::in_memory()), Arc::new(TokioClock::start()));
         let server = McpServer { name: ServerName::new("box"), command: vec!["box".to_owned()], env: BTreeMap::new() };
         let ports = Ports {
             store: Arc::new(Flaky::new(Arc::clone(&store), self.outage)),
             sandboxes: Arc::clone(&sandboxes) as Arc<dyn SandboxRuntime>,
-            tools: Arc::new(FakeToolHost::new(tools)),
+            tools: Arc::new(host.clone()),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             agents: AgentFactory::new(choice, None).with_own_keys(own_keys),
             servers: [server].into(),
@@ -184,8 +186,8 @@ impl Builder {
             let authenticator = Arc::clone(&self.authenticator);
             let (config, clock) = (self.config.clone(), Arc::clone(&clock) as Arc<dyn Clock>);
             let (gateway, service) = Gateway::new(config, Arc::clone(&manager), authenticator, clock);
-            let (store, provider) = (Arc::clone(&store), provider.clone());
-            World { gateway, service, manager, store, provider, sandboxes: Arc::clone(&sandboxes) }
+            let (store, provider, host) = (Arc::clone(&store), provider.clone(), host.clone());
+            World { gateway, service, manager, store, provider, sandboxes: Arc::clone(&sandboxes), host }
         })
     }
 }

@@ -1,9 +1,10 @@
 use super::FakeTool;
 use async_trait::async_trait;
+use futures::{StreamExt as _, stream, stream::BoxStream};
 use lockkeeper_domain::{CallId, Code, ServerName, ToolDefinition, ToolName, ToolResult};
 use lockkeeper_ports::{
-    CallContext, McpServer, ProgressSink, SandboxId, StartProgress, ToolHost, ToolHostError, ToolSession,
-    ToolSessionStatus,
+    CallContext, McpServer, ProgressSink, SandboxId, ServerHealth, ServerState, StartProgress, ToolHost, ToolHostError,
+    ToolSession, ToolSessionStatus,
 };
 use serde_json::Value;
 use std::{
@@ -40,6 +41,9 @@ struct Shared {
     script: Mutex<Script>,
     calls: watch::Sender<Vec<RecordedCall>>,
     sessions: watch::Sender<Vec<FakeToolSession>>,
+    /// What the sessions tell of their servers.
+    told: watch::Sender<Option<ToolSessionStatus>>,
+    health: Mutex<Vec<ServerHealth>>,
 }
 
 #[derive(Debug, Default)]
@@ -72,6 +76,16 @@ impl FakeToolHost {
     /// From the next `connect` on, a `connect` that names `server` never returns.
     pub fn hang_connect(&self, server: &str) {
         self.script().mute.insert(ServerName::new(server));
+    }
+
+    /// Every session tells this of a server.
+    pub fn tell(&self, status: ToolSessionStatus) {
+        self.shared.told.send_replace(Some(status));
+    }
+
+    /// From now on, this is how the servers do.
+    pub fn set_health(&self, health: Vec<ServerHealth>) {
+        *self.shared.health.lock().unwrap_or_else(PoisonError::into_inner) = health;
     }
 
     /// This sandbox is gone, for `connect` and for all calls of its sessions.
@@ -147,6 +161,10 @@ impl ToolHost for FakeToolHost {
         self.shared.sessions.send_modify(|all| all.push(session.clone()));
         Ok(Arc::new(session))
     }
+
+    fn health(&self) -> Vec<ServerHealth> {
+        self.shared.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// A session of a [`FakeToolHost`].
@@ -190,6 +208,7 @@ impl FakeToolSession {
             let offered = tools.values().filter(|tool| tool.definition.server == server.name).count();
             ToolSessionStatus {
                 server: server.name.clone(),
+                state: if down.is_none() { ServerState::Up } else { ServerState::Down },
                 tools: down.is_none().then_some(offered),
                 problem: down.map(|(_, problem)| problem.clone()),
                 code: down.map(|(code, _)| *code),
@@ -214,6 +233,15 @@ impl ToolSession for FakeToolSession {
 
     fn status(&self) -> Vec<ToolSessionStatus> {
         self.status.to_vec()
+    }
+
+    fn changes(&self) -> BoxStream<'static, ToolSessionStatus> {
+        let told = stream::unfold(self.shared.told.subscribe(), |mut told| async move {
+            told.changed().await.ok()?;
+            let status = told.borrow_and_update().clone();
+            Some((status, told))
+        });
+        told.filter_map(std::future::ready).boxed()
     }
 
     async fn call(&self, tool: &ToolName, args: Value, context: CallContext) -> Result<ToolResult, ToolHostError> {

@@ -2,7 +2,7 @@
 
 use super::{ToolHostFixture, echo_schema};
 use futures::future::join_all;
-use lockkeeper_domain::{CallId, Code, Outcome, ServerName, ToolDefinition, ToolName, ToolResult};
+use lockkeeper_domain::{CallId, Code, Outcome, ServerName, SessionId, ToolDefinition, ToolName, ToolResult};
 use lockkeeper_ports::{CallContext, CallProgress, McpServer, ToolHostError, ToolSession};
 use serde_json::{Value, json};
 use std::{collections::HashSet, sync::Arc};
@@ -130,7 +130,7 @@ pub async fn progress_that_nobody_takes_blocks_nothing(fixture: ToolHostFixture)
     let session = connect(&fixture).await;
     let name = ToolName::namespaced(&fixture.alpha.name, "progress");
     let (progress, held) = mpsc::channel(1);
-    let context = CallContext { call: call_id("c1"), progress, cancel: CancellationToken::new() };
+    let context = context_with("c1", progress);
     let result = session.call(&name, json!({}), context).await.expect("it ran");
     assert_eq!(result.text(), "done");
     drop(held);
@@ -200,7 +200,12 @@ fn find<'a>(tools: &'a [ToolDefinition], server: &McpServer, tool: &str) -> &'a 
 
 fn context(call: &str) -> (CallContext, mpsc::Receiver<CallProgress>) {
     let (progress, taken) = mpsc::channel(16);
-    (CallContext { call: call_id(call), progress, cancel: CancellationToken::new() }, taken)
+    (context_with(call, progress), taken)
+}
+
+fn context_with(call: &str, progress: mpsc::Sender<CallProgress>) -> CallContext {
+    let session = SessionId::parse("s1").expect("a session's id");
+    CallContext { session, call: call_id(call), progress, cancel: CancellationToken::new(), trace: None }
 }
 
 fn call_id(text: &str) -> CallId {

@@ -1,0 +1,77 @@
+//! Looks after a server while its session lives: finds out when it ended or hangs, and starts it again.
+
+use super::{Latest, Refusal, Server};
+use crate::connection::Connection;
+use std::{
+    future::pending,
+    sync::{Arc, Weak, atomic::Ordering},
+    time::Duration,
+};
+use tokio::time::sleep;
+
+impl Server {
+    /// Goes on until the session ends. A server that ended is started again at once, as often as its limits allow; from then
+    /// on it is the next call that tries.
+    pub(super) async fn keep(self: Arc<Self>) {
+        let mut news = self.told.subscribe();
+        let mut kept = Weak::new();
+        loop {
+            let Some(connection) = self.opened().filter(|opened| !kept.ptr_eq(&Arc::downgrade(opened))) else {
+                // A call may start it again.
+                if news.changed().await.is_err() {
+                    return;
+                }
+                continue;
+            };
+            kept = Arc::downgrade(&connection);
+            self.given_up.store(false, Ordering::Release);
+            tokio::select! {
+                biased;
+                _ = connection.link.wait_down() => {}
+                () = mind(&connection, self.scope.config.ping()) => {}
+            }
+            drop(connection);
+            self.tell();
+            if !self.revive().await {
+                self.given_up.store(true, Ordering::Release);
+                self.tell();
+            }
+        }
+    }
+
+    /// Starts the server until it is up. False when no more is to be tried by itself.
+    async fn revive(&self) -> bool {
+        loop {
+            let mut gate = self.gate.lock().await;
+            let Err(down) = self.connected() else { return true };
+            if gate.restarts.is_exhausted() {
+                return false;
+            }
+            match self.restart(&mut gate, &down).await {
+                Ok(_) => return true,
+                Err(Refusal::SandboxGone) => return false,
+                Err(Refusal::With(_)) if matches!(*self.latest(), Latest::HeldBack(_)) => return false,
+                Err(Refusal::With(_)) => {}
+            }
+        }
+    }
+
+    /// The last connection that there was, if it is not known that none could be had after it.
+    fn opened(&self) -> Option<Arc<Connection>> {
+        match &*self.latest() {
+            Latest::Connected(connection) => Some(Arc::clone(connection)),
+            Latest::Failed(_) | Latest::HeldBack(_) => None,
+        }
+    }
+}
+
+/// Pings a server that is idle, until its connection is over: because it ended, or because it did not answer in time.
+async fn mind(connection: &Connection, every: Option<Duration>) {
+    let Some(every) = every else { return pending().await };
+    loop {
+        sleep(every).await;
+        if !connection.answers().await {
+            return;
+        }
+    }
+}

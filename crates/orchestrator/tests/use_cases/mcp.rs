@@ -1,0 +1,116 @@
+//! MCP servers that go up and down, and others that come to hold.
+
+use crate::desk::{Desk, User, wish};
+use lockkeeper_domain::{Code, NoticeKind, ServerName};
+use lockkeeper_orchestrator::{LiveEvent, Provider};
+use lockkeeper_ports::{McpServer, SandboxId, ServerHealth, ServerState, ToolSessionStatus, mocks::MockSandboxRuntime};
+use lockkeeper_testkit::tools::FakeTool;
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+fn server(name: &str) -> McpServer {
+    McpServer { name: ServerName::new(name), command: vec![name.to_owned()], env: BTreeMap::new() }
+}
+
+fn status(state: ServerState) -> ToolSessionStatus {
+    let up = state == ServerState::Up;
+    ToolSessionStatus {
+        server: ServerName::new("box"),
+        state,
+        tools: up.then_some(4),
+        problem: (!up).then(|| "MCP server box ended with exit status 1".to_owned()),
+        code: (!up).then_some(Code::ToolCrashed),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn views_are_told_when_a_server_goes_down_and_up_and_those_that_come_later_how_it_does() {
+    let desk = Desk::new([]);
+    let manager = desk.manager();
+    let mut ann = User::ready(&manager).await;
+    assert_eq!(ann.attached.ready().await.expect("ready").servers, [status(ServerState::Up)]);
+    for state in [ServerState::Restarting, ServerState::Down, ServerState::Up] {
+        desk.host.tell(status(state));
+        let told = loop {
+            if let LiveEvent::Server(told) = ann.attached.live().recv().await.expect("news").event {
+                break told;
+            }
+        };
+        assert_eq!(told, status(state));
+        let later = manager.open(wish(Some("s"), "ann")).await.expect("opened");
+        assert_eq!(later.ready().await.expect("ready").servers, [status(state)]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn servers_that_come_to_hold_are_those_of_new_sessions_at_once_and_of_a_running_one_with_its_next_sandbox() {
+    let desk = Desk::new([]);
+    desk.host.set_tools([FakeTool::echo("box", "echo"), FakeTool::echo("web", "echo")]);
+    let manager = desk.manager();
+    let mut ann = User::ready(&manager).await;
+    let tools_of = |ready: lockkeeper_orchestrator::Ready| -> Vec<String> {
+        ready.tools.iter().map(|tool| tool.server.to_string()).collect()
+    };
+    assert!(!manager.offer_servers([server("box")].into()), "they are the same");
+    assert!(manager.offer_servers([server("web")].into()));
+    let new = manager.open(wish(Some("new"), "ann")).await.expect("opened");
+    assert_eq!(tools_of(new.ready().await.expect("ready")), ["web"]);
+    let same = manager.open(wish(Some("s"), "ann")).await.expect("opened");
+    assert_eq!(tools_of(same.ready().await.expect("ready")), ["box"], "it keeps what it was offered");
+    manager.end(&ann.session, &ann.me).await.expect("ended");
+    assert_eq!(ann.sees_notice().await, NoticeKind::SessionEnded);
+    let again = manager.open(wish(Some("s"), "ann")).await.expect("opened");
+    assert_eq!(tools_of(again.ready().await.expect("ready")), ["web"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn warm_sandboxes_with_servers_that_hold_no_more_are_replaced() {
+    let mut desk = Desk::new([]);
+    desk.config.warm_sandboxes = 2;
+    let made = Arc::new(AtomicUsize::new(0));
+    let mut sandboxes = MockSandboxRuntime::new();
+    sandboxes.expect_reserve().returning({
+        let made = Arc::clone(&made);
+        move || Ok(Some(SandboxId::new(format!("warm-{}", made.fetch_add(1, Ordering::Relaxed)))))
+    });
+    sandboxes.expect_adopt().returning(|warm, _| Ok(warm.clone()));
+    let sandboxes = desk.with_stop_and_list(sandboxes);
+    let manager = desk.manager_with(Provider::Ready(Arc::new(desk.provider.clone())), sandboxes);
+    desk.host.wait_for_sessions(2).await;
+    assert!(manager.offer_servers([server("web")].into()));
+    desk.host.wait_for_sessions(4).await;
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(desk.stopped(), ["warm-0", "warm-1"]);
+    let ann = User::ready(&manager).await;
+    assert_eq!(ann.sandbox().await, "warm-2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn health_names_servers_that_are_configured_and_those_that_still_run() {
+    let desk = Desk::new([]);
+    let manager = desk.manager();
+    let unseen = &manager.mcp_health()[0];
+    assert_eq!((unseen.server.as_str(), unseen.configured, unseen.state), ("box", true, None));
+    let seen = |name: &str, state: Option<ServerState>, held_back| ServerHealth {
+        server: ServerName::new(name),
+        processes: state.into_iter().map(|state| (state, 1)).collect(),
+        tools: Some(4),
+        restarts: 2,
+        problem: Some((Code::ToolCrashed, "ended with exit status 1".to_owned())),
+        since: Duration::from_secs(1),
+        held_back,
+    };
+    desk.host
+        .set_health(vec![seen("box", None, Some(Duration::from_secs(9))), seen("old", Some(ServerState::Up), None)]);
+    let health = manager.mcp_health();
+    let found: Vec<_> = health.iter().map(|one| (one.server.as_str(), one.configured, one.state)).collect();
+    assert_eq!(found, [("box", true, Some(ServerState::HeldBack)), ("old", false, Some(ServerState::Up))]);
+    assert_eq!((health[1].restarts, health[1].tools, health[0].held_back), (2, Some(4), Some(Duration::from_secs(9))));
+    assert!(health[1].since.is_some());
+}
