@@ -6,6 +6,7 @@ const ORCHESTRATOR: &str = "lockkeeper-orchestrator";
 /// The decoder of a protocol, for the adapters that speak it.
 const SSE: &str = "lockkeeper-sse";
 const SANITIZER: &str = "lockkeeper-sanitizer";
+const TELEMETRY: &str = "lockkeeper-telemetry";
 
 /// The adapters and the interfaces: what only the server puts together.
 const ADAPTERS: &[&str] = &[
@@ -19,6 +20,7 @@ const ADAPTERS: &[&str] = &[
     "lockkeeper-local-runtime",
     "lockkeeper-mcp-client",
     "lockkeeper-redis-store",
+    "lockkeeper-telemetry",
 ];
 const INTERFACES: &[&str] = &["lockkeeper-socket-gateway", "lockkeeper-http-api"];
 
@@ -43,6 +45,15 @@ const WRAPPERS: &[(&str, &[&str])] = &[
     ("jsonwebtoken", &["lockkeeper-jwt-auth", "lockkeeper-tests"]),
     ("landlock", &["lockkeeper-local-runtime"]),
     ("mockall", &[PORTS, ORCHESTRATOR]),
+    ("opentelemetry", &[TELEMETRY]),
+    ("opentelemetry-http", &[TELEMETRY]),
+    ("opentelemetry-otlp", &[TELEMETRY]),
+    ("opentelemetry-prometheus", &[TELEMETRY]),
+    // The tests play a collector.
+    ("opentelemetry-proto", &["lockkeeper-tests"]),
+    ("opentelemetry_sdk", &[TELEMETRY]),
+    ("prometheus", &[TELEMETRY]),
+    ("prost", &["lockkeeper-tests"]),
     ("redb", &["lockkeeper-embedded-store"]),
     // The server makes the one client that the vendors' crates share.
     (
@@ -53,6 +64,7 @@ const WRAPPERS: &[(&str, &[&str])] = &[
             "lockkeeper-llm-claude",
             "lockkeeper-llm-gemini",
             "lockkeeper-llm-openai",
+            TELEMETRY,
         ],
     ),
     ("regex", &[SANITIZER]),

@@ -28,6 +28,7 @@ mod script;
 mod servers;
 mod sharing;
 mod slow_reader;
+mod telemetry;
 mod vendors;
 
 use libtest_mimic::Arguments;
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
         servers::cases(),
         sharing::cases(),
         slow_reader::cases(),
+        telemetry::cases(),
         vendors::cases(),
     ];
     let cases: Vec<_> = suites.into_iter().flatten().collect();

@@ -7,14 +7,9 @@ use crate::{
     script::script,
 };
 use anyhow::{Context, Result, ensure};
-use lockkeeper_tests::{PATIENCE, Server, Setup};
+use lockkeeper_tests::{Server, Setup};
 use serde_json::{Value, json};
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, rc::Rc};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    time::timeout,
-};
 use vendor::{MODEL, Vendor};
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -45,16 +40,8 @@ fn with(ground: &Ground, vendor: &Vendor, more: &str) -> Setup {
 
 /// The status and the body of what is at `path`.
 async fn get(server: &Server, path: &str, headers: &[(&str, &str)]) -> Result<(u16, Value)> {
-    let address = server.url().trim_start_matches("http://").trim_end_matches('/');
-    let headers = headers.iter().fold(String::new(), |head, (name, value)| head + name + ": " + value + "\r\n");
-    let mut stream = TcpStream::connect(address).await?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n{headers}Connection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = String::new();
-    timeout(PATIENCE, stream.read_to_string(&mut answer)).await??;
-    let (head, body) = answer.split_once("\r\n\r\n").context("no head")?;
-    let status = head.split(' ').nth(1).context("no status")?.parse()?;
-    Ok((status, serde_json::from_str(body).with_context(|| answer.clone())?))
+    let (status, body) = server.get(path, headers).await?;
+    Ok((status, serde_json::from_str(&body).context(body)?))
 }
 
 /// The file under `folder` that holds `needle`, if one does.

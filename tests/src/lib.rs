@@ -4,6 +4,7 @@
 mod binaries;
 mod browser;
 mod client;
+mod collector;
 pub mod docker;
 mod environment;
 mod event;
@@ -21,6 +22,7 @@ mod vendor;
 
 pub use binaries::Binaries;
 pub use client::{Client, Connect, PATIENCE};
+pub use collector::{Collector, Received, attribute};
 pub use environment::{chaos_rounds, is_ci, rounds, seed};
 pub use event::{Event, EventId};
 pub use fences::{Fence, fences};

@@ -1,4 +1,4 @@
-use crate::{Binaries, Connect, environment, shell};
+use crate::{Binaries, Connect, PATIENCE, environment, shell};
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
     process::{Child, Command},
     time::{interval, timeout},
 };
@@ -202,6 +204,20 @@ impl Server {
     /// A connection to it.
     pub fn connect(&self) -> Connect {
         Connect::to(&self.url)
+    }
+
+    /// What it answers to a request for this path: the status and the body.
+    pub async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Result<(u16, String)> {
+        let address = self.url.trim_start_matches("http://").trim_end_matches('/');
+        let headers = headers.iter().fold(String::new(), |head, (name, value)| head + name + ": " + value + "\r\n");
+        let mut stream = TcpStream::connect(address).await?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n{headers}Connection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        timeout(PATIENCE, stream.read_to_string(&mut answer)).await??;
+        let (head, body) = answer.split_once("\r\n\r\n").context("no head")?;
+        let status = head.split(' ').nth(1).context("no status")?.parse()?;
+        Ok((status, body.to_owned()))
     }
 
     /// Asks it to end: SIGTERM.

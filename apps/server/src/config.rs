@@ -48,6 +48,7 @@ pub(crate) struct Config {
     pub(crate) llm: Llm,
     pub(crate) http: lockkeeper_http_api::Config,
     pub(crate) gateway: lockkeeper_socket_gateway::Config,
+    pub(crate) telemetry: lockkeeper_telemetry::Config,
     pub(crate) log: Log,
 }
 

@@ -12,6 +12,7 @@ const FLOORS: &[(&str, &str)] = &[
     ("engineioxide", "info"),
     ("rmcp", "warn"),
     ("hyper", "info"),
+    ("opentelemetry", "warn"),
     ("tungstenite", "info"),
     ("tokio_tungstenite", "info"),
 ];

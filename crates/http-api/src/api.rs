@@ -4,6 +4,8 @@ use crate::{
     console::Console,
     headers::secure,
     health::{self, Health},
+    mcp,
+    metrics::{self, MetricsPage},
     models::ModelsApi,
     page::Page,
     serve,
@@ -28,15 +30,23 @@ pub struct HttpApi {
     manager: Arc<SessionManager>,
     version: &'static str,
     models: Option<ModelsApi>,
+    metrics: Option<MetricsPage>,
 }
 
 impl HttpApi {
     /// The interface to `manager`; `version` is what it says that it is. `config` has no problems.
     pub fn new(config: Config, manager: Arc<SessionManager>, version: &'static str) -> Self {
-        Self { config: Arc::new(config), manager, version, models: None }
+        Self { config: Arc::new(config), manager, version, models: None, metrics: None }
     }
 
-    /// With the provider's models under `/api/models`.
+    /// With the metrics under `/metrics`.
+    #[must_use]
+    pub fn with_metrics(self, metrics: MetricsPage) -> Self {
+        Self { metrics: Some(metrics), ..self }
+    }
+
+    /// With the provider's models under `/api/models`, and with how the MCP servers do, under `/api/mcp/health`, for the same
+    /// who may ask for models.
     #[must_use]
     pub fn with_models(self, models: ModelsApi) -> Self {
         Self { models: Some(models), ..self }
@@ -70,10 +80,15 @@ impl HttpApi {
             .with_state(health)
             .merge(front)
             .merge(sockets)
-            .merge(self.models.clone().map(ModelsApi::routes).unwrap_or_default())
+            .merge(self.models.clone().map(|models| self.questions(models)).unwrap_or_default())
+            .merge(self.metrics.clone().map(|page| metrics::routes(Arc::clone(&self.config), page)).unwrap_or_default())
             .fallback(health::not_found)
             .method_not_allowed_fallback(health::not_allowed)
             .layer(from_fn(secure))
+    }
+
+    fn questions(&self, models: ModelsApi) -> Router {
+        mcp::routes(Arc::clone(&self.manager), models.access()).merge(models.routes())
     }
 
     /// Serves what connects to `listener` until `shutdown`. Then nothing more is accepted, and requests that run get a while

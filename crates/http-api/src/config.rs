@@ -1,9 +1,10 @@
 use schemars::JsonSchema;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use std::time::Duration;
 
 /// The limits and times of the HTTP interface.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// How many connections may speak HTTP at once: 2048. More wait to be accepted. One that has become a WebSocket is not
@@ -19,6 +20,9 @@ pub struct Config {
     pub drain_secs: u64,
     /// Whether `/` is the web console, where that was built in: true. Else it is a page that says how to connect.
     pub console: bool,
+    /// The token that `/metrics` wants to see. Without one, none by default, only this machine may read them.
+    #[schemars(with = "Option<String>")]
+    pub metrics_token: Option<SecretString>,
 }
 
 impl Default for Config {
@@ -30,11 +34,15 @@ impl Default for Config {
             readiness_ms: 2_000,
             drain_secs: 5,
             console: true,
+            metrics_token: None,
         }
     }
 }
 
 impl Config {
+    /// The shortest token that is worth its name, in bytes.
+    const MIN_TOKEN: usize = 16;
+
     /// What is wrong with the values, each with its key; empty when nothing is.
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let values = [
@@ -44,7 +52,11 @@ impl Config {
             ("readiness_ms", self.readiness_ms),
         ];
         let zero = values.into_iter().filter(|(_, value)| *value == 0);
-        zero.map(|(key, _)| (key, "is 0 and must be at least 1".to_owned())).collect()
+        let mut problems: Vec<_> = zero.map(|(key, _)| (key, "is 0 and must be at least 1".to_owned())).collect();
+        if self.metrics_token.as_ref().is_some_and(|token| token.expose_secret().len() < Self::MIN_TOKEN) {
+            problems.push(("metrics_token", format!("is shorter than {} bytes and can be guessed", Self::MIN_TOKEN)));
+        }
+        problems
     }
 
     pub(crate) fn header_read(&self) -> Duration {
@@ -71,8 +83,9 @@ mod tests {
     #[test]
     fn the_defaults_have_no_problem_and_bad_values_are_all_named() {
         assert_eq!(Config::default().problems(), []);
-        let bad = Config { max_connections: 0, write_stall_secs: 0, drain_secs: 0, ..Config::default() };
+        let metrics_token = Some("guess".into());
+        let bad = Config { max_connections: 0, write_stall_secs: 0, drain_secs: 0, metrics_token, ..Config::default() };
         let keys: Vec<_> = bad.problems().into_iter().map(|(key, _)| key).collect();
-        assert_eq!(keys, ["max_connections", "write_stall_secs"]);
+        assert_eq!(keys, ["max_connections", "write_stall_secs", "metrics_token"]);
     }
 }

@@ -4,18 +4,23 @@
 //! cut off, whatever is mounted. Every request carries the peer's address as an extension of type
 //! [`std::net::SocketAddr`].
 
+mod access;
 mod api;
 mod compact;
 mod config;
 mod console;
 mod headers;
 mod health;
+mod mcp;
+mod metrics;
 mod models;
 mod page;
 mod serve;
 mod stall;
 
+pub use access::PageCheck;
 pub use api::HttpApi;
 pub use config::Config;
-pub use models::{ModelsApi, PageCheck};
+pub use metrics::MetricsPage;
+pub use models::ModelsApi;
 pub use serve::Served;

@@ -2,25 +2,23 @@
 
 mod answer;
 
-use answer::{available, check, failed, models};
+use crate::access::{Access, PageCheck, credentials, refusal, share, status};
+pub(crate) use answer::failed;
+use answer::{available, check, models};
 use axum::{
     Extension, Router,
     extract::State,
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header},
-    response::{IntoResponse, Response},
+    http::{HeaderMap, StatusCode, Uri},
+    response::Response,
     routing::get,
 };
 use lockkeeper_domain::{Code, Failure};
 use lockkeeper_orchestrator::{ModelCatalog, ModelList};
-use lockkeeper_ports::{AuthError, Authenticator, Credentials};
-use secrecy::SecretString;
+use lockkeeper_ports::Authenticator;
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
 };
-
-/// Whether a request with these headers, for this address, from this peer may come from the web page that sends it; if not, why.
-pub type PageCheck = Arc<dyn Fn(&HeaderMap, &Uri, Option<IpAddr>) -> Result<(), &'static str> + Send + Sync>;
 
 /// What the routes of models need.
 #[derive(Clone)]
@@ -33,16 +31,15 @@ pub struct ModelsApi {
     pub pages: PageCheck,
 }
 
-/// A user's own provider key.
-const PROVIDER_KEY: HeaderName = HeaderName::from_static("x-provider-key");
-/// The longest key, in bytes, and the longest token.
-const MAX_KEY: usize = 4 << 10;
-const MAX_TOKEN: usize = 8 << 10;
-
 impl ModelsApi {
+    /// Who may ask for models, and for what else is as open as they are.
+    pub(crate) fn access(&self) -> Access {
+        Access::new(Arc::clone(&self.authenticator), Arc::clone(&self.pages))
+    }
+
     pub(crate) fn routes(self) -> Router {
         let preflight = |State(api): State<Self>, peer: Option<Extension<SocketAddr>>, uri: Uri, headers: HeaderMap| async move {
-            api.preflight(peer.map(|Extension(peer)| peer.ip()), &uri, &headers)
+            api.access().preflight(peer.map(|Extension(peer)| peer.ip()), &uri, &headers)
         };
         let route = |render: Render, refuse: Refuse| {
             let answer = move |State(api): State<Self>, peer: Option<Extension<SocketAddr>>, uri, headers| async move {
@@ -85,76 +82,7 @@ impl ModelsApi {
         let own_key = key.is_some();
         self.catalog.list(peer, key).await.map_err(|failure| (failure, own_key))
     }
-
-    /// The answer to a browser that asks before it sends headers of its own.
-    fn preflight(&self, peer: Option<IpAddr>, uri: &Uri, headers: &HeaderMap) -> Response {
-        if let Err(message) = (self.pages)(headers, uri, peer) {
-            return failed(StatusCode::FORBIDDEN, &Failure::new(Code::Forbidden, message));
-        }
-        let allowed = [
-            (header::ACCESS_CONTROL_ALLOW_METHODS, "GET"),
-            (header::ACCESS_CONTROL_ALLOW_HEADERS, "authorization, x-provider-key"),
-            (header::ACCESS_CONTROL_MAX_AGE, "600"),
-        ];
-        share((StatusCode::NO_CONTENT, allowed).into_response(), headers)
-    }
 }
 
 type Render = fn(&ModelList) -> Response;
 type Refuse = fn(StatusCode, &Failure) -> Response;
-
-/// Lets the page of an origin that was allowed read the response.
-fn share(mut response: Response, request: &HeaderMap) -> Response {
-    let headers = response.headers_mut();
-    headers.insert(header::VARY, HeaderValue::from_static("Origin"));
-    if let Some(origin) = request.get(header::ORIGIN) {
-        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-    }
-    response
-}
-
-fn credentials(address: IpAddr, headers: &HeaderMap) -> Result<Credentials, Failure> {
-    let malformed = |message: &str| Failure::new(Code::InvalidPayload, message);
-    let text = |name: &HeaderName| headers.get(name).map(HeaderValue::to_str).transpose();
-    let key = text(&PROVIDER_KEY).ok().map(|key| key.map_or("", str::trim));
-    let key = key.filter(|key| key.len() <= MAX_KEY && key.bytes().all(|byte| byte.is_ascii_graphic()));
-    let key = key.ok_or_else(|| malformed("x-provider-key has at most 4 KiB of visible ASCII characters."))?;
-    let authorization = text(&header::AUTHORIZATION).ok().map(Option::unwrap_or_default);
-    let token = authorization.and_then(|authorization| match authorization.split_once(' ') {
-        _ if authorization.is_empty() => Some(""),
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && token.len() <= MAX_TOKEN => {
-            Some(token.trim())
-        }
-        _ => None,
-    });
-    let token = token.ok_or_else(|| malformed("Authorization is `Bearer` and a token of at most 8 KiB."))?;
-    let secret = |text: &str| (!text.is_empty()).then(|| SecretString::from(text.to_owned()));
-    Ok(Credentials { token: secret(token), key: secret(key), address })
-}
-
-fn refusal(error: AuthError) -> Failure {
-    match error {
-        AuthError::Refused(reason) => Failure::new(Code::Unauthenticated, reason)
-            .with_hint("Send the token as `Authorization: Bearer ..`, and a key as `x-provider-key`."),
-        AuthError::Unavailable(source) => {
-            tracing::warn!(error = %source, "the authenticator is unavailable");
-            Failure::new(Code::ProviderNetwork, "Nobody can tell at the moment who you are.")
-                .with_hint("Try again later.")
-        }
-    }
-}
-
-/// A key that the provider refuses is the caller's fault only where it is the caller's.
-fn status(code: Code, own_key: bool) -> StatusCode {
-    match code {
-        Code::InvalidPayload => StatusCode::BAD_REQUEST,
-        Code::Unauthenticated => StatusCode::UNAUTHORIZED,
-        Code::ProviderAuthentication if own_key => StatusCode::UNAUTHORIZED,
-        Code::Forbidden => StatusCode::FORBIDDEN,
-        Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
-        Code::MissingKey | Code::ProviderRateLimited | Code::ProviderOverloaded => StatusCode::SERVICE_UNAVAILABLE,
-        Code::ProviderTimeout => StatusCode::GATEWAY_TIMEOUT,
-        Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        _ => StatusCode::BAD_GATEWAY,
-    }
-}

@@ -11,6 +11,7 @@ use lockkeeper_llm_gemini::GeminiProvider;
 use lockkeeper_llm_openai::OpenAiProvider;
 use lockkeeper_orchestrator::{AgentFactory, ModelCatalog, OwnKeys, Provider};
 use lockkeeper_ports::{KeyedLlm, LlmError, LlmProvider};
+use lockkeeper_telemetry::Telemetry;
 use secrecy::SecretString;
 use std::sync::Arc;
 
@@ -36,7 +37,7 @@ impl<P: LlmProvider + 'static> KeyedLlm for Vendor<P> {
 }
 
 /// The demo, unless it only stands in for a vendor whose models it does not have.
-pub(super) fn agents_from_config(config: &Config) -> Result<AgentFactory> {
+pub(super) fn agents_from_config(config: &Config, telemetry: &Telemetry) -> Result<AgentFactory> {
     let llm = &config.llm;
     let name = llm.chosen();
     let (ready, vendor) = provider_from_config(config, name)?;
@@ -44,11 +45,11 @@ pub(super) fn agents_from_config(config: &Config) -> Result<AgentFactory> {
         Some(variable) if llm.wants_key(name) && llm.key(name).is_none() => {
             Provider::MissingKey { name: name.as_str(), variable }
         }
-        _ => Provider::Ready(ready),
+        _ => Provider::Ready(telemetry.model(ready)),
     };
     let own_keys = match vendor {
         None => OwnKeys::Needless,
-        Some(vendor) if config.takes_own_keys() => OwnKeys::Taken(vendor),
+        Some(vendor) if config.takes_own_keys() => OwnKeys::Taken(telemetry.vendor(vendor)),
         Some(_) => OwnKeys::Refused,
     };
     // A model of another provider, left in the configuration, must not reach the stand-in.
@@ -103,7 +104,8 @@ mod tests {
         let mut config = Config::default();
         config.llm.provider = Some(ProviderName::Openai);
         change(&mut config);
-        format!("{:?}", agents_from_config(&config).expect("agents"))
+        let telemetry = Telemetry::start(&config.telemetry, "1.2.3").expect("it starts");
+        format!("{:?}", agents_from_config(&config, &telemetry).expect("agents"))
     }
 
     #[test]

@@ -21,6 +21,7 @@ use lockkeeper_mcp_client::McpToolHost;
 use lockkeeper_orchestrator::{Janitor, Ports, SessionManager};
 use lockkeeper_ports::{SandboxRuntime, ToolHost};
 use lockkeeper_socket_gateway::Gateway;
+use lockkeeper_telemetry::{Telemetry, Watched};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::{
     fs::{self, File},
@@ -29,6 +30,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+use tokio::task::spawn_blocking;
 
 /// A server that takes connections.
 pub(crate) struct Running {
@@ -37,6 +39,7 @@ pub(crate) struct Running {
     drain: Duration,
     manager: Arc<SessionManager>,
     gateway: Gateway,
+    telemetry: Arc<Telemetry>,
     lifecycle: Lifecycle,
     _lock: Option<File>,
 }
@@ -50,11 +53,14 @@ pub(crate) async fn start(ground: Ground) -> Result<Running, Stop> {
     let config = loaded.config;
     let Opened { store, peers, choice: stored } = store;
     let token = made_up_token(&config)?;
-    let agents = agents_from_config(&config)?;
+    let telemetry = Telemetry::start(&config.telemetry, env!("CARGO_PKG_VERSION")).context("telemetry cannot start")?;
+    let telemetry = Arc::new(telemetry);
+    let agents = agents_from_config(&config, &telemetry)?;
     let catalog = catalog_from_config(&config, &agents);
+    let sandboxes = telemetry.sandboxes(sandboxes);
     let ports = Ports {
-        store,
-        tools: tools_from_config(&config, Arc::clone(&sandboxes))?,
+        store: telemetry.store(store),
+        tools: telemetry.tools(tools_from_config(&config, Arc::clone(&sandboxes))?),
         clock: Arc::new(SystemClock),
         agents,
         servers: servers.into(),
@@ -77,7 +83,14 @@ pub(crate) async fn start(ground: Ground) -> Result<Running, Stop> {
     let (gateway, service) =
         Gateway::new(config.gateway.clone(), Arc::clone(&manager), Arc::clone(&authenticator), Arc::new(SystemClock));
     let models = ModelsApi { catalog, authenticator, pages: Arc::new(gateway.page_check()) };
-    let http = HttpApi::new(config.http.clone(), Arc::clone(&manager), env!("CARGO_PKG_VERSION")).with_models(models);
+    telemetry.watch(watched(&manager, &gateway));
+    let metrics = {
+        let telemetry = Arc::clone(&telemetry);
+        Arc::new(move || telemetry.page())
+    };
+    let http = HttpApi::new(config.http.clone(), Arc::clone(&manager), env!("CARGO_PKG_VERSION"))
+        .with_models(models)
+        .with_metrics(metrics);
     let soft = lifecycle.soft.clone();
     lifecycle.spawn(async move {
         let served = http.serve(listener, service, soft).await;
@@ -97,6 +110,7 @@ pub(crate) async fn start(ground: Ground) -> Result<Running, Stop> {
         drain: Duration::from_secs(config.server.drain_secs),
         manager,
         gateway,
+        telemetry,
         lifecycle,
         _lock: lock,
     })
@@ -148,6 +162,23 @@ impl Running {
         tracing::info!(drained.finished, drained.cut, "drained");
         self.gateway.close(CLOSE_GRACE).await;
         self.lifecycle.end().await;
+        let telemetry = self.telemetry;
+        if let Err(error) = spawn_blocking(move || telemetry.end()).await {
+            tracing::warn!(%error, "the last telemetry was not sent");
+        }
+    }
+}
+
+/// What is kept elsewhere and is looked at with the metrics. It keeps nothing alive by that.
+fn watched(manager: &Arc<SessionManager>, gateway: &Gateway) -> Watched {
+    let (sessions, servers) = (Arc::downgrade(manager), Arc::downgrade(manager));
+    let (connections, refusals) = (gateway.tally(), gateway.tally());
+    Watched {
+        sessions: Box::new(move || sessions.upgrade().map_or(0, |manager| manager.live_sessions())),
+        connections: Box::new(move || connections.connections()),
+        refusals: Box::new(move || refusals.refusals()),
+        servers: Box::new(move || servers.upgrade().map(|manager| manager.server_health()).unwrap_or_default()),
+        version: env!("CARGO_PKG_VERSION"),
     }
 }
 

@@ -194,6 +194,7 @@ impl<'a> Checker<'a> {
             ("session", config.session.problems()),
             ("gateway", config.gateway.problems()),
             ("http", config.http.problems()),
+            ("telemetry", config.telemetry.problems()),
             ("llm.catalog", config.llm.catalog.problems()),
         ];
         for (section, problems) in sections {

@@ -24,13 +24,27 @@ pub(crate) const KNOWN: &[(&str, &str)] = &[
     ("SANDBOX_IMAGE", "sandbox.docker.image"),
     ("DOCKER_HOST", "sandbox.docker.host"),
     ("PORT", "server.port"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "telemetry.endpoint"),
     ("MAX_OUTPUT_TOKENS", "session.max_output_tokens"),
     ("MAX_HISTORY_TOKENS", "session.max_history_tokens"),
 ];
 
 /// The sections of the configuration.
-pub(crate) const SECTIONS: &[&str] =
-    &["server", "http", "auth", "store", "sandbox", "mcp", "mcp_servers", "session", "policy", "llm", "gateway", "log"];
+pub(crate) const SECTIONS: &[&str] = &[
+    "server",
+    "http",
+    "auth",
+    "store",
+    "sandbox",
+    "mcp",
+    "mcp_servers",
+    "session",
+    "policy",
+    "llm",
+    "gateway",
+    "telemetry",
+    "log",
+];
 
 /// Whether the setting at `path` is a secret, which is never shown.
 pub(crate) fn is_secret(path: &str) -> bool {
@@ -42,6 +56,8 @@ pub(crate) fn is_secret(path: &str) -> bool {
             | ["mcp_servers", _, "env", ..]
             | ["auth", "tokens", ..]
             | ["auth", "identity_secret"]
+            | ["http", "metrics_token"]
+            | ["telemetry", "headers", ..]
             | ["auth", "jwt", "secret"]
     )
 }

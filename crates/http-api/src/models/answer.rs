@@ -42,7 +42,7 @@ pub(super) fn check(list: &ModelList) -> Response {
 }
 
 /// `{ code, message, hint?, retryable }`.
-pub(super) fn failed(status: StatusCode, failure: &Failure) -> Response {
+pub(crate) fn failed(status: StatusCode, failure: &Failure) -> Response {
     respond(status, failure, json!(failure))
 }
 

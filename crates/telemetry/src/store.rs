@@ -1,0 +1,117 @@
+use crate::{instruments::Instruments, journal::Journal, outcome::SUCCEEDED, outcome::of_store};
+use async_trait::async_trait;
+use lockkeeper_domain::{Epoch, Event, EventId, Message, PrincipalId, Seq, SessionId, SessionRecord, Timestamp};
+use lockkeeper_ports::{
+    Claim, Commit, Committed, ConversationRepository, EventLog, EventStream, SessionRepository, SessionStore,
+    StoreError,
+};
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+/// A store whose operations are measured, and from whose steps the journal learns what happens.
+pub(crate) struct TimedStore {
+    pub(crate) inner: Arc<dyn SessionStore>,
+    pub(crate) instruments: Arc<Instruments>,
+    pub(crate) journal: Arc<Journal>,
+}
+
+impl TimedStore {
+    async fn timed<T>(
+        &self,
+        operation: &'static str,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let began = Instant::now();
+        let done = work.await;
+        let outcome = done.as_ref().err().map_or(SUCCEEDED, of_store);
+        self.instruments.stored(operation, outcome, began.elapsed());
+        done
+    }
+}
+
+#[async_trait]
+impl SessionRepository for TimedStore {
+    async fn create(&self, record: &SessionRecord) -> Result<(), StoreError> {
+        self.timed("create", self.inner.create(record)).await?;
+        self.instruments.sessions_created.add(1, &[]);
+        Ok(())
+    }
+
+    async fn get(&self, id: &SessionId) -> Result<Option<SessionRecord>, StoreError> {
+        self.timed("get", self.inner.get(id)).await
+    }
+
+    async fn owned_by(&self, owner: &PrincipalId, limit: usize) -> Result<Vec<SessionRecord>, StoreError> {
+        self.timed("owned_by", self.inner.owned_by(owner, limit)).await
+    }
+
+    async fn touch(&self, id: &SessionId, at: Timestamp) -> Result<(), StoreError> {
+        self.timed("touch", self.inner.touch(id, at)).await
+    }
+
+    async fn claim(&self, id: &SessionId, holder: &str, now: Timestamp, ttl: Duration) -> Result<Claim, StoreError> {
+        self.timed("claim", self.inner.claim(id, holder, now, ttl)).await
+    }
+
+    async fn renew(&self, id: &SessionId, epoch: Epoch, now: Timestamp, ttl: Duration) -> Result<(), StoreError> {
+        self.timed("renew", self.inner.renew(id, epoch, now, ttl)).await
+    }
+
+    async fn release(&self, id: &SessionId, epoch: Epoch) -> Result<(), StoreError> {
+        // Whoever lets a lease go, or finds that it is gone, drives the session no more.
+        self.journal.let_go(id);
+        self.timed("release", self.inner.release(id, epoch)).await
+    }
+
+    async fn expired(&self, before: Timestamp, limit: usize) -> Result<Vec<SessionId>, StoreError> {
+        self.timed("expired", self.inner.expired(before, limit)).await
+    }
+
+    async fn abandoned(&self, now: Timestamp, limit: usize) -> Result<Vec<SessionId>, StoreError> {
+        self.timed("abandoned", self.inner.abandoned(now, limit)).await
+    }
+
+    async fn delete(&self, id: &SessionId, now: Timestamp) -> Result<(), StoreError> {
+        self.timed("delete", self.inner.delete(id, now)).await
+    }
+}
+
+#[async_trait]
+impl ConversationRepository for TimedStore {
+    async fn history(&self, id: &SessionId) -> Result<Vec<Message>, StoreError> {
+        self.timed("history", self.inner.history(id)).await
+    }
+}
+
+#[async_trait]
+impl EventLog for TimedStore {
+    async fn read(&self, id: &SessionId, after: Seq, limit: usize) -> Result<Vec<Event>, StoreError> {
+        self.timed("read", self.inner.read(id, after, limit)).await
+    }
+
+    async fn follow(&self, id: &SessionId, after: Seq) -> Result<EventStream, StoreError> {
+        self.timed("follow", self.inner.follow(id, after)).await
+    }
+
+    async fn last(&self, id: &SessionId) -> Result<EventId, StoreError> {
+        self.timed("last", self.inner.last(id)).await
+    }
+
+    async fn trim(&self, id: &SessionId, epoch: Epoch, through: Seq) -> Result<(), StoreError> {
+        self.timed("trim", self.inner.trim(id, epoch, through)).await
+    }
+}
+
+#[async_trait]
+impl SessionStore for TimedStore {
+    async fn commit(&self, id: &SessionId, commit: &Commit) -> Result<Committed, StoreError> {
+        // A step that had been written before is told of all the same: the first attempt's answer was lost on its way.
+        let committed = self.timed("commit", self.inner.commit(id, commit)).await?;
+        self.journal.written(id, &commit.events);
+        Ok(committed)
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.timed("check", self.inner.check()).await
+    }
+}

@@ -1,0 +1,218 @@
+//! What goes through the wrapped ports, on the page of metrics.
+
+use futures::StreamExt as _;
+use lockkeeper_domain::{
+    Annotations, ApprovalRequired, ApprovalResolved, AssistantMessage, CallGate, CallId, CallStatus, Code, Decision,
+    Epoch, Event, EventBody, EventId, PrincipalId, Scope, Seq, ServerName, SessionId, SessionRecord, StopReason,
+    Timestamp, ToolCall, ToolCalls, ToolName, ToolResult, ToolSettled, TurnCompleted, TurnId, Usage, UserMessage,
+};
+use lockkeeper_embedded_store::EmbeddedStore;
+use lockkeeper_ports::{
+    CallContext, Commit, ExecStatus, GenerateRequest, McpServer, RecordChange, SandboxSpec, ServerHealth, ServerState,
+    SessionStore,
+};
+use lockkeeper_telemetry::{Config, Kind, METRICS, Telemetry, Watched};
+use lockkeeper_testkit::{
+    llm::{ScriptedProvider, Step},
+    sandbox::FakeSandboxRuntime,
+    tools::{FakeTool, FakeToolHost},
+};
+use serde_json::json;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+const SAID: &str = "what nobody but the session may read";
+
+fn session() -> SessionId {
+    SessionId::parse("s1").expect("an id")
+}
+
+fn call() -> CallId {
+    CallId::minted(TurnId::new(1), 0, 0)
+}
+
+/// The events of a turn with an approved call.
+fn turn() -> Vec<EventBody> {
+    let message = UserMessage {
+        text: SAID.to_owned(),
+        attachments: Vec::new(),
+        client_message_id: None,
+        by: PrincipalId::parse("ann").expect("an id"),
+    };
+    let asked = ToolCall {
+        id: call(),
+        provider_id: None,
+        name: ToolName::as_written("box__echo"),
+        server: Some(ServerName::new("box")),
+        tool: "echo".to_owned(),
+        args: json!({"text": SAID}),
+    };
+    let gate = CallGate {
+        status: CallStatus::Waiting,
+        why: String::new(),
+        annotations: Annotations::default(),
+        fingerprint: String::new(),
+    };
+    let approval = ApprovalRequired {
+        call: call(),
+        server: Some(ServerName::new("box")),
+        tool: "echo".to_owned(),
+        args: json!({"text": SAID}),
+        why: String::new(),
+        annotations: Annotations::default(),
+        position: 1,
+        total: 1,
+        expires_at: Timestamp::from_millis(100_000),
+    };
+    let resolved = ApprovalResolved {
+        call: call(),
+        decision: Decision::Approved,
+        by: None,
+        scope: Scope::Once,
+        reason: Some(SAID.to_owned()),
+        edited_args: None,
+    };
+    let result = ToolResult::failed(Code::ToolTimeout, SAID);
+    vec![
+        EventBody::UserMessage { message },
+        EventBody::ToolCalls(ToolCalls {
+            step: 0,
+            message: AssistantMessage { text: SAID.to_owned(), calls: vec![asked], ..AssistantMessage::default() },
+            gates: vec![gate],
+            usage: Usage::default(),
+        }),
+        EventBody::ApprovalRequired(approval),
+        EventBody::ApprovalResolved(resolved),
+        EventBody::ToolStarted { call: call(), server: Some(ServerName::new("box")), tool: "echo".to_owned() },
+        EventBody::ToolSettled(ToolSettled { call: call(), tool: "echo".to_owned(), result }),
+        EventBody::TurnCompleted(TurnCompleted {
+            stop_reason: StopReason::EndTurn,
+            usage: Usage::default(),
+            tool_calls: 1,
+            duration_ms: 1_500,
+        }),
+    ]
+}
+
+/// Writes the turn, each event a second after the one before.
+async fn write(store: &dyn SessionStore) {
+    let (id, now) = (session(), Timestamp::from_millis(0));
+    let record = SessionRecord::opened(id.clone(), PrincipalId::parse("ann").expect("an id"), None, now);
+    store.create(&record).await.expect("created");
+    let epoch = store.claim(&id, "here", now, Duration::from_mins(1)).await.expect("claimed").lease.epoch;
+    let numbered = turn().into_iter().zip(1..).map(|(body, seq)| Event {
+        id: EventId { epoch, seq: Seq::new(seq) },
+        turn: Some(TurnId::new(1)),
+        at: Timestamp::from_millis(1_000 * i64::try_from(seq).expect("small")),
+        body,
+    });
+    let events = numbered.collect();
+    let commit = Commit { epoch, after: Seq::default(), events, history: None, record: RecordChange::default() };
+    store.commit(&id, &commit).await.expect("written");
+    let stale = Commit { epoch: Epoch::default(), ..commit };
+    store.commit(&id, &stale).await.expect_err("fenced");
+}
+
+async fn ask(telemetry: &Telemetry) {
+    let model = telemetry.model(Arc::new(ScriptedProvider::new([Step::text("hello")])));
+    let request = GenerateRequest {
+        session: session(),
+        model: "scripted-1".to_owned(),
+        system: SAID.into(),
+        messages: Vec::new(),
+        tools: [].into(),
+        max_output_tokens: 10,
+    };
+    let answer = model.generate(request.clone()).await.expect("an answer");
+    assert!(answer.count().await > 1);
+    // The script is over; and one that nobody hears to its end.
+    drop(model.generate(request).await);
+}
+
+async fn call_a_tool(telemetry: &Telemetry) {
+    let host = telemetry.tools(Arc::new(FakeToolHost::new([FakeTool::echo("box", "echo")])));
+    let sandboxes = FakeSandboxRuntime::new(|_| Box::pin(async { ExecStatus::Exited(0) }));
+    let runtime = telemetry.sandboxes(Arc::new(sandboxes));
+    let spec = SandboxSpec { session: session(), epoch: Epoch::default() };
+    let sandbox = runtime.start(&spec, Arc::new(|_| ())).await.expect("started");
+    let server = McpServer { name: ServerName::new("box"), command: Vec::new(), env: BTreeMap::new() };
+    let tools = host.connect(&sandbox, &[server], Arc::new(|_| ())).await.expect("connected");
+    let (progress, _taken) = mpsc::channel(1);
+    let cancel = CancellationToken::new();
+    let context = CallContext { session: session(), call: call(), progress, cancel, trace: None };
+    let tool = ToolName::namespaced(&ServerName::new("box"), "echo");
+    tools.call(&tool, json!({"text": SAID}), context).await.expect("it ran");
+}
+
+fn watched() -> Watched {
+    let health = ServerHealth {
+        server: ServerName::new("box"),
+        processes: BTreeMap::from([(ServerState::Up, 2)]),
+        tools: Some(1),
+        restarts: 3,
+        problem: Some((Code::ToolCrashed, SAID.to_owned())),
+        since: Duration::ZERO,
+        held_back: None,
+    };
+    Watched {
+        sessions: Box::new(|| 7),
+        connections: Box::new(|| 8),
+        refusals: Box::new(|| vec![("command", Code::Busy, 9)]),
+        servers: Box::new(move || vec![health.clone()]),
+        version: "1.2.3",
+    }
+}
+
+#[tokio::test]
+async fn everything_in_the_list_is_on_the_page_with_its_labels_and_nothing_that_was_said() {
+    let telemetry = Telemetry::start(&Config::default(), "1.2.3").expect("it starts");
+    let store = telemetry.store(Arc::new(EmbeddedStore::in_memory()));
+    telemetry.watch(watched());
+    write(&*store).await;
+    ask(&telemetry).await;
+    call_a_tool(&telemetry).await;
+    let page = telemetry.page();
+    for line in [
+        "lockkeeper_turns_total{stop_reason=\"end_turn\"} 1",
+        "lockkeeper_tool_calls_total{outcome=\"tool_timeout\",server=\"box\"} 1",
+        "lockkeeper_approvals_total{decision=\"approved\"} 1",
+        "lockkeeper_approval_wait_seconds_sum{decision=\"approved\"} 1",
+        "lockkeeper_model_requests_total{outcome=\"succeeded\",provider=\"scripted\"} 1",
+        "lockkeeper_sandbox_starts_total{kind=\"cold\",outcome=\"succeeded\"} 1",
+        "lockkeeper_store_operation_duration_seconds_count{operation=\"commit\",outcome=\"fenced\"} 1",
+        "lockkeeper_sessions 7",
+        "lockkeeper_connections 8",
+        "lockkeeper_refusals_total{code=\"busy\",of=\"command\"} 9",
+        "lockkeeper_mcp_servers{server=\"box\",state=\"up\"} 2",
+        "lockkeeper_mcp_restarts_total{server=\"box\"} 3",
+        "lockkeeper_info{version=\"1.2.3\"} 1",
+    ] {
+        assert!(page.lines().any(|found| found == line), "no line `{line}` in\n{page}");
+    }
+    assert!(!page.contains(SAID), "{page}");
+    let types: BTreeSet<_> = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+    let kind = |kind| match kind {
+        Kind::Counter => "counter",
+        Kind::Gauge => "gauge",
+        Kind::Histogram => "histogram",
+    };
+    let wanted: Vec<_> = METRICS.iter().map(|metric| format!("{} {}", metric.prometheus, kind(metric.kind))).collect();
+    assert_eq!(types, wanted.iter().map(String::as_str).collect());
+    for line in page.lines().filter(|line| !line.starts_with('#')) {
+        let (name, labels) = line.split_once('{').unwrap_or((line, ""));
+        let series = |metric: &&lockkeeper_telemetry::Metric| {
+            let rest = name.strip_prefix(metric.prometheus);
+            rest.is_some_and(|rest| ["", "_bucket", "_sum", "_count"].contains(&rest) || rest.starts_with(' '))
+        };
+        let metric = METRICS.iter().find(series).unwrap_or_else(|| panic!("`{line}` is of no metric"));
+        let labels = labels.split('}').next().unwrap_or_default().split("\",").filter(|label| !label.is_empty());
+        for label in labels.filter_map(|label| label.split('=').next()).filter(|label| *label != "le") {
+            assert!(metric.labels.contains(&label), "`{label}` in `{line}` is not in the list");
+        }
+    }
+}
