@@ -1,4 +1,5 @@
 import type { Session } from "../session/state.ts";
+import { duration } from "./duration.ts";
 
 const NUMBER = new Intl.NumberFormat("en");
 
@@ -24,6 +25,8 @@ export function UsagePanel({ session }: { session: Session }) {
         <dd>{NUMBER.format(session.turns)}</dd>
         <dt>Tool calls</dt>
         <dd>{NUMBER.format(session.toolCalls)}</dd>
+        <dt>Time</dt>
+        <dd>{duration(turns.reduce((sum, { completed }) => sum + completed.durationMs, 0))}</dd>
       </dl>
       {turns.length > 0 && (
         <div class="scroll" tabIndex={0} role="group" aria-label="Usage by turn">
