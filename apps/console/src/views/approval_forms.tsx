@@ -19,13 +19,7 @@ export function Edit({ args, schema, disabled, give, back }: Props & { args: Jso
   const id = useId();
   const parsed = read(text, schema);
   return (
-    <form
-      class="stack"
-      onSubmit={(event) => {
-        event.preventDefault();
-        if (parsed.ok && !disabled) give({ approved: true, args: parsed.value });
-      }}
-    >
+    <div class="stack">
       <label for={id}>Arguments that shall run instead, as JSON</label>
       <textarea
         id={id}
@@ -52,11 +46,15 @@ export function Edit({ args, schema, disabled, give, back }: Props & { args: Jso
           Back
         </button>
         <span class="space" />
-        <button type="submit" class="primary" disabled={disabled || !parsed.ok}>
+        <Allow
+          primary
+          disabled={disabled || !parsed.ok}
+          act={() => parsed.ok && give({ approved: true, args: parsed.value })}
+        >
           Approve with these
-        </button>
+        </Allow>
       </div>
-    </form>
+    </div>
   );
 }
 
