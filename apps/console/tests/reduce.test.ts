@@ -293,3 +293,11 @@ test("a token that is over is told of until the connection has a fresh one", () 
   const session = play([over]);
   expect(session.tokenOver).toBe("2026-01-01T00:00:15.000Z");
 });
+
+test("an MCP server is up unless it is said not to be, and a new connection asks anew", () => {
+  const down = { server: "web", state: "down", tools: 0, problem: "it ended", code: "tool_crashed" } as const;
+  const session = play([unlogged("mcp:status", down)]);
+  expect(session.servers.get("web")).toEqual(down);
+  const up = play([unlogged("mcp:status", { server: "web", state: "up", tools: 2 })], session);
+  expect(up.servers.get("web")?.state).toBe("up");
+});

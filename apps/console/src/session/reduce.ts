@@ -23,6 +23,8 @@ function apply(session: Session, event: ServerEvent, now: number): Session {
         ...session,
         ready: event.payload,
         expired: undefined,
+        // Those that are not up are told of after this.
+        servers: new Map(),
         tokenOver: undefined,
         clockAhead: now - Date.parse(event.meta.at),
       };
@@ -82,6 +84,7 @@ function apply(session: Session, event: ServerEvent, now: number): Session {
     case "auth:expired":
       return { ...session, tokenOver: event.payload.closesAt };
     case "mcp:status":
+      return { ...session, servers: new Map(session.servers).set(event.payload.server, event.payload) };
     case "history:snapshot":
     case "error":
       return session;

@@ -6,6 +6,7 @@ import type {
   Attachment,
   Content,
   Json,
+  McpStatus,
   Progress,
   Ready,
   Resolution,
@@ -98,6 +99,8 @@ export interface Session {
   readonly progress: ReadonlyMap<string, Progress>;
   /** Why the sandbox was removed, until there is a new one. */
   readonly expired: string | undefined;
+  /** Those of the session's MCP servers of which the server has said how they do. */
+  readonly servers: ReadonlyMap<string, McpStatus>;
   /** When the server disconnects because the token is over, until it has a fresh one. */
   readonly tokenOver: string | undefined;
   /** Whether the log's beginning is not kept any more, so that what is here begins with a snapshot. */
@@ -120,6 +123,7 @@ export const EMPTY: Session = {
   toolCalls: 0,
   progress: new Map(),
   expired: undefined,
+  servers: new Map(),
   tokenOver: undefined,
   fromSnapshot: false,
   clockAhead: 0,

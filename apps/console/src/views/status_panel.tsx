@@ -1,5 +1,6 @@
 import type { AppState } from "../app/controller.ts";
 import { linkState } from "./link_state.ts";
+import { McpServers } from "./mcp_servers.tsx";
 import { Readable, Visible } from "./text.tsx";
 
 /** The server, the model, and what is not as it should be. */
@@ -33,11 +34,8 @@ export function StatusPanel({ state }: { state: AppState }) {
             <dd>The demo plays scripted replies. A key for a provider gets you a model.</dd>
           </>
         )}
-        <dt>MCP servers</dt>
-        <dd>
-          <Visible text={[...new Set(ready?.tools.map((tool) => tool.server))].join(", ") || "–"} />
-        </dd>
       </dl>
+      <McpServers session={session} />
     </>
   );
 }
