@@ -2,9 +2,8 @@
 
 use futures::StreamExt as _;
 use lockkeeper_domain::{
-    Annotations, ApprovalRequired, ApprovalResolved, AssistantMessage, CallGate, CallId, CallStatus, Code, Decision,
-    Epoch, Event, EventBody, EventId, PrincipalId, Scope, Seq, ServerName, SessionId, SessionRecord, StopReason,
-    Timestamp, ToolCall, ToolCalls, ToolName, ToolResult, ToolSettled, TurnCompleted, TurnId, Usage, UserMessage,
+    CallId, Code, Epoch, Event, EventBody, EventId, PrincipalId, Seq, ServerName, SessionId, SessionRecord, Timestamp,
+    ToolName, TurnId,
 };
 use lockkeeper_embedded_store::EmbeddedStore;
 use lockkeeper_ports::{
@@ -36,67 +35,22 @@ fn call() -> CallId {
     CallId::minted(TurnId::new(1), 0, 0)
 }
 
-/// The events of a turn with an approved call.
+/// The events of a turn with an approved call, as a store keeps them.
 fn turn() -> Vec<EventBody> {
-    let message = UserMessage {
-        text: SAID.to_owned(),
-        attachments: Vec::new(),
-        client_message_id: None,
-        by: PrincipalId::parse("ann").expect("an id"),
-    };
-    let asked = ToolCall {
-        id: call(),
-        provider_id: None,
-        name: ToolName::as_written("box__echo"),
-        server: Some(ServerName::new("box")),
-        tool: "echo".to_owned(),
-        args: json!({"text": SAID}),
-    };
-    let gate = CallGate {
-        status: CallStatus::Waiting,
-        why: String::new(),
-        annotations: Annotations::default(),
-        fingerprint: String::new(),
-    };
-    let approval = ApprovalRequired {
-        call: call(),
-        server: Some(ServerName::new("box")),
-        tool: "echo".to_owned(),
-        args: json!({"text": SAID}),
-        why: String::new(),
-        annotations: Annotations::default(),
-        position: 1,
-        total: 1,
-        expires_at: Timestamp::from_millis(100_000),
-    };
-    let resolved = ApprovalResolved {
-        call: call(),
-        decision: Decision::Approved,
-        by: None,
-        scope: Scope::Once,
-        reason: Some(SAID.to_owned()),
-        edited_args: None,
-    };
-    let result = ToolResult::failed(Code::ToolTimeout, SAID);
-    vec![
-        EventBody::UserMessage { message },
-        EventBody::ToolCalls(ToolCalls {
-            step: 0,
-            message: AssistantMessage { text: SAID.to_owned(), calls: vec![asked], ..AssistantMessage::default() },
-            gates: vec![gate],
-            usage: Usage::default(),
-        }),
-        EventBody::ApprovalRequired(approval),
-        EventBody::ApprovalResolved(resolved),
-        EventBody::ToolStarted { call: call(), server: Some(ServerName::new("box")), tool: "echo".to_owned() },
-        EventBody::ToolSettled(ToolSettled { call: call(), tool: "echo".to_owned(), result }),
-        EventBody::TurnCompleted(TurnCompleted {
-            stop_reason: StopReason::EndTurn,
-            usage: Usage::default(),
-            tool_calls: 1,
-            duration_ms: 1_500,
-        }),
-    ]
+    let asked = json!({"id": call(), "name": "box__echo", "server": "box", "tool": "echo", "args": {"text": SAID}});
+    let events = json!([
+        {"type": "user_message", "message": {"text": SAID, "by": "ann"}},
+        {"type": "tool_calls", "step": 0, "message": {"text": SAID, "calls": [asked]}, "usage": {},
+         "gates": [{"status": "waiting", "why": SAID}]},
+        {"type": "approval_required", "call": call(), "server": "box", "tool": "echo", "args": {"text": SAID},
+         "why": SAID, "annotations": {}, "position": 1, "total": 1, "expires_at": 100_000},
+        {"type": "approval_resolved", "call": call(), "decision": "approved", "scope": "once", "reason": SAID},
+        {"type": "tool_started", "call": call(), "server": "box", "tool": "echo"},
+        {"type": "tool_settled", "call": call(), "tool": "echo",
+         "result": {"outcome": {"failed": "tool_timeout"}, "content": [{"type": "text", "text": SAID}]}},
+        {"type": "turn_completed", "stop_reason": "end_turn", "usage": {}, "tool_calls": 1, "duration_ms": 1_500},
+    ]);
+    serde_json::from_value(events).expect("events")
 }
 
 /// Writes the turn, each event a second after the one before.

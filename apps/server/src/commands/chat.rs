@@ -23,7 +23,7 @@ pub(crate) async fn chat(cli: &Cli, args: &ChatArgs) -> Result<ExitCode, Stop> {
     if let Some(url) = &args.url {
         return Ok(chat::run(wish(Address::parse(url)?, token)).await?);
     }
-    let running = own_server(cli, args.accept_no_isolation).await?;
+    let running = Box::pin(own_server(cli, args.accept_no_isolation)).await?;
     let token = token.or_else(|| running.token().cloned());
     let outcome = chat::run(wish(Address::parse(running.url())?, token)).await;
     running.end().await;
