@@ -61,8 +61,8 @@ fn checked(loaded: &Loaded, mode: Mode, runtime: RuntimeKind) -> Result<mcp_serv
     let mut servers = mcp_servers::servers(loaded, &executable, runtime);
     let mut problems = loaded.problems.clone();
     problems.extend(crate::config::check(loaded, mode));
-    let (notices, more) = servers.tell(mode);
-    problems.extend(more);
+    let (notices, of_servers) = servers.tell(mode);
+    problems.extend(of_servers);
     if !problems.is_empty() {
         return Err(Stop::Configuration(problems));
     }
