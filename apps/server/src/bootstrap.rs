@@ -1,6 +1,7 @@
 //! The wiring: from a checked configuration to a running server, straight down.
 
 mod agents;
+mod apart;
 mod choices;
 mod ground;
 mod identity;
@@ -8,5 +9,6 @@ mod running;
 mod sandboxes;
 mod stores;
 
+pub(crate) use apart::{Apart, apart, runtime};
 pub(crate) use ground::{Ground, lay};
 pub(crate) use running::{Running, start};

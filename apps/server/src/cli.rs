@@ -1,6 +1,9 @@
 //! The command line.
 
 mod examples;
+mod mcp;
+
+pub(crate) use mcp::{McpAddArgs, McpCommand, McpImportArgs, McpTestArgs, McpToolsArgs};
 
 use crate::config::Setting;
 use clap::{Args, Parser, Subcommand};
@@ -46,6 +49,11 @@ pub(crate) enum Command {
     Config {
         #[command(subcommand)]
         command: ConfigCommand,
+    },
+    /// Look at MCP servers, try them out, and add them to the configuration.
+    Mcp {
+        #[command(subcommand)]
+        command: McpCommand,
     },
     /// Make the image that sandboxes in containers start from.
     Image {
@@ -315,6 +323,10 @@ mod tests {
             &["lockkeeper", "image", "build", "--add", "x:relative"],
             &["lockkeeper", "image", "build", "--add", "x:/a/../b"],
             &["lockkeeper", "doctor", "weather"],
+            &["lockkeeper", "mcp", "add", "a b", "--", "x"],
+            &["lockkeeper", "mcp", "add", "workspace", "--", "x"],
+            &["lockkeeper", "mcp", "add", "a"],
+            &["lockkeeper", "mcp", "add", "a", "--env", "K", "--", "x"],
         ] {
             let error = Cli::try_parse_from(args).expect_err("wrong usage");
             assert_eq!(error.exit_code(), 2, "{args:?}");

@@ -6,6 +6,7 @@ mod config;
 mod dev;
 mod doctor;
 mod image;
+mod mcp;
 mod serve;
 mod token;
 
@@ -15,6 +16,7 @@ pub(crate) use config::config;
 pub(crate) use dev::dev;
 pub(crate) use doctor::doctor;
 pub(crate) use image::image;
+pub(crate) use mcp::mcp;
 pub(crate) use serve::serve;
 pub(crate) use token::token;
 

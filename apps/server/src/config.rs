@@ -19,12 +19,11 @@ mod wrong_value;
 pub(crate) use check::{Mode, check};
 pub(crate) use llm::{Llm, ProviderName};
 pub(crate) use load::{Inputs, Loaded, Setting, load};
-#[cfg(test)]
-use problem::Origin;
-pub(crate) use problem::{Kind, Problem, Report};
+pub(crate) use problem::{Kind, Origin, Problem, Report};
 pub(crate) use reference::reference;
 pub(crate) use schema::schema;
 pub(crate) use show::{settings, show};
+pub(crate) use suggest::nearest;
 
 use lockkeeper_domain::{Policy, Power};
 use schemars::JsonSchema;

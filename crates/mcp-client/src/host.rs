@@ -53,12 +53,13 @@ impl ToolHost for McpToolHost {
         let starting = servers.iter().map(|spec| {
             let (scope, teller) = (scope.clone(), &teller);
             async move {
-                teller.tell("running", format!("starting MCP server {}", spec.name));
-                let server = Server::connect(scope, spec.clone()).await?;
+                teller.tell("connecting", "running", format!("starting MCP server {}", spec.name));
+                let greeted = || teller.tell("listing", "running", format!("MCP server {} answers", spec.name));
+                let server = Server::connect(scope, spec.clone(), &greeted).await?;
                 teller.done.fetch_add(1, Ordering::Relaxed);
                 match server.status().problem {
-                    None => teller.tell("done", format!("MCP server {} is ready", spec.name)),
-                    Some(problem) => teller.tell("failed", problem),
+                    None => teller.tell("connecting", "done", format!("MCP server {} is ready", spec.name)),
+                    Some(problem) => teller.tell("connecting", "failed", problem),
                 }
                 Ok(server)
             }
@@ -81,9 +82,9 @@ struct Teller {
 }
 
 impl Teller {
-    fn tell(&self, status: &str, message: String) {
+    fn tell(&self, stage: &str, status: &str, message: String) {
         (self.progress)(StartProgress {
-            stage: "connecting".to_owned(),
+            stage: stage.to_owned(),
             status: status.to_owned(),
             message,
             current: Some(self.done.load(Ordering::Relaxed)),

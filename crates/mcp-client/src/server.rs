@@ -72,11 +72,16 @@ struct Gate {
 }
 
 impl Server {
-    /// Starts the server for the first time, and looks after it from then on. One that fails is kept, to be told of.
-    pub(crate) async fn connect(scope: Scope, spec: McpServer) -> Result<Arc<Self>, ToolHostError> {
+    /// Starts the server for the first time, and looks after it from then on. `greeted` is called when it has
+    /// answered. One that fails is kept, to be told of.
+    pub(crate) async fn connect(
+        scope: Scope,
+        spec: McpServer,
+        greeted: &(dyn Fn() + Sync),
+    ) -> Result<Arc<Self>, ToolHostError> {
         let seat = scope.board.seat(&spec.name, &scope.config);
         let mut pinned = BTreeMap::new();
-        let latest = match open(&scope, &spec, &seat).await {
+        let latest = match open(&scope, &spec, &seat, greeted).await {
             Ok((connection, catalog)) => {
                 pinned = catalog.tools;
                 Latest::Connected(connection)
@@ -226,7 +231,7 @@ impl Server {
         gate.restarts.count(Instant::now());
         self.seat.restarting();
         tracing::info!(mcp.server = %self.spec.name, "starting an MCP server again");
-        let (latest, opened) = match open(&self.scope, &self.spec, &self.seat).await {
+        let (latest, opened) = match open(&self.scope, &self.spec, &self.seat, &|| ()).await {
             Ok((connection, catalog)) => {
                 self.compare(gate, &catalog);
                 (Latest::Connected(connection.clone()), Ok(connection))
@@ -291,13 +296,18 @@ enum NotOpen {
 }
 
 /// Starts the server and lists its tools, unless it is held back.
-async fn open(scope: &Scope, spec: &McpServer, seat: &Seat) -> Result<(Arc<Connection>, Catalog), NotOpen> {
+async fn open(
+    scope: &Scope,
+    spec: &McpServer,
+    seat: &Seat,
+    greeted: &(dyn Fn() + Sync),
+) -> Result<(Arc<Connection>, Catalog), NotOpen> {
     if let Err(rest) = seat.admit() {
         let secs = rest.as_secs().max(1);
         let reason = format!("failed to start too often lately; it is tried again in {secs} s at the earliest");
         return Err(NotOpen::HeldBack(Down::new(Code::ToolCrashed, reason)));
     }
-    match try_open(scope, spec).await {
+    match try_open(scope, spec, greeted).await {
         Ok(opened) => {
             seat.started(true);
             Ok(opened)
@@ -310,8 +320,13 @@ async fn open(scope: &Scope, spec: &McpServer, seat: &Seat) -> Result<(Arc<Conne
     }
 }
 
-async fn try_open(scope: &Scope, spec: &McpServer) -> Result<(Arc<Connection>, Catalog), OpenError> {
+async fn try_open(
+    scope: &Scope,
+    spec: &McpServer,
+    greeted: &(dyn Fn() + Sync),
+) -> Result<(Arc<Connection>, Catalog), OpenError> {
     let connection = Connection::open(scope, spec).await?;
+    greeted();
     match connection.list().await {
         Ok(catalog) => Ok((Arc::new(connection), catalog)),
         Err(down) => {

@@ -55,7 +55,7 @@ pub struct SandboxSummary {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StartProgress {
-    /// Which stage: `creating`, `starting`, `connecting`.
+    /// Which stage: `creating`, `starting`, `connecting`, and `listing` once an MCP server has answered.
     pub stage: String,
     /// `running`, `done` or `failed`.
     pub status: String,

@@ -9,7 +9,7 @@ use crate::{
     exit::Stop,
 };
 use anyhow::{Context as _, Result};
-use lockkeeper_ports::{McpServer, SandboxRuntime};
+use lockkeeper_ports::{Isolation, McpServer, SandboxRuntime};
 use std::{fs, net::SocketAddr, sync::Arc};
 use tokio::net::TcpListener;
 
@@ -82,15 +82,19 @@ async fn listener_from_config(config: &Config) -> Result<TcpListener> {
 impl Ground {
     /// The problem that nothing isolates, where it is one.
     pub(crate) fn isolation_problem(&self) -> Option<Problem> {
-        let isolation = self.sandboxes.isolation();
-        isolation.none.then(|| Problem {
-            kind: Kind::Unsafe,
-            key: "sandbox.local.isolation".to_owned(),
-            origin: self.loaded.origin("sandbox.local.isolation"),
-            what: format!("a tool call that you approve can do whatever you can do on this machine ({})", isolation.gaps),
-            fix: "install bubblewrap, or allow user namespaces (`sysctl kernel.unprivileged_userns_clone=1`); `dev` goes on \
-                  with --accept-no-isolation"
-                .to_owned(),
-        })
+        isolation_problem(&self.loaded, &self.sandboxes.isolation())
     }
+}
+
+/// The problem that nothing isolates, where it is one.
+pub(super) fn isolation_problem(loaded: &Loaded, isolation: &Isolation) -> Option<Problem> {
+    isolation.none.then(|| Problem {
+        kind: Kind::Unsafe,
+        key: "sandbox.local.isolation".to_owned(),
+        origin: loaded.origin("sandbox.local.isolation"),
+        what: format!("a tool call that you approve can do whatever you can do on this machine ({})", isolation.gaps),
+        fix: "install bubblewrap, or allow user namespaces (`sysctl kernel.unprivileged_userns_clone=1`); `dev` goes on with \
+              --accept-no-isolation"
+            .to_owned(),
+    })
 }

@@ -62,12 +62,26 @@ pub(super) async fn sandboxes_from_config(
 ) -> Result<Sandboxes, Stop> {
     match runtime {
         RuntimeKind::Local => local(&loaded.config, workspace).await.map_err(|error| Stop::Unavailable(vec![error])),
-        RuntimeKind::Docker => docker(loaded).await,
+        RuntimeKind::Docker => docker(loaded, docker_config(loaded)?).await,
     }
 }
 
-async fn docker(loaded: &Loaded) -> Result<Sandboxes, Stop> {
-    let config = docker_config(loaded)?;
+/// The same for a deployment of this name, whatever the configuration calls its own.
+pub(super) async fn start(
+    loaded: &Loaded,
+    runtime: RuntimeKind,
+    workspace: Option<&Path>,
+    deployment: &str,
+) -> Result<Sandboxes, Stop> {
+    if runtime == RuntimeKind::Local {
+        return sandboxes_from_config(loaded, runtime, workspace).await;
+    }
+    let mut config = loaded.config.sandbox.docker.clone();
+    deployment.clone_into(&mut config.deployment);
+    docker(loaded, config).await
+}
+
+async fn docker(loaded: &Loaded, config: lockkeeper_docker_runtime::Config) -> Result<Sandboxes, Stop> {
     let limit = Duration::from_secs(loaded.config.sandbox.start_deadline_secs);
     let deadline = Instant::now() + limit;
     loop {

@@ -55,3 +55,28 @@ pub(super) const COMPLETIONS: &str = "\
 Examples:
   $ lockkeeper completions bash > lockkeeper.bash
   $ lockkeeper completions zsh > _lockkeeper";
+
+pub(super) const MCP_LIST: &str = "\
+Examples:
+  $ lockkeeper mcp list
+  $ lockkeeper mcp list --json --config example.toml";
+
+pub(super) const MCP_ADD: &str = "\
+Examples:
+  $ lockkeeper mcp add notes --env 'NOTES_KEY=${NOTES_KEY:-}' -- node /opt/notes/server.js
+  $ lockkeeper mcp add --dry-run search -- /opt/search/run --root '{workspace}'";
+
+pub(super) const MCP_IMPORT: &str = "\
+Examples:
+  $ lockkeeper mcp import mcp.json
+  $ lockkeeper mcp import --dry-run mcp.json";
+
+pub(super) const MCP_TEST: &str = "\
+Examples:
+  $ lockkeeper mcp test workspace
+  $ lockkeeper mcp test workspace --json";
+
+pub(super) const MCP_TOOLS: &str = "\
+Examples:
+  $ lockkeeper mcp tools
+  $ lockkeeper mcp tools workspace --user alice --json";
