@@ -6,9 +6,11 @@ mod auth;
 mod case;
 mod chaos;
 mod clients;
+mod command_line;
 mod console;
 mod conversation;
 mod crash;
+mod deployed;
 mod docker;
 mod edge;
 mod files;
@@ -41,8 +43,10 @@ fn main() -> ExitCode {
         chaos::cases(),
         clients::cases(),
         console::cases(),
+        command_line::cases(),
         conversation::cases(),
         crash::cases(),
+        deployed::cases(),
         docker::cases(),
         edge::cases(),
         files::cases(),

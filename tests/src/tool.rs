@@ -16,6 +16,8 @@ pub enum Tool {
     StaticWorkspace,
     /// A Redis server.
     Redis,
+    /// What checks units of systemd.
+    Systemd,
     /// A Docker engine, and what the image of its sandboxes is made of.
     Docker,
 }
@@ -28,6 +30,10 @@ impl Tool {
             Self::Redis => {
                 let missing = program("redis-server").is_none();
                 return missing.then(|| "there is no redis-server; run `apt-get install redis-server`".to_owned());
+            }
+            Self::Systemd => {
+                let missing = program("systemd-analyze").is_none();
+                return missing.then(|| "there is no systemd-analyze; run `apt-get install systemd`".to_owned());
             }
             Self::Browser => return browser::missing(),
             Self::JavaScript if program("node").is_none() => {

@@ -131,4 +131,12 @@ mod tests {
             assert_eq!(serde_json::from_str::<Code>(&stored).expect("reads back"), *code);
         }
     }
+
+    #[test]
+    fn the_documentation_says_of_each_code_what_to_do() {
+        let page = include_str!("../../../docs/operations.md");
+        let list = page.split_once("## Errors, and what to do").expect("the list of codes").1;
+        let missing: Vec<_> = Code::ALL.iter().filter(|code| !list.contains(&format!("`{code}`"))).collect();
+        assert!(missing.is_empty(), "add to docs/operations.md, `Errors, and what to do`: {missing:?}");
+    }
 }
