@@ -53,7 +53,7 @@ impl ConfigFile {
         let servers = self.document.entry("mcp_servers").or_insert(Item::Table(section));
         let servers = servers.as_table_like_mut().context("`mcp_servers` is no table in the file")?;
         let mut table = Table::new();
-        table.decor_mut().set_prefix("\n");
+        table.decor_mut().set_prefix(if self.before.trim().is_empty() && self.added.is_empty() { "" } else { "\n" });
         table.insert("command", value(&entry.command));
         if !entry.args.is_empty() {
             table.insert("args", value(entry.args.iter().collect::<Array>()));
@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn a_server_is_added_and_everything_else_stays() {
         let added = "[mcp_servers.b]\ncommand = \"node\"\nargs = [\"-y\"]\nenv = { K = \"${K}\" }\n";
-        check("", &["b"], &format!("\n{added}"), added);
+        check("", &["b"], added, added);
         let before = "# Mine.\n[server] # here\nport   = 1\n";
         check(before, &["b"], &format!("{before}\n{added}"), added);
         let others = "[mcp_servers.a]\ncommand = 'x' # A\n\n# Rules.\n[log]\nlevel = 'info'\n";

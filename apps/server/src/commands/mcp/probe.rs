@@ -36,7 +36,10 @@ pub(super) struct Probe {
 
 /// Starts the servers, or the one of this name, in a sandbox that no session has.
 pub(super) async fn probe(mut loaded: Loaded, name: Option<&str>, accepted: bool) -> Result<Probe, Stop> {
-    crate::commands::log_quietly(&mut loaded);
+    // What goes wrong is told by the command itself.
+    if !loaded.is_set("log.level") {
+        "error".clone_into(&mut loaded.config.log.level);
+    }
     logging::start(&loaded.config.log)?;
     let runtime = crate::bootstrap::runtime(&loaded).await;
     let servers = super::servers(&loaded, runtime)?;
