@@ -47,7 +47,7 @@ fn run(cli: &Cli) -> Result<ExitCode, Stop> {
             Command::Serve(args) => Box::pin(commands::serve(cli, args)).await,
             Command::Chat(args) => Box::pin(commands::chat(cli, args)).await,
             Command::Config { command } => commands::config(cli, command),
-            Command::Mcp { command } => commands::mcp(cli, command).await,
+            Command::Mcp { command } => Box::pin(commands::mcp(cli, command)).await,
             Command::Image { command } => commands::image(cli, command).await,
             Command::Doctor(args) => commands::doctor(cli, args).await,
             Command::Token { command } => commands::token(cli, command),

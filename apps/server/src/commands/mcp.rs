@@ -31,9 +31,9 @@ pub(crate) async fn mcp(cli: &Cli, command: &McpCommand) -> Result<ExitCode, Sto
 fn servers(loaded: &Loaded, runtime: RuntimeKind) -> Result<mcp_servers::Servers, Stop> {
     let executable = std::env::current_exe().context("the path of this program cannot be found out")?;
     let mut servers = mcp_servers::servers(loaded, &executable, runtime);
-    let (notices, more) = servers.tell(Mode::Dev);
+    let (notices, of_servers) = servers.tell(Mode::Dev);
     let mut problems = loaded.problems.clone();
-    problems.extend(more);
+    problems.extend(of_servers);
     if !problems.is_empty() {
         return Err(Stop::Configuration(problems));
     }

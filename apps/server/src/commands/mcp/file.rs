@@ -107,7 +107,7 @@ impl ConfigFile {
         let Ok(executable) = std::env::current_exe() else { return Vec::new() };
         let runtime = loaded.config.sandbox.runtime.unwrap_or(crate::config::RuntimeKind::Local);
         let mut servers = crate::config::mcp_servers::servers(loaded, &executable, runtime);
-        let (_, more) = servers.tell(Mode::Dev);
+        let (_, of_servers) = servers.tell(Mode::Dev);
         let is_ours = |problem: &Problem| {
             let mut names = self.added.iter().map(|name| format!("mcp_servers.{name}"));
             names.any(|name| {
@@ -116,7 +116,7 @@ impl ConfigFile {
         };
         // A variable that is not set today may be set where the server will run.
         let unset = |problem: &Problem| problem.kind == Kind::UnsetVariable;
-        let found = loaded.problems.iter().cloned().chain(more);
+        let found = loaded.problems.iter().cloned().chain(of_servers);
         let place =
             |problem: Problem| Problem { origin: Origin::File { path: self.path.clone(), place: None }, ..problem };
         found.filter(|problem| is_ours(problem) && !unset(problem)).map(place).collect()
