@@ -5,8 +5,8 @@ use std::{fmt, str::FromStr};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{kind} must be {rule}")]
 pub struct InvalidId {
-    kind: &'static str,
-    rule: &'static str,
+    pub(crate) kind: &'static str,
+    pub(crate) rule: &'static str,
 }
 
 fn is_id_char(c: char) -> bool {

@@ -19,6 +19,7 @@ mod power;
 mod record;
 mod session;
 mod time;
+mod title;
 mod tool;
 mod turn;
 mod window;
@@ -39,6 +40,7 @@ pub use session::{
     Said, Session, SessionState,
 };
 pub use time::Timestamp;
+pub use title::SessionTitle;
 pub use tool::{Annotations, Content, KnownContent, Outcome, ServerName, ToolDefinition, ToolName, ToolResult};
 pub use turn::{CallView, Turn};
 pub use window::{HistoryLimits, Window};

@@ -1,4 +1,4 @@
-use crate::{Epoch, PrincipalId, Seq, SessionId, SessionState, Timestamp};
+use crate::{Epoch, PrincipalId, Seq, SessionId, SessionState, SessionTitle, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// What is known of a session without reading its log: `mcp:session:{id}`.
@@ -15,6 +15,9 @@ pub struct SessionRecord {
     pub created_at: Timestamp,
     /// When somebody last used it: the heartbeat.
     pub last_active_at: Timestamp,
+    /// What it is called in lists; nothing before its first message.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub title: Option<SessionTitle>,
     /// The model that the client asked for instead of the configured one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub model: Option<String>,
@@ -44,6 +47,7 @@ impl SessionRecord {
             owner,
             created_at: now,
             last_active_at: now,
+            title: None,
             model,
             own_key: false,
             sandbox: None,

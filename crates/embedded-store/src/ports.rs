@@ -1,6 +1,8 @@
 use crate::{EmbeddedStore, change::step_of, follow, query};
 use async_trait::async_trait;
-use lockkeeper_domain::{Epoch, Event, EventId, Message, PrincipalId, Seq, SessionId, SessionRecord, Timestamp};
+use lockkeeper_domain::{
+    Epoch, Event, EventId, Message, PrincipalId, Seq, SessionId, SessionRecord, SessionTitle, Timestamp,
+};
 use lockkeeper_ports::{
     Claim, Commit, Committed, ConversationRepository, EventLog, EventStream, SessionRepository, SessionStore,
     StoreError,
@@ -30,6 +32,17 @@ impl SessionRepository for EmbeddedStore {
         self.shared.read_much(move |txn| query::owned_by(txn, &owner, limit)).await
     }
 
+    #[instrument(name = "store.session.latest", skip_all, fields(limit), err(level = "debug"))]
+    async fn latest(&self, limit: usize) -> Result<Vec<SessionRecord>, StoreError> {
+        self.shared.read_much(move |txn| query::latest(txn, limit)).await
+    }
+
+    #[instrument(name = "store.session.rename", skip_all, fields(session.id = %id), err(level = "debug"))]
+    async fn rename(&self, id: &SessionId, title: &SessionTitle) -> Result<(), StoreError> {
+        let (id, title) = (id.clone(), title.clone());
+        self.write(RECORD_WEIGHT, move |tables| tables.rename(&id, &title)).await
+    }
+
     #[instrument(name = "store.session.touch", skip_all, fields(session.id = %id), err(level = "debug"))]
     async fn touch(&self, id: &SessionId, at: Timestamp) -> Result<(), StoreError> {
         let id = id.clone();
@@ -57,6 +70,11 @@ impl SessionRepository for EmbeddedStore {
     #[instrument(name = "store.session.expired", skip_all, fields(limit), err(level = "debug"))]
     async fn expired(&self, before: Timestamp, limit: usize) -> Result<Vec<SessionId>, StoreError> {
         self.shared.read_much(move |txn| query::expired(txn, before, limit)).await
+    }
+
+    #[instrument(name = "store.session.busy", skip_all, fields(limit), err(level = "debug"))]
+    async fn busy(&self, limit: usize) -> Result<Vec<SessionId>, StoreError> {
+        self.shared.read_much(move |txn| query::busy(txn, limit)).await
     }
 
     #[instrument(name = "store.session.abandoned", skip_all, fields(limit), err(level = "debug"))]

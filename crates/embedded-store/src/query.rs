@@ -7,7 +7,7 @@ use crate::{
 use lockkeeper_domain::{Event, EventId, Message, PrincipalId, Seq, SessionId, SessionRecord, Timestamp};
 use lockkeeper_ports::StoreError;
 use redb::{ReadTransaction, ReadableTable};
-use std::ops::Bound;
+use std::{cmp::Reverse, collections::BinaryHeap, ops::Bound};
 
 pub(crate) fn record(txn: &ReadTransaction, id: &SessionId) -> Result<Option<SessionRecord>, Halt> {
     let records = txn.open_table(schema::RECORDS)?;
@@ -27,6 +27,34 @@ pub(crate) fn owned_by(txn: &ReadTransaction, owner: &PrincipalId, limit: usize)
         }
     }
     Ok(found)
+}
+
+/// Looks at each entry of the index, and at the records of the latest alone.
+pub(crate) fn latest(txn: &ReadTransaction, limit: usize) -> Result<Vec<SessionRecord>, Halt> {
+    let mut latest: BinaryHeap<Reverse<(i64, String)>> = BinaryHeap::new();
+    for entry in txn.open_table(schema::OWNED)?.iter()? {
+        let (key, _) = entry?;
+        let (_, at, id) = key.value();
+        if latest.len() < limit {
+            latest.push(Reverse((at, id.to_owned())));
+        } else if let Some(mut earliest) = latest.peek_mut()
+            && at > earliest.0.0
+        {
+            *earliest = Reverse((at, id.to_owned()));
+        }
+    }
+    let records = txn.open_table(schema::RECORDS)?;
+    let mut found = Vec::new();
+    for Reverse((_, id)) in latest.into_sorted_vec() {
+        if let Some(bytes) = records.get(id.as_str())? {
+            found.push(schema::decode_record(bytes.value())?);
+        }
+    }
+    Ok(found)
+}
+
+pub(crate) fn busy(txn: &ReadTransaction, limit: usize) -> Result<Vec<SessionId>, Halt> {
+    ids(&txn.open_table(schema::BUSY)?, Bound::Unbounded, limit)
 }
 
 pub(crate) fn expired(txn: &ReadTransaction, before: Timestamp, limit: usize) -> Result<Vec<SessionId>, Halt> {

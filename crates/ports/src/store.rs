@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use lockkeeper_domain::{
     Epoch, Event, EventId, Lease, Message, PrincipalId, SandboxRef, Seq, SessionId, SessionRecord, SessionState,
-    Timestamp,
+    SessionTitle, Timestamp,
 };
 use std::time::Duration;
 
@@ -94,6 +94,8 @@ pub struct RecordChange {
     pub model: Option<String>,
     /// Whether the session's turns use a key of its user's.
     pub own_key: Option<bool>,
+    /// What the session is called, if it is not called anything yet.
+    pub title: Option<SessionTitle>,
 }
 
 /// One step of a session: its events, its messages and its record, all or nothing.
@@ -135,6 +137,14 @@ pub trait SessionRepository: Send + Sync {
     /// The records of one owner's sessions, the last used first, at most `limit`.
     async fn owned_by(&self, owner: &PrincipalId, limit: usize) -> Result<Vec<SessionRecord>, StoreError>;
 
+    /// The records of all sessions, whoever owns them, the last used first, at most `limit`. An adapter may count as use, for
+    /// the order alone, the openings of a session (`create`, `touch`) and not each of its steps. For operators: it may cost
+    /// more than what is asked for each session.
+    async fn latest(&self, limit: usize) -> Result<Vec<SessionRecord>, StoreError>;
+
+    /// Calls the session so, whatever it was called. No lease is needed. `NotFound` if there is no such session.
+    async fn rename(&self, id: &SessionId, title: &SessionTitle) -> Result<(), StoreError>;
+
     /// The heartbeat: sets `last_active_at`, never back. `NotFound` if there is no such session.
     async fn touch(&self, id: &SessionId, at: Timestamp) -> Result<(), StoreError>;
 
@@ -154,6 +164,9 @@ pub trait SessionRepository: Send + Sync {
     /// Sessions that have a sandbox, are not busy, and were last active before `before`; the longest idle first, at most
     /// `limit`. By an index, not by looking at every session.
     async fn expired(&self, before: Timestamp, limit: usize) -> Result<Vec<SessionId>, StoreError>;
+
+    /// Sessions that are busy, whoever holds them; at most `limit`, in no order. By an index.
+    async fn busy(&self, limit: usize) -> Result<Vec<SessionId>, StoreError>;
 
     /// Sessions that are busy and that nobody holds a lease on at `now`; at most `limit`. Somebody must take them over.
     async fn abandoned(&self, now: Timestamp, limit: usize) -> Result<Vec<SessionId>, StoreError>;
@@ -216,11 +229,14 @@ mockall::mock! {
         async fn create(&self, record: &SessionRecord) -> Result<(), StoreError>;
         async fn get(&self, id: &SessionId) -> Result<Option<SessionRecord>, StoreError>;
         async fn owned_by(&self, owner: &PrincipalId, limit: usize) -> Result<Vec<SessionRecord>, StoreError>;
+        async fn latest(&self, limit: usize) -> Result<Vec<SessionRecord>, StoreError>;
+        async fn rename(&self, id: &SessionId, title: &SessionTitle) -> Result<(), StoreError>;
         async fn touch(&self, id: &SessionId, at: Timestamp) -> Result<(), StoreError>;
         async fn claim(&self, id: &SessionId, holder: &str, now: Timestamp, ttl: Duration) -> Result<Claim, StoreError>;
         async fn renew(&self, id: &SessionId, epoch: Epoch, now: Timestamp, ttl: Duration) -> Result<(), StoreError>;
         async fn release(&self, id: &SessionId, epoch: Epoch) -> Result<(), StoreError>;
         async fn expired(&self, before: Timestamp, limit: usize) -> Result<Vec<SessionId>, StoreError>;
+        async fn busy(&self, limit: usize) -> Result<Vec<SessionId>, StoreError>;
         async fn abandoned(&self, now: Timestamp, limit: usize) -> Result<Vec<SessionId>, StoreError>;
         async fn delete(&self, id: &SessionId, now: Timestamp) -> Result<(), StoreError>;
     }

@@ -1,12 +1,13 @@
 //! How many commits a second a Redis takes through the port, how long one waits, and what reading a log costs.
 //!
 //! ```text
-//! cargo run --release -p lockkeeper-redis-store --example redis_rate -- redis://127.0.0.1:6379
+//! cargo run --release -p lockkeeper-redis-store --example redis_rate -- redis+unix:///run/redis.sock
 //! ```
 //!
 //! Each commit is what a step of a turn writes: an event with 200 bytes of text, a message, and the heartbeat; every session
-//! waits for its commit before it makes the next one. What it writes it deletes. `redis-benchmark` says what the same server
-//! does without this crate; docs/adr/0014-redis-store.md has both.
+//! waits for its commit before it makes the next one. Beside it, `redis-benchmark` has the same server do the same commands by a
+//! script that checks nothing, and one bare `XADD`, from as many clients. What is written is deleted.
+//! docs/adr/0014-redis-store.md has the figures.
 
 use lockkeeper_domain::{
     Event, EventBody, EventId, Message, PrincipalId, Seq, SessionId, SessionRecord, Timestamp, TurnId, UserMessage,
@@ -15,6 +16,7 @@ use lockkeeper_ports::{Commit, EventLog, HistoryChange, RecordChange, SessionRep
 use lockkeeper_redis_store::{Config, RedisStore};
 use std::{
     error::Error,
+    process::Command,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -28,8 +30,8 @@ const LOG: u64 = 10_000;
 #[tokio::main]
 async fn main() -> Fallible<()> {
     let url = std::env::args().nth(1).unwrap_or_else(|| "redis://127.0.0.1:6379".to_owned());
-    let store = Arc::new(RedisStore::connect(&Config::at(url)).await?);
-    println!("sessions  commits/s  p50 ms  p99 ms  max ms");
+    let store = Arc::new(RedisStore::connect(&Config::at(url.clone())).await?);
+    println!("at once                        per s  p50 ms  p99 ms  max ms");
     for sessions in [1, 16, 64] {
         let mut tasks = JoinSet::new();
         for number in 0..sessions {
@@ -42,7 +44,16 @@ async fn main() -> Fallible<()> {
         waits.sort_unstable();
         let millis = |part: usize| waits[(waits.len() - 1) * part / 1_000].as_secs_f64() * 1e3;
         let rate = waits.len() as u64 / RUN.as_secs();
-        println!("{sessions:>8}  {rate:>9}  {:>6.2}  {:>6.2}  {:>6.2}", millis(500), millis(990), millis(1_000));
+        let waited = [millis(500), millis(990), millis(1_000)];
+        tell(sessions, "commits", &rate.to_string(), waited);
+        let text = "x".repeat(200);
+        bare(
+            &url,
+            sessions,
+            "the same commands",
+            &["EVAL", SAME, "3", "b:session", "b:history", "b:log", &text, "50"],
+        )?;
+        bare(&url, sessions, "bare XADD", &["XADD", "b:log", "*", "e", &text])?;
     }
     let id = SessionId::parse("benchmark-log")?;
     drive(Arc::clone(&store), id.to_string(), Duration::from_mins(10), LOG, false).await?;
@@ -56,6 +67,45 @@ async fn main() -> Fallible<()> {
     reads.sort_unstable();
     println!("a log of {LOG} events is read in {:.1} ms (median of 20)", reads[10].as_secs_f64() * 1e3);
     store.delete(&id, END).await?;
+    Ok(())
+}
+
+/// What a commit does, without any of its checks.
+const SAME: &str = "redis.call('HMGET', KEYS[1], 'holder', 'epoch', 'seq', 'active', 'attempt', 'owner', 'title')
+    redis.call('HSET', KEYS[1], 'active', '1', 'seq', '1', 'seq_epoch', '1')
+    redis.call('XADD', KEYS[3], '*', 'e', ARGV[1])
+    redis.call('RPUSH', KEYS[2], ARGV[1])
+    redis.call('LTRIM', KEYS[2], -tonumber(ARGV[2]), -1)
+    redis.call('PUBLISH', KEYS[3], '1')
+    return { 'OK' }";
+/// How many commands `redis-benchmark` sends.
+const BARE: u32 = 50_000;
+
+fn tell(at_once: u32, what: &str, rate: &str, [p50, p99, max]: [f64; 3]) {
+    println!("{at_once:>7}  {what:<18}  {rate:>9}  {p50:>6.2}  {p99:>6.2}  {max:>6.2}");
+}
+
+/// What `redis-benchmark` says of a command. It then deletes what that wrote.
+fn bare(url: &str, clients: u32, what: &str, command: &[&str]) -> Fallible<()> {
+    let place = url.split_once("://").map_or(url, |(_, place)| place);
+    let place = match place.rsplit_once(':') {
+        _ if url.starts_with("redis+unix") => ["-s".to_owned(), place.to_owned()].to_vec(),
+        Some((host, port)) => ["-h", host, "-p", port].map(str::to_owned).to_vec(),
+        None => ["-h", place].map(str::to_owned).to_vec(),
+    };
+    let mut run = Command::new("redis-benchmark");
+    run.args(&place).args(["--csv", "-n", &BARE.to_string(), "-c", &clients.to_string()]).args(command);
+    let output = run.output()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    // "test","rps","avg","min","p50","p95","p99","max"; the test's name holds commas.
+    let last = said.lines().last().ok_or("redis-benchmark says nothing")?;
+    let mut fields: Vec<_> = last.rsplit(',').take(7).map(|field| field.trim_matches('"')).collect();
+    fields.reverse();
+    let [rate, _avg, _min, p50, _p95, p99, max] = fields.as_slice() else {
+        return Err(format!("redis-benchmark says `{last}`").into());
+    };
+    tell(clients, what, rate, [p50.parse()?, p99.parse()?, max.parse()?]);
+    Command::new("redis-cli").args(&place).args(["DEL", "b:session", "b:history", "b:log"]).output()?;
     Ok(())
 }
 

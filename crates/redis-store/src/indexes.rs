@@ -42,6 +42,12 @@ pub(crate) async fn used(
     connection.call("ZADD", &index, args).await.map(drop)
 }
 
+/// Tells the index of all sessions when a session was last opened.
+pub(crate) async fn opened(connection: &Connection, id: &SessionId, at: Timestamp) -> Result<(), Unavailable> {
+    let args = vec![keys::SESSIONS.into(), "GT".into(), millis(at), id.as_str().into()];
+    connection.call("ZADD", keys::SESSIONS, args).await.map(drop)
+}
+
 /// An entry of an index.
 #[derive(Clone, Debug)]
 struct Entry {
@@ -115,6 +121,19 @@ impl Shared {
 
     pub(crate) async fn abandoned(&self, now: Timestamp, limit: usize) -> Result<Vec<SessionId>, StoreError> {
         let now = now.as_millis();
+        self.busy_where(|held_until| held_until.is_none_or(|until| until <= now), limit).await
+    }
+
+    pub(crate) async fn busy(&self, limit: usize) -> Result<Vec<SessionId>, StoreError> {
+        self.busy_where(|_| true, limit).await
+    }
+
+    /// Busy sessions, by until when somebody has a lease on them.
+    async fn busy_where(
+        &self,
+        matches: impl Fn(Option<i64>) -> bool + Send + Sync,
+        limit: usize,
+    ) -> Result<Vec<SessionId>, StoreError> {
         let mut found = Vec::new();
         let mut repairs = Vec::new();
         let mut offset = 0;
@@ -129,7 +148,7 @@ impl Shared {
                         if entry.number() < 0 {
                             repairs.push(Repair { entry: entry.clone(), score: Some(0) });
                         }
-                        if held_until.is_none_or(|until| until <= now) {
+                        if matches(held_until) {
                             found.push(entry.id);
                         }
                     }
@@ -146,21 +165,34 @@ impl Shared {
     }
 
     pub(crate) async fn owned_by(&self, owner: &PrincipalId, limit: usize) -> Result<Vec<SessionRecord>, StoreError> {
+        self.last_used(&keys::owner(owner), |record| record.owner == *owner, limit).await
+    }
+
+    pub(crate) async fn latest(&self, limit: usize) -> Result<Vec<SessionRecord>, StoreError> {
+        self.last_used(keys::SESSIONS, |_| true, limit).await
+    }
+
+    /// The sessions of an index of uses that belong there, the last used first.
+    async fn last_used(
+        &self,
+        index: &str,
+        belongs: impl Fn(&SessionRecord) -> bool + Send + Sync,
+        limit: usize,
+    ) -> Result<Vec<SessionRecord>, StoreError> {
         if limit == 0 {
             return Ok(Vec::new());
         }
-        let index = keys::owner(owner);
         let mut found: Vec<SessionRecord> = Vec::new();
         let mut repairs = Vec::new();
         let mut offset = 0;
         loop {
             let range = [Value::from("+inf"), "-inf".into()];
-            let entries = self.entries("ZREVRANGEBYSCORE", &index, range, offset).await?;
+            let entries = self.entries("ZREVRANGEBYSCORE", index, range, offset).await?;
             offset += entries.len();
             let (is_last, end) = (entries.len() < CHUNK, entries.last().map_or(i64::MIN, Entry::number));
             for (entry, record) in self.records(entries).await? {
                 match record {
-                    Some(record) if record.owner == *owner => {
+                    Some(record) if belongs(&record) => {
                         let last_active = record.last_active_at.as_millis();
                         if entry.number() != last_active {
                             repairs.push(Repair { entry, score: Some(last_active) });
@@ -177,7 +209,7 @@ impl Shared {
                 break;
             }
         }
-        self.repair(&index, repairs).await;
+        self.repair(index, repairs).await;
         found.truncate(limit);
         Ok(found)
     }

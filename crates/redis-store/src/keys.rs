@@ -9,6 +9,7 @@
 //! | `mcp:conversation:{id}` | list | the history's messages as JSON, oldest first | retention |
 //! | `mcp:log:{id}` | stream | the events as JSON in field `e`; an entry's id is `<seq>-<epoch>` | retention |
 //! | `mcp:owner:<owner>` | sorted set | the owner's sessions by last use, in ms | for good |
+//! | `mcp:sessions` | sorted set | all sessions by when they were last opened, in ms | for good |
 //! | `mcp:idle` | sorted set | sessions that have a sandbox, by a lower bound of their last use | for good |
 //! | `mcp:busy` | sorted set | sessions that are busy | for good |
 //! | `mcp:probe:<n>` | string | nothing: written to see whether that works | a minute |
@@ -57,6 +58,8 @@ pub(crate) mod field {
     pub(crate) const MODEL: &str = "model";
     /// `1` or `0`. Absent: as in the record.
     pub(crate) const OWN_KEY: &str = "own_key";
+    /// What the session is called, as JSON. Absent: as in the record.
+    pub(crate) const TITLE: &str = "title";
     /// Who has the lease. Absent: nobody.
     pub(crate) const HOLDER: &str = "holder";
     /// When the lease ends.
@@ -89,6 +92,7 @@ impl SessionKeys {
     }
 }
 
+pub(crate) const SESSIONS: &str = "mcp:sessions";
 pub(crate) const IDLE: &str = "mcp:idle";
 pub(crate) const BUSY: &str = "mcp:busy";
 

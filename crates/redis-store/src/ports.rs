@@ -1,6 +1,8 @@
 use crate::RedisStore;
 use async_trait::async_trait;
-use lockkeeper_domain::{Epoch, Event, EventId, Message, PrincipalId, Seq, SessionId, SessionRecord, Timestamp};
+use lockkeeper_domain::{
+    Epoch, Event, EventId, Message, PrincipalId, Seq, SessionId, SessionRecord, SessionTitle, Timestamp,
+};
 use lockkeeper_ports::{
     Claim, Commit, Committed, ConversationRepository, EventLog, EventStream, SessionRepository, SessionStore,
     StoreError,
@@ -23,6 +25,16 @@ impl SessionRepository for RedisStore {
     #[instrument(name = "store.session.owned_by", skip_all, fields(limit), err(level = "debug"))]
     async fn owned_by(&self, owner: &PrincipalId, limit: usize) -> Result<Vec<SessionRecord>, StoreError> {
         self.shared.owned_by(owner, limit).await
+    }
+
+    #[instrument(name = "store.session.latest", skip_all, fields(limit), err(level = "debug"))]
+    async fn latest(&self, limit: usize) -> Result<Vec<SessionRecord>, StoreError> {
+        self.shared.latest(limit).await
+    }
+
+    #[instrument(name = "store.session.rename", skip_all, fields(session.id = %id), err(level = "debug"))]
+    async fn rename(&self, id: &SessionId, title: &SessionTitle) -> Result<(), StoreError> {
+        self.rename_session(id, title).await
     }
 
     #[instrument(name = "store.session.touch", skip_all, fields(session.id = %id), err(level = "debug"))]
@@ -48,6 +60,11 @@ impl SessionRepository for RedisStore {
     #[instrument(name = "store.session.expired", skip_all, fields(limit), err(level = "debug"))]
     async fn expired(&self, before: Timestamp, limit: usize) -> Result<Vec<SessionId>, StoreError> {
         self.shared.expired(before, limit).await
+    }
+
+    #[instrument(name = "store.session.busy", skip_all, fields(limit), err(level = "debug"))]
+    async fn busy(&self, limit: usize) -> Result<Vec<SessionId>, StoreError> {
+        self.shared.busy(limit).await
     }
 
     #[instrument(name = "store.session.abandoned", skip_all, fields(limit), err(level = "debug"))]

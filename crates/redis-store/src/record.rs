@@ -59,6 +59,9 @@ impl Fields {
         if let Some(own_key) = self.text(field::OWN_KEY)? {
             record.own_key = own_key == "1";
         }
+        if let Some(title) = self.text(field::TITLE)? {
+            record.title = Some(decode("session record", title.as_bytes())?);
+        }
         record.checkpoint = Seq::new(self.number(field::CHECKPOINT)?);
         record.busy = self.needed(field::BUSY)? == "1";
         Ok(record)

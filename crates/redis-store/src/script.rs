@@ -29,6 +29,7 @@ macro_rules! scripts {
 scripts! {
     CREATE = "create.lua";
     TOUCH = "touch.lua";
+    RENAME = "rename.lua";
     CLAIM = "claim.lua";
     RENEW = "renew.lua";
     RELEASE = "release.lua";

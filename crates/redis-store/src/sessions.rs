@@ -11,7 +11,7 @@ use crate::{
     script,
 };
 use fred::types::Value;
-use lockkeeper_domain::{Epoch, Lease, PrincipalId, SessionId, SessionRecord, Timestamp};
+use lockkeeper_domain::{Epoch, Lease, PrincipalId, SessionId, SessionRecord, SessionTitle, Timestamp};
 use lockkeeper_ports::{Claim, StoreError};
 use std::time::Duration;
 
@@ -51,6 +51,7 @@ impl RedisStore {
             indexes::affirm(connection, keys::BUSY, &record.id).await?;
         }
         indexes::used(connection, &record.owner, &record.id, record.last_active_at).await?;
+        indexes::opened(connection, &record.id, record.last_active_at).await?;
         let sandbox = record.sandbox.as_ref().map(|sandbox| encode("sandbox", sandbox)).transpose()?;
         let args = vec![
             random::name()?.into(),
@@ -83,9 +84,24 @@ impl RedisStore {
     pub(crate) async fn touch_session(&self, id: &SessionId, at: Timestamp) -> Result<(), StoreError> {
         let keys = SessionKeys::of(id);
         let touch = self.on_session(&script::TOUCH, &keys, vec![millis(at), self.retention()]);
-        let mut reply = self.with_use(id, Some(at), touch).await?;
+        let opened = indexes::opened(&self.shared.connection, id, at);
+        let (reply, told) = tokio::join!(self.with_use(id, Some(at), touch), opened);
+        let mut reply = reply?;
+        if let Err(error) = told {
+            tracing::warn!(%error, "the index of all sessions could not be written");
+        }
         match &*reply.word {
             b"OK" => self.learn_owner(id, Some(at), &mut reply).await,
+            b"NONE" => Err(StoreError::NotFound),
+            _ => Err(reply.unknown()),
+        }
+    }
+
+    pub(crate) async fn rename_session(&self, id: &SessionId, title: &SessionTitle) -> Result<(), StoreError> {
+        let args = vec![encode("title", title)?, self.retention()];
+        let reply = self.on_session(&script::RENAME, &SessionKeys::of(id), args).await?;
+        match &*reply.word {
+            b"OK" => Ok(()),
             b"NONE" => Err(StoreError::NotFound),
             _ => Err(reply.unknown()),
         }
@@ -123,10 +139,11 @@ impl RedisStore {
         let (idle, busy) = (record.sandbox.is_some(), record.busy);
         let results = tokio::join!(
             indexes::used(connection, &record.owner, &record.id, record.last_active_at),
+            indexes::opened(connection, &record.id, record.last_active_at),
             async { if idle { indexes::affirm(connection, keys::IDLE, &record.id).await } else { Ok(()) } },
             async { if busy { indexes::affirm(connection, keys::BUSY, &record.id).await } else { Ok(()) } },
         );
-        if let (Err(error), ..) | (_, Err(error), _) | (.., Err(error)) = results {
+        if let (Err(error), ..) | (_, Err(error), ..) | (_, _, Err(error), _) | (.., Err(error)) = results {
             tracing::warn!(%error, "the indexes of a session could not be written anew");
         }
     }

@@ -65,7 +65,7 @@ fn arguments(commit: &Commit, end: Seq, retention: &str) -> Result<Vec<Value>, S
 /// The fields of the session's hash that change, each with its value; an empty one goes.
 fn fields(change: &RecordChange) -> Result<Vec<Value>, StoreError> {
     // The heartbeat goes by its own way, since it is never set back.
-    let RecordChange { last_active_at: _, sandbox, checkpoint, busy, model, own_key } = change;
+    let RecordChange { last_active_at: _, sandbox, checkpoint, busy, model, own_key, title } = change;
     let mut fields = Vec::new();
     let mut set = |name: &'static str, value: Value| fields.extend([Value::from_static_str(name), value]);
     if let Some(sandbox) = sandbox {
@@ -83,6 +83,9 @@ fn fields(change: &RecordChange) -> Result<Vec<Value>, StoreError> {
     }
     if let Some(own_key) = own_key {
         set(field::OWN_KEY, flag(*own_key));
+    }
+    if let Some(title) = title {
+        set(field::TITLE, encode("title", title)?);
     }
     Ok(fields)
 }

@@ -4,10 +4,14 @@ use crate::{
     connection::{Connection, Open},
     follow::ReadAhead,
     hub::Hub,
+    keys,
     owners::Owners,
     peers::{RedisPeers, Way},
+    reply::{array, number, text},
 };
-use lockkeeper_ports::Peers;
+use fred::types::Value;
+use lockkeeper_domain::Timestamp;
+use lockkeeper_ports::{Peers, StoreError};
 use std::{fmt, sync::Arc, time::Duration};
 
 /// All store ports over a Redis. Dropping it closes its connections and ends its followers.
@@ -56,6 +60,15 @@ impl RedisStore {
         let carries_keys = self.peers_carry_keys.unwrap_or(self.shared.connection.is_private);
         let way = Way { shared: Arc::clone(&self.shared), hub: Arc::clone(&self.hub), _open: Arc::clone(&self.open) };
         Arc::new(RedisPeers::new(name, way, carries_keys))
+    }
+
+    /// What time it is at the Redis, to about a round trip. All servers that share it can agree on that, whatever their own clocks
+    /// say. In a cluster it is the time of one node.
+    pub async fn time(&self) -> Result<Timestamp, StoreError> {
+        let mut parts = array(self.shared.connection.call("TIME", keys::SESSIONS, Vec::new()).await?)?.into_iter();
+        let mut next = || number::<i64>(&text(parts.next().unwrap_or(Value::Null))?);
+        let (secs, micros) = (next()?, next()?);
+        Ok(Timestamp::from_millis(secs.saturating_mul(1_000).saturating_add(micros / 1_000)))
     }
 
     /// What an operator should know of this Redis though it works, as that it forgets everything when it is restarted.

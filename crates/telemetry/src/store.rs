@@ -1,6 +1,8 @@
 use crate::{instruments::Instruments, journal::Journal, outcome::SUCCEEDED, outcome::of_store};
 use async_trait::async_trait;
-use lockkeeper_domain::{Epoch, Event, EventId, Message, PrincipalId, Seq, SessionId, SessionRecord, Timestamp};
+use lockkeeper_domain::{
+    Epoch, Event, EventId, Message, PrincipalId, Seq, SessionId, SessionRecord, SessionTitle, Timestamp,
+};
 use lockkeeper_ports::{
     Claim, Commit, Committed, ConversationRepository, EventLog, EventStream, SessionRepository, SessionStore,
     StoreError,
@@ -45,6 +47,14 @@ impl SessionRepository for TimedStore {
         self.timed("owned_by", self.inner.owned_by(owner, limit)).await
     }
 
+    async fn latest(&self, limit: usize) -> Result<Vec<SessionRecord>, StoreError> {
+        self.timed("latest", self.inner.latest(limit)).await
+    }
+
+    async fn rename(&self, id: &SessionId, title: &SessionTitle) -> Result<(), StoreError> {
+        self.timed("rename", self.inner.rename(id, title)).await
+    }
+
     async fn touch(&self, id: &SessionId, at: Timestamp) -> Result<(), StoreError> {
         self.timed("touch", self.inner.touch(id, at)).await
     }
@@ -65,6 +75,10 @@ impl SessionRepository for TimedStore {
 
     async fn expired(&self, before: Timestamp, limit: usize) -> Result<Vec<SessionId>, StoreError> {
         self.timed("expired", self.inner.expired(before, limit)).await
+    }
+
+    async fn busy(&self, limit: usize) -> Result<Vec<SessionId>, StoreError> {
+        self.timed("busy", self.inner.busy(limit)).await
     }
 
     async fn abandoned(&self, now: Timestamp, limit: usize) -> Result<Vec<SessionId>, StoreError> {

@@ -2,12 +2,14 @@
 
 use lockkeeper_domain::Timestamp;
 use lockkeeper_ports::Clock;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// Starts at a fixed time of day and advances as tokio's time does.
 #[derive(Clone, Copy, Debug)]
 pub struct TokioClock {
     started: Instant,
+    first: Timestamp,
 }
 
 impl TokioClock {
@@ -16,12 +18,24 @@ impl TokioClock {
 
     /// A clock that starts now.
     pub fn start() -> Self {
-        Self { started: Instant::now() }
+        Self { started: Instant::now(), first: Self::START }
+    }
+
+    /// The same clock, set forward by so much.
+    #[must_use]
+    pub fn set_forward(self, by: Duration) -> Self {
+        Self { first: self.first.after(by), ..self }
+    }
+
+    /// The same clock, set back by so much.
+    #[must_use]
+    pub fn set_back(self, by: Duration) -> Self {
+        Self { first: self.first.before(by), ..self }
     }
 }
 
 impl Clock for TokioClock {
     fn now(&self) -> Timestamp {
-        Self::START.after(self.started.elapsed())
+        self.first.after(self.started.elapsed())
     }
 }

@@ -1,7 +1,9 @@
 //! A store that fails when a test says so.
 
 use async_trait::async_trait;
-use lockkeeper_domain::{Epoch, Event, EventId, Message, PrincipalId, Seq, SessionId, SessionRecord, Timestamp};
+use lockkeeper_domain::{
+    Epoch, Event, EventId, Message, PrincipalId, Seq, SessionId, SessionRecord, SessionTitle, Timestamp,
+};
 use lockkeeper_ports::{
     Claim, Commit, Committed, ConversationRepository, EventLog, EventStream, SessionRepository, SessionStore,
     StoreError,
@@ -92,6 +94,16 @@ impl SessionRepository for FaultyStore {
         self.inner.owned_by(owner, limit).await
     }
 
+    async fn latest(&self, limit: usize) -> Result<Vec<SessionRecord>, StoreError> {
+        self.awake().await;
+        self.inner.latest(limit).await
+    }
+
+    async fn rename(&self, id: &SessionId, title: &SessionTitle) -> Result<(), StoreError> {
+        self.awake().await;
+        self.inner.rename(id, title).await
+    }
+
     async fn touch(&self, id: &SessionId, at: Timestamp) -> Result<(), StoreError> {
         self.awake().await;
         self.inner.touch(id, at).await
@@ -115,6 +127,11 @@ impl SessionRepository for FaultyStore {
     async fn expired(&self, before: Timestamp, limit: usize) -> Result<Vec<SessionId>, StoreError> {
         self.awake().await;
         self.inner.expired(before, limit).await
+    }
+
+    async fn busy(&self, limit: usize) -> Result<Vec<SessionId>, StoreError> {
+        self.awake().await;
+        self.inner.busy(limit).await
     }
 
     async fn abandoned(&self, now: Timestamp, limit: usize) -> Result<Vec<SessionId>, StoreError> {

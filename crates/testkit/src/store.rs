@@ -56,6 +56,10 @@ macro_rules! store_contract {
                 a_second_create_disturbs_no_session_in_use,
                 owned_sessions_come_last_used_first,
                 owners_with_similar_names_are_apart,
+                the_latest_sessions_come_first_whoever_owns_them,
+                a_renamed_session_is_called_so,
+                a_rename_of_nothing_is_not_found,
+                a_step_gives_a_title_to_a_session_that_has_none,
                 a_touch_moves_forward_only,
                 a_touch_of_nothing_is_not_found,
                 a_deleted_session_is_gone_with_its_log_and_history,
@@ -147,7 +151,8 @@ macro_rules! store_contract {
                 a_limit_holds_for_expired_sessions,
                 busy_sessions_that_nobody_holds_are_abandoned,
                 a_session_may_be_abandoned_from_its_first_moment,
-                a_limit_holds_for_abandoned_sessions,;
+                a_limit_holds_for_abandoned_sessions,
+                busy_sessions_are_found_whoever_holds_them,;
             races:
                 of_many_creates_one_makes_the_session,
                 of_many_claims_one_succeeds,

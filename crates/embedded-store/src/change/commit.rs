@@ -152,7 +152,7 @@ impl Tables<'_> {
 }
 
 fn apply(record: &mut SessionRecord, change: &RecordChange) {
-    let RecordChange { last_active_at, sandbox, checkpoint, busy, model, own_key } = change;
+    let RecordChange { last_active_at, sandbox, checkpoint, busy, model, own_key, title } = change;
     if let Some(at) = last_active_at {
         record.last_active_at = record.last_active_at.max(*at);
     }
@@ -171,5 +171,8 @@ fn apply(record: &mut SessionRecord, change: &RecordChange) {
     }
     if let Some(own_key) = own_key {
         record.own_key = *own_key;
+    }
+    if record.title.is_none() {
+        record.title.clone_from(title);
     }
 }

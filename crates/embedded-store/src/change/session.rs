@@ -1,6 +1,6 @@
 use super::{Entry, Tables};
 use crate::{failure::Halt, schema::Log};
-use lockkeeper_domain::{EventId, Seq, SessionId, SessionRecord, Timestamp};
+use lockkeeper_domain::{EventId, Seq, SessionId, SessionRecord, SessionTitle, Timestamp};
 use lockkeeper_ports::StoreError;
 
 impl Tables<'_> {
@@ -22,6 +22,13 @@ impl Tables<'_> {
         }
         let mut after = before.clone();
         after.record.last_active_at = at;
+        self.replace(id, Some(&before), Some(&after))
+    }
+
+    pub(crate) fn rename(&mut self, id: &SessionId, title: &SessionTitle) -> Result<(), Halt> {
+        let before = self.entry(id)?.ok_or(StoreError::NotFound)?;
+        let mut after = before.clone();
+        after.record.title = Some(title.clone());
         self.replace(id, Some(&before), Some(&after))
     }
 

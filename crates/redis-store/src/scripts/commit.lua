@@ -3,7 +3,7 @@
 --   8 '' or 'slide' or 'clear', 9 how many messages go, 10 last active or '', 11 name of this attempt,
 --   12 retention in ms or 0; then the events, the messages, and each field with its value, '' where it goes
 local FIRST = 13
-local session = redis.call('HMGET', KEYS[1], 'holder', 'epoch', 'seq', 'active', 'attempt', 'owner')
+local session = redis.call('HMGET', KEYS[1], 'holder', 'epoch', 'seq', 'active', 'attempt', 'owner', 'title')
 if not session[3] then return { 'FENCED' } end
 local events, messages = tonumber(ARGV[5]), tonumber(ARGV[6])
 
@@ -29,7 +29,7 @@ if ARGV[10] ~= '' and tonumber(ARGV[10]) > tonumber(session[4]) then set('active
 for i = FIRST + events + messages, FIRST + events + messages + 2 * tonumber(ARGV[7]) - 1, 2 do
     if ARGV[i + 1] == '' then
         redis.call('HDEL', KEYS[1], ARGV[i])
-    else
+    elseif ARGV[i] ~= 'title' or not session[7] then
         set(ARGV[i], ARGV[i + 1])
     end
 end

@@ -33,23 +33,26 @@ async fn what_a_crash_left_in_an_index_is_passed_over_and_goes() {
     let store = server.store().await;
     let owner = Owner::new(&store).await;
     let of_owner = format!("mcp:owner:{}", owner.record.owner);
-    for index in ["mcp:busy", "mcp:idle", &of_owner] {
+    let indexes = ["mcp:busy", "mcp:idle", "mcp:sessions", &of_owner];
+    for index in indexes {
         server.ask(&["ZADD", index, "5", "never-written"]).await;
     }
     for _ in 0..2 {
         assert!(store.abandoned(at(100), 10).await.unwrap().is_empty());
         assert!(store.expired(at(100), 10).await.unwrap().is_empty());
         assert_eq!(store.owned_by(&owner.record.owner, 10).await.unwrap(), std::slice::from_ref(&owner.record));
+        assert_eq!(store.latest(10).await.unwrap(), std::slice::from_ref(&owner.record));
     }
     // It is on probation, and goes when that is over.
-    for index in ["mcp:busy", "mcp:idle", &of_owner] {
+    for index in indexes {
         assert!(score(&server, index, "never-written").await.unwrap() < 0.0);
         server.ask(&["ZADD", index, "-1000", "never-written"]).await;
     }
     store.abandoned(at(100), 10).await.unwrap();
     store.expired(at(100), 10).await.unwrap();
     store.owned_by(&owner.record.owner, 10).await.unwrap();
-    for index in ["mcp:busy", "mcp:idle", &of_owner] {
+    store.latest(10).await.unwrap();
+    for index in indexes {
         assert_eq!(score(&server, index, "never-written").await, None, "{index}");
     }
 }

@@ -15,6 +15,7 @@ pub(crate) fn cases() -> Vec<Case> {
         a_user_with_the_documented_rights_is_enough,
         a_user_without_rights_is_told_what_it_lacks,
         databases_are_apart,
+        s6_servers_can_go_by_the_clock_of_their_redis,
         a_server_without_an_append_only_file_is_warned_of,
     ]
 }
@@ -38,6 +39,15 @@ fn certificates(dir: &Path) {
     run(&format!("req {key} -keyout server.key -out server.csr -subj /CN=localhost"));
     std::fs::write(dir.join("names"), "subjectAltName=IP:127.0.0.1,DNS:localhost\n").unwrap();
     run("x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out server.pem -days 2 -extfile names");
+}
+
+async fn s6_servers_can_go_by_the_clock_of_their_redis() {
+    let server = Server::start(&[]).await;
+    let store = server.store().await;
+    let asked = async || -> i64 { server.ask(&["TIME"]).await.lines().nth(2).unwrap().parse().unwrap() };
+    let before = asked().await;
+    let told = store.time().await.unwrap().as_millis() / 1_000;
+    assert!((before..=asked().await).contains(&told), "{told} after {before}");
 }
 
 async fn over_tls() {

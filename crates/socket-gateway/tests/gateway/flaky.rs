@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 use futures::{StreamExt, future::Either};
-use lockkeeper_domain::{Epoch, Event, EventId, Message, PrincipalId, Seq, SessionId, SessionRecord, Timestamp};
+use lockkeeper_domain::{
+    Epoch, Event, EventId, Message, PrincipalId, Seq, SessionId, SessionRecord, SessionTitle, Timestamp,
+};
 use lockkeeper_embedded_store::EmbeddedStore;
 use lockkeeper_ports::{
     Claim, Commit, Committed, ConversationRepository, EventLog, EventStream, SessionRepository, SessionStore,
@@ -50,6 +52,14 @@ impl SessionRepository for Flaky {
         self.inner.owned_by(owner, limit).await
     }
 
+    async fn latest(&self, limit: usize) -> Result<Vec<SessionRecord>, StoreError> {
+        self.inner.latest(limit).await
+    }
+
+    async fn rename(&self, id: &SessionId, title: &SessionTitle) -> Result<(), StoreError> {
+        self.inner.rename(id, title).await
+    }
+
     async fn touch(&self, id: &SessionId, at: Timestamp) -> Result<(), StoreError> {
         self.inner.touch(id, at).await
     }
@@ -68,6 +78,10 @@ impl SessionRepository for Flaky {
 
     async fn expired(&self, before: Timestamp, limit: usize) -> Result<Vec<SessionId>, StoreError> {
         self.inner.expired(before, limit).await
+    }
+
+    async fn busy(&self, limit: usize) -> Result<Vec<SessionId>, StoreError> {
+        self.inner.busy(limit).await
     }
 
     async fn abandoned(&self, now: Timestamp, limit: usize) -> Result<Vec<SessionId>, StoreError> {

@@ -1,7 +1,7 @@
 //! `SessionStore::commit`: what it writes, and what it refuses.
 
 use super::material::{Driver, Store, at, driven, messages, note, opened, read_all, said, sandbox, seqs, stored};
-use lockkeeper_domain::{CallId, EventBody, Seq, SessionState, ToolResult, ToolSettled};
+use lockkeeper_domain::{CallId, EventBody, Seq, SessionState, SessionTitle, ToolResult, ToolSettled};
 use lockkeeper_ports::{Commit, Committed, HistoryChange, RecordChange, StoreError};
 use serde_json::json;
 
@@ -17,6 +17,7 @@ pub(super) fn full_step(driver: &Driver) -> Commit {
             busy: Some(true),
             model: Some("modèle/other".to_owned()),
             own_key: Some(true),
+            title: Some(SessionTitle::parse("a title").unwrap()),
         },
         ..driver.step(3)
     }
@@ -39,6 +40,7 @@ pub async fn a_commit_writes_events_history_and_record(store: Store) {
     assert_eq!((record.state.clone(), record.checkpoint), step.record.checkpoint.unwrap());
     assert!(record.busy && record.own_key);
     assert_eq!(record.model.as_deref(), Some("modèle/other"));
+    assert_eq!(record.title.as_ref().map(SessionTitle::as_str), Some("a title"));
     assert_eq!((record.owner, record.created_at, record.version), (before.owner, before.created_at, before.version));
 }
 

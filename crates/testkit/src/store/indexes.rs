@@ -1,4 +1,4 @@
-//! `expired` and `abandoned`. A store may hold other sessions too; these tests look at their own.
+//! `expired`, `busy` and `abandoned`. A store may hold other sessions too; these tests look at their own.
 
 use super::material::{Driver, Store, TTL, at, driven, opened_by, owner, sandbox, session_id};
 use lockkeeper_domain::{SessionId, SessionRecord, Timestamp};
@@ -153,4 +153,21 @@ pub async fn a_limit_holds_for_abandoned_sessions(store: Store) {
     for limit in 0..=4 {
         assert_eq!(store.abandoned(at(31), limit).await.unwrap().len(), limit);
     }
+}
+
+/// See the name.
+pub async fn busy_sessions_are_found_whoever_holds_them(store: Store) {
+    let is_found = async |id: &SessionId| store.busy(ALL).await.unwrap().contains(id);
+    let mut driver = driven(&store).await;
+    assert!(!is_found(&driver.id).await);
+    driver.change(busy(true)).await;
+    assert!(is_found(&driver.id).await, "it is held");
+    store.release(&driver.id, driver.epoch).await.unwrap();
+    assert!(is_found(&driver.id).await, "nobody holds it");
+    for limit in 0..=1 {
+        assert_eq!(store.busy(limit).await.unwrap().len(), limit);
+    }
+    let mut driver = Driver::claim(&store, &driver.id, "next", at(40)).await;
+    driver.change(busy(false)).await;
+    assert!(!is_found(&driver.id).await);
 }

@@ -1,7 +1,7 @@
 //! `SessionRepository`: records.
 
 use super::material::{Driver, Store, TTL, at, messages, opened, opened_by, owner, sandbox, session_id, stored};
-use lockkeeper_domain::{EventId, PrincipalId, SessionRecord};
+use lockkeeper_domain::{EventId, PrincipalId, SessionRecord, SessionTitle};
 use lockkeeper_ports::{Commit, HistoryChange, RecordChange, StoreError};
 
 /// See the name.
@@ -82,6 +82,63 @@ pub async fn owners_with_similar_names_are_apart(store: Store) {
     assert_eq!(store.owned_by(&name, 10).await.unwrap(), [own]);
     assert_eq!(store.owned_by(&longer, 10).await.unwrap(), [other]);
     assert!(store.owned_by(&star, 10).await.unwrap().iter().all(|record| record.owner == star));
+}
+
+/// A store may hold other sessions too; this looks at its own.
+pub async fn the_latest_sessions_come_first_whoever_owns_them(store: Store) {
+    let mut ids = Vec::new();
+    for secs in [2, 1, 4, 3] {
+        ids.push(opened_by(&store, owner(), at(secs)).await.id);
+    }
+    let order = |records: Vec<SessionRecord>| -> Vec<usize> {
+        records.iter().filter_map(|record| ids.iter().position(|id| *id == record.id)).collect()
+    };
+    assert_eq!(order(store.latest(1_000_000).await.unwrap()), [2, 3, 0, 1]);
+    store.touch(&ids[1], at(9)).await.unwrap();
+    assert_eq!(order(store.latest(1_000_000).await.unwrap()), [1, 2, 3, 0]);
+    store.delete(&ids[2], at(10)).await.unwrap();
+    assert_eq!(order(store.latest(1_000_000).await.unwrap()), [1, 3, 0]);
+    for limit in 0..=3 {
+        assert_eq!(store.latest(limit).await.unwrap().len(), limit);
+    }
+}
+
+fn title(text: &str) -> SessionTitle {
+    SessionTitle::parse(text).unwrap()
+}
+
+/// See the name.
+pub async fn a_renamed_session_is_called_so(store: Store) {
+    let record = opened(&store).await;
+    for name in ["first", r#"zweiter Ω 😀 \ "quoted""#] {
+        store.rename(&record.id, &title(name)).await.unwrap();
+        let expected = SessionRecord { title: Some(title(name)), ..record.clone() };
+        assert_eq!(store.get(&record.id).await.unwrap().as_ref(), Some(&expected));
+        assert_eq!(store.owned_by(&record.owner, 10).await.unwrap(), [expected]);
+    }
+}
+
+/// See the name.
+pub async fn a_rename_of_nothing_is_not_found(store: Store) {
+    let id = session_id();
+    assert!(matches!(store.rename(&id, &title("x")).await, Err(StoreError::NotFound)));
+    assert_eq!(store.get(&id).await.unwrap(), None);
+}
+
+/// See the name.
+pub async fn a_step_gives_a_title_to_a_session_that_has_none(store: Store) {
+    let mut driver = super::material::driven(&store).await;
+    let id = driver.id.clone();
+    let called = async || store.get(&id).await.unwrap().unwrap().title;
+    driver.change(RecordChange { title: Some(title("one")), ..RecordChange::default() }).await;
+    assert_eq!(called().await, Some(title("one")));
+    driver.change(RecordChange { title: Some(title("two")), busy: Some(true), ..RecordChange::default() }).await;
+    assert_eq!(called().await, Some(title("one")));
+    assert!(store.get(&driver.id).await.unwrap().unwrap().busy);
+    // A rename needs no lease, and fences nobody.
+    store.rename(&driver.id, &title("three")).await.unwrap();
+    driver.change(RecordChange { title: Some(title("four")), ..RecordChange::default() }).await;
+    assert_eq!(called().await, Some(title("three")));
 }
 
 /// See the name.
