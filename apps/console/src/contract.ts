@@ -212,6 +212,18 @@ export type ServerEvent = {
   [Name in keyof ServerEvents]: { name: Name; payload: ServerEvents[Name]; meta: Meta };
 }[keyof ServerEvents];
 
+/** A session in the answer to `session:list`. */
+export interface SessionEntry {
+  sessionId: string;
+  /** The first words of its first message, until it is renamed; null before the first one. */
+  title: string | null;
+  createdAt: string;
+  lastActiveAt: string;
+  busy: boolean;
+  model: string;
+  hasSandbox: boolean;
+}
+
 /** The acknowledgement of a command that was not followed. */
 export interface Refusal {
   ok: false;
@@ -224,6 +236,7 @@ export interface Refusal {
 /** What commands are acknowledged with when they are followed, beside `ok`, where it is more than that. */
 export interface Answers {
   message: { turn: number; duplicate: boolean };
+  "session:list": { sessions: SessionEntry[] };
   "workspace:list": Directory;
   "workspace:read": FilePart;
 }

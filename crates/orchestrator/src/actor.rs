@@ -71,6 +71,8 @@ pub(crate) struct Actor {
     session: Session,
     stored_busy: bool,
     last_active_at: Timestamp,
+    /// Whether the session is called something.
+    titled: bool,
     trimmed: Seq,
     question: Option<(EventId, ApprovalRequired)>,
     live: LiveSender,
@@ -148,6 +150,7 @@ impl Actor {
             session: Session::fold(record.state, history, &events),
             stored_busy: record.busy,
             last_active_at: record.last_active_at,
+            titled: record.title.is_some(),
             trimmed: Seq::default(),
             question,
             live,

@@ -5,6 +5,7 @@
 
 mod actor;
 mod agent;
+mod budget;
 mod config;
 mod janitor;
 mod live;
@@ -13,6 +14,7 @@ mod models;
 mod opened;
 mod order;
 mod output;
+mod oversight;
 mod pool;
 mod roster;
 mod sandbox;
@@ -20,10 +22,12 @@ mod tools;
 mod workspace;
 
 pub use agent::{AgentFactory, OwnKeys, Provider};
+pub use budget::Budget;
 pub use config::{Config, Others};
 pub use janitor::{Janitor, Swept};
 pub use live::{Live, LiveEvent};
 pub use manager::{Drained, McpHealth, OpenSession, Ports, SessionManager};
 pub use models::{ModelCatalog, ModelList, ModelsConfig};
 pub use opened::{Accepted, Attached, HistoryPage, NewMessage, OpenCall, Ready, Snapshot};
+pub use oversight::{Oversight, WaitingCall};
 pub use workspace::{Entry, EntryKind, FilePart, Listing};

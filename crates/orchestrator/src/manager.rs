@@ -8,6 +8,7 @@ mod peers;
 mod reach;
 mod records;
 mod registry;
+mod sessions;
 mod takeover;
 
 use crate::{
@@ -24,9 +25,7 @@ use crate::{
 use attach::Waiting;
 use checks::Wanted;
 pub use health::McpHealth;
-use lockkeeper_domain::{
-    Answer, CallId, Code, Failure, Policy, Power, Scope, Seq, ServerName, SessionId, SessionRecord, UserMessage,
-};
+use lockkeeper_domain::{Answer, CallId, Code, Failure, Policy, Power, Scope, Seq, ServerName, SessionId, UserMessage};
 use lockkeeper_ports::{Clock, EventStream, McpServer, Peers, Principal, SandboxRuntime, SessionStore, ToolHost};
 use registry::Registry;
 pub(crate) use registry::Visit;
@@ -231,15 +230,15 @@ impl SessionManager {
         Ok(HistoryPage { messages, before: (start > 0).then_some(start) })
     }
 
+    /// Whether there is such a session, for who was let in to it.
+    pub async fn exists(&self, id: &SessionId) -> Result<bool, Failure> {
+        Ok(self.shared.ports.store.get(id).await.map_err(|e| store_failure(&e))?.is_some())
+    }
+
     /// The session's events after `after`, and those to come.
     pub async fn follow(&self, id: &SessionId, by: &Principal, after: Seq) -> Result<EventStream, Failure> {
         self.record_for(Wanted::Look, id, by).await?;
         self.shared.ports.store.follow(id, after).await.map_err(|e| store_failure(&e))
-    }
-
-    /// The principal's sessions, the last used first.
-    pub async fn list(&self, by: &Principal, limit: usize) -> Result<Vec<SessionRecord>, Failure> {
-        self.shared.ports.store.owned_by(&by.id, limit).await.map_err(|e| store_failure(&e))
     }
 
     /// Whether sessions can be served now.

@@ -1,12 +1,10 @@
 //! The models that the provider offers, asked for seldom and kept for a while.
 
-mod budget;
 mod config;
 
 pub use config::ModelsConfig;
 
-use crate::AgentFactory;
-use budget::Budget;
+use crate::{AgentFactory, Budget};
 use futures::{
     FutureExt,
     future::{BoxFuture, Shared},

@@ -1,7 +1,7 @@
 use crate::{Live, manager::Visit};
 use lockkeeper_domain::{
-    ApprovalRequired, Attachment, CallId, ClientMessageId, EventId, Failure, Message, SessionId, ToolCall,
-    ToolDefinition, TurnId,
+    ApprovalRequired, Attachment, CallId, CallView, ClientMessageId, EventId, Failure, Message, SessionId, Timestamp,
+    ToolCall, ToolDefinition, TurnId,
 };
 use lockkeeper_ports::ToolSessionStatus;
 use serde::{Deserialize, Serialize};
@@ -114,9 +114,18 @@ pub struct OpenCall {
     pub call: ToolCall,
     /// Whether it waits for a human.
     pub waiting: bool,
+    /// When it is refused by itself, once a human was asked.
+    pub expires_at: Option<Timestamp>,
+    /// Which rule decided that it waits or runs, and why, for people.
+    pub why: String,
 }
 
 impl OpenCall {
+    pub(crate) fn of(view: &CallView<'_>) -> Self {
+        let CallView { call, gate, expires_at, waiting } = *view;
+        Self { call: call.clone(), waiting, expires_at, why: gate.why.clone() }
+    }
+
     /// Its id.
     pub fn id(&self) -> &CallId {
         &self.call.id

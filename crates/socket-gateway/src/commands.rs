@@ -4,8 +4,8 @@ use crate::{
     intake::Taken,
     pass::Pass,
     wire::{
-        Answer, ApprovalCommand, Arguments, HistoryCommand, ListCommand, Malformed, MessageCommand, ReadCommand,
-        RefreshCommand, Role, Time, is_shallow, page,
+        Answer, ApprovalCommand, Arguments, DeleteCommand, HistoryCommand, ListCommand, Malformed, MessageCommand,
+        ReadCommand, RefreshCommand, RenameCommand, Role, SessionEntry, SessionsCommand, Time, is_shallow, page,
     },
 };
 use lockkeeper_domain::{Code, Failure, SessionId};
@@ -44,11 +44,19 @@ impl Desk {
         let by = &self.pass.check()?;
         match (&*event, self.role) {
             ("history:get", _) => return self.history(payload, by).await,
+            ("session:list", _) => return self.sessions(payload, by).await,
             ("workspace:list", _) => return self.list_files(payload, by).await,
             ("workspace:read", _) => return self.read_file(payload, by).await,
-            ("message" | "turn:cancel" | "history:reset" | "session:end", Role::Driver)
+            (
+                "message" | "turn:cancel" | "history:reset" | "session:end" | "session:rename" | "session:delete",
+                Role::Driver,
+            )
             | ("tool:approval", Role::Driver | Role::Approver) => {}
-            ("message" | "turn:cancel" | "history:reset" | "session:end" | "tool:approval", role) => {
+            (
+                "message" | "turn:cancel" | "history:reset" | "session:end" | "session:rename" | "session:delete"
+                | "tool:approval",
+                role,
+            ) => {
                 return Err(Failure::new(Code::Forbidden, beyond(role)));
             }
             _ => return Err(Malformed("There is no such event.").into()),
@@ -59,9 +67,25 @@ impl Desk {
             "tool:approval" => self.approval(payload, by).await,
             "turn:cancel" => manager.cancel(session, by).await,
             "history:reset" => manager.reset(session, by).await,
+            "session:rename" => {
+                let RenameCommand { session_id, title } = RenameCommand::parse(payload)?;
+                manager.rename(&session_id, by, &title).await
+            }
+            "session:delete" => manager.delete(&DeleteCommand::parse(payload)?.session_id, by).await,
             _ => manager.end(session, by).await,
         }?;
         Ok(Answer::Done)
+    }
+
+    async fn sessions(&self, payload: Option<Value>, by: &Principal) -> Result<Answer, Failure> {
+        let most = self.config.max_listed_sessions;
+        let limit = SessionsCommand::parse(payload)?.limit.unwrap_or(most).clamp(1, most);
+        let records = self.manager.list(by, limit).await?;
+        let entry = |record| {
+            let model = self.manager.model_of(&record);
+            SessionEntry::new(record, model)
+        };
+        Ok(Answer::Sessions { sessions: records.into_iter().map(entry).collect() })
     }
 
     fn read(&self, arguments: &str) -> Result<Arguments, Failure> {

@@ -71,6 +71,8 @@ pub struct Config {
     pub slow_client_secs: u64,
     /// How many messages a page of the history has at most: 50.
     pub max_history_page: usize,
+    /// How many sessions a list of them has at most: 100.
+    pub max_listed_sessions: usize,
 }
 
 impl Default for Config {
@@ -105,6 +107,7 @@ impl Default for Config {
             ping_timeout_secs: 20,
             slow_client_secs: 30,
             max_history_page: 50,
+            max_listed_sessions: 100,
         }
     }
 }
@@ -144,6 +147,7 @@ impl Config {
         least("ping_timeout_secs", self.ping_timeout_secs, 1);
         least("slow_client_secs", self.slow_client_secs, 1);
         least("max_history_page", self.max_history_page as u64, 1);
+        least("max_listed_sessions", self.max_listed_sessions as u64, 1);
         let most = tokio::sync::Semaphore::MAX_PERMITS.min(u32::MAX as usize);
         if self.max_waiting_bytes > most {
             problems.push(("max_waiting_bytes", format!("is {} and may be at most {most}", self.max_waiting_bytes)));

@@ -20,7 +20,10 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::{Mutex, mpsc},
+    time::timeout,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// What all connections share.
@@ -41,6 +44,8 @@ pub(crate) struct Connection {
     pub(crate) shared: Arc<Shared>,
     pub(crate) peer: Peer,
     pub(crate) inbox: Arc<Inbox>,
+    /// Held while an event is handled and answered.
+    pub(crate) handling: Mutex<()>,
 }
 
 /// Why the server ends a connection.
@@ -62,6 +67,7 @@ impl From<Ended> for End {
             Ended::Lost(Lost::Slow) => Self::Slow,
             Ended::Refused(failure) => Self::Refused(failure),
             Ended::Broken(failure) => Self::Broken(failure),
+            Ended::Deleted => Self::Refused(Failure::new(Code::Forbidden, "The session was deleted.")),
         }
     }
 }
@@ -135,6 +141,11 @@ impl Connection {
         let view = async {
             match self.inbox.gone.run_until_cancelled(View::run(desk, &self.peer, attached)).await {
                 Some(Ended::Lost(Lost::Closed)) | None => pending().await,
+                Some(ended @ Ended::Deleted) => {
+                    // Whoever deletes its own session hears first that it was done.
+                    let _handled = self.handling.lock().await;
+                    End::from(ended)
+                }
                 Some(ended) => End::from(ended),
             }
         };
@@ -180,6 +191,7 @@ impl Connection {
                 }
             };
             let Some(taken) = taken else { return End::Gone };
+            let _handling = self.handling.lock().await;
             let outcome = desk.handle(&taken).await;
             if let Err(failure) = &outcome {
                 self.shared.refusals.command(failure.code);

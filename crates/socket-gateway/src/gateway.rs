@@ -20,7 +20,10 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, timeout, timeout_at},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// The Socket.IO interface, once it runs.
@@ -173,7 +176,7 @@ fn serve(io: &SocketIo, shared: Arc<Shared>) {
     let connect = move |Raw(socket): Raw, TryData(auth): TryData<Value>| {
         if let Some(inbox) = socket.extensions.get::<Arc<Inbox>>() {
             let peer = Peer::new(socket, Arc::clone(&shared.clock), shared.config.slow_client());
-            let connection = Connection { shared: Arc::clone(&shared), peer, inbox };
+            let connection = Connection { shared: Arc::clone(&shared), peer, inbox, handling: Mutex::default() };
             shared.tasks.spawn(connection.serve(auth));
         }
         ready(())

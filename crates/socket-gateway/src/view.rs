@@ -23,6 +23,8 @@ pub(crate) enum Ended {
     Refused(Failure),
     /// The log cannot be read on. The client may come back to where it was.
     Broken(Failure),
+    /// The session was deleted.
+    Deleted,
 }
 
 impl From<Lost> for Ended {
@@ -155,7 +157,7 @@ impl<'a> View<'a> {
                     Some(Ok(event)) => self.pass(event).await?,
                     Some(Err(StoreError::Trimmed(_))) => return Ok(()),
                     Some(Err(error)) => return Err(broken(&error)),
-                    None => return Err(ended_by_itself()),
+                    None => return Err(self.without_log().await),
                 },
             }
         }
@@ -198,6 +200,14 @@ impl<'a> View<'a> {
             self.peer.emit(&event, &meta).await?;
         }
         Ok(())
+    }
+
+    /// Why the log ended: a session that was deleted has none.
+    async fn without_log(&self) -> Ended {
+        match self.desk.manager.exists(&self.desk.session).await {
+            Ok(false) => Ended::Deleted,
+            Ok(true) | Err(_) => ended_by_itself(),
+        }
     }
 
     async fn snapshot(&self) -> Result<Snapshot, Ended> {

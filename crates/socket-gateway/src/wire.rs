@@ -8,6 +8,7 @@ mod client;
 mod history;
 mod project;
 mod server;
+mod session;
 #[cfg(test)]
 mod tests;
 mod tool;
@@ -18,6 +19,7 @@ pub use history::{HistoryCall, HistoryEntry, HistoryMessage, HistoryResult, Hist
 pub use server::{
     AgentError, Expired, Expiry, McpStatus, Meta, Piece, Ready, ServerEvent, Time, Tool, TurnCompleted, UserMessage,
 };
+pub use session::{DeleteCommand, RenameCommand, SessionEntry, SessionsCommand};
 pub use tool::{ApprovalRequired, ApprovalResolved, ToolCall, ToolError, ToolStarted};
 
 pub(crate) use client::{Arguments, Malformed, is_shallow};

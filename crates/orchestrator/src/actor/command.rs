@@ -3,7 +3,9 @@ use crate::{
     janitor::IDLE_TOO_LONG,
     opened::{Accepted, Snapshot},
 };
-use lockkeeper_domain::{Answer, Code, Command, Failure, Refusal, Reply as Followed, Timestamp, UserMessage};
+use lockkeeper_domain::{
+    Answer, Code, Command, Failure, Refusal, Reply as Followed, SessionTitle, Timestamp, UserMessage,
+};
 use lockkeeper_ports::RecordChange;
 
 impl Actor {
@@ -51,6 +53,7 @@ impl Actor {
             send(reply, Err(failure));
             return Ok(());
         }
+        let title = if self.titled { None } else { SessionTitle::of_message(&message.text) };
         let reaction = match self.session.handle(Command::Submit(message), self.shared.now(), &self.shared.rules) {
             Ok(reaction) => reaction,
             Err(refusal) => {
@@ -62,7 +65,9 @@ impl Actor {
             Followed::Accepted { turn, duplicate } => Ok(Accepted { turn, duplicate }),
             Followed::Done => Err(Failure::new(Code::Internal, "The message was not accepted.")),
         };
-        self.acknowledge(reaction, accepted, reply).await
+        self.titled |= title.is_some();
+        let record = RecordChange { title, ..RecordChange::default() };
+        self.acknowledge(reaction, record, accepted, reply).await
     }
 
     async fn decide(&mut self, answer: Answer, reply: Reply<()>) -> Result<(), Lost> {
@@ -91,7 +96,7 @@ impl Actor {
 
     async fn obey(&mut self, command: Command, reply: Reply<()>) -> Result<(), Lost> {
         match self.session.handle(command, self.shared.now(), &self.shared.rules) {
-            Ok(reaction) => self.acknowledge(reaction, Ok(()), reply).await,
+            Ok(reaction) => self.acknowledge(reaction, RecordChange::default(), Ok(()), reply).await,
             Err(refusal) => {
                 send(reply, Err(refused(refusal)));
                 Ok(())
@@ -103,10 +108,11 @@ impl Actor {
     async fn acknowledge<T>(
         &mut self,
         reaction: lockkeeper_domain::Reaction,
+        record: RecordChange,
         answer: Result<T, Failure>,
         reply: Reply<T>,
     ) -> Result<(), Lost> {
-        match self.carry_out(reaction, RecordChange::default()).await {
+        match self.carry_out(reaction, record).await {
             Ok(()) => {
                 send(reply, answer);
                 Ok(())

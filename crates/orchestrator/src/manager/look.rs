@@ -100,7 +100,7 @@ impl Snapshot {
             turn: session.turn().map(Turn::id),
             partial: session.turn().map(|t| t.partial().to_owned()).unwrap_or_default(),
             thinking,
-            calls: calls.into_iter().map(|c| OpenCall { call: c.call.clone(), waiting: c.waiting }).collect(),
+            calls: calls.iter().map(OpenCall::of).collect(),
             pending: question.into_iter().collect(),
         }
     }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 /// How long to wait before an owner is looked for again; it doubles each time, up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
-const LAST_PAUSE: Duration = Duration::from_millis(250);
+pub(super) const LAST_PAUSE: Duration = Duration::from_millis(250);
 /// How long a server may take for an order at least, however soon its lease ends.
 const LEAST_WAIT: Duration = Duration::from_millis(500);
 
@@ -29,7 +29,7 @@ enum Attempt {
 impl SessionManager {
     /// Has the session's owner follow an order. When nobody drives the session an actor is started here; when another server
     /// does, it is asked, for as long as it holds the lease; and so on, until the order was followed or the time is over.
-    pub(super) async fn order(&self, id: &SessionId, by: &Principal, order: Order) -> Result<Outcome, Failure> {
+    pub(crate) async fn order(&self, id: &SessionId, by: &Principal, order: Order) -> Result<Outcome, Failure> {
         let deadline = Instant::now() + self.shared.config.forward();
         let (mut doubt, mut pause) = (false, FIRST_PAUSE);
         loop {

@@ -3,7 +3,10 @@
 use crate::desk::{Desk, User};
 use lockkeeper_domain::{Code, Event, EventBody, Outcome, Rule, Seq, StopReason};
 use lockkeeper_orchestrator::{Janitor, SessionManager};
-use lockkeeper_testkit::llm::{Gate, Step};
+use lockkeeper_testkit::{
+    clock::TokioClock,
+    llm::{Gate, Step},
+};
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
 use tokio::{task::JoinSet, time::Instant};
@@ -205,4 +208,35 @@ async fn what_was_let_go_without_a_word_is_found_by_looking() {
     ann.sees_notice().await;
     assert!(began.elapsed() < TWO_SECONDS, "it took {:?}", began.elapsed());
     assert_eq!(other.live_sessions(), 1);
+}
+
+/// Servers agree on the time, since it is their store's. Should they not, that costs patience, and nothing else: who may write is
+/// decided by the epoch.
+#[tokio::test(start_paused = true)]
+async fn s6_a_clock_that_is_an_hour_off_loses_and_doubles_nothing() {
+    const HOUR: Duration = Duration::from_hours(1);
+    const MESSAGES: usize = 10;
+    let ways = [
+        ("ahead", TokioClock::set_forward as fn(TokioClock, Duration) -> TokioClock),
+        ("behind", TokioClock::set_back),
+    ];
+    for (name, set) in ways {
+        let desk = Desk::new((0..10 * MESSAGES).map(|_| Step::text("done")));
+        let mut wrong = desk.another();
+        wrong.clock = set(wrong.clock, HOUR);
+        let mut one = User::ready(&wrong.manager()).await;
+        let mut other = User::ready(&desk.another().manager()).await;
+        let _janitors = (janitor(&one.manager), janitor(&other.manager));
+        for number in 0..MESSAGES {
+            let user = if number % 2 == 0 { &one } else { &other };
+            user.says_as(Some(&format!("m{number}")), "go").await.expect("accepted");
+            one.sees_end().await;
+            other.sees_end().await;
+        }
+        let log = desk.store.log(&one.session).await;
+        dense(&log);
+        let count = |is: fn(&EventBody) -> bool| log.iter().filter(|event| is(&event.body)).count();
+        assert_eq!(count(|body| matches!(body, EventBody::UserMessage { .. })), MESSAGES, "{name}");
+        assert_eq!(count(|body| matches!(body, EventBody::TurnCompleted(_))), MESSAGES, "{name}");
+    }
 }

@@ -1,4 +1,4 @@
-use super::{HistoryEntry, Time};
+use super::{HistoryEntry, SessionEntry, Time};
 use lockkeeper_domain::{Code, Failure, TurnId};
 use lockkeeper_orchestrator::{FilePart, Listing};
 use serde::{Serialize, Serializer, ser::SerializeStruct};
@@ -21,6 +21,11 @@ pub enum Answer {
         messages: Vec<HistoryEntry>,
         /// The place to ask for next, for older ones; none at the beginning.
         before: Option<usize>,
+    },
+    /// The caller's sessions.
+    Sessions {
+        /// The last used first.
+        sessions: Vec<SessionEntry>,
     },
     /// A fresh token was taken.
     Refreshed {
@@ -49,6 +54,7 @@ impl Serialize for Answer {
                     answer.serialize_field("before", before)?;
                 }
             }
+            Self::Sessions { sessions } => answer.serialize_field("sessions", sessions)?,
             Self::Refreshed { expires_at } => {
                 if let Some(at) = expires_at {
                     answer.serialize_field("expiresAt", at)?;

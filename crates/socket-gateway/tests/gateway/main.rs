@@ -14,6 +14,7 @@ mod polling;
 mod powers;
 mod refusals;
 mod replicas;
+mod sessions;
 mod slow;
 mod stalling;
 mod views;

@@ -1,4 +1,4 @@
-//! How often an address may have the provider asked.
+//! How often an address may do what costs something, or try what it should know.
 
 use std::{
     collections::HashMap,
@@ -6,8 +6,10 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// A bucket for each address: so many questions at once, then so many per minute.
-pub(super) struct Budget {
+/// A bucket for each address: so many questions or attempts at once, then so many per minute. The addresses that are told apart
+/// are bounded.
+#[derive(Debug)]
+pub struct Budget {
     burst: f64,
     per_min: f64,
     left: HashMap<IpAddr, (f64, Instant)>,
@@ -17,12 +19,13 @@ impl Budget {
     /// The most addresses that are told apart at a time. Those beyond wait until one has been quiet.
     const ADDRESSES: usize = 4_096;
 
-    pub(super) fn new(burst: u32, per_min: u32) -> Self {
+    /// `burst` at once, `per_min` per minute after that.
+    pub fn new(burst: u32, per_min: u32) -> Self {
         Self { burst: burst.into(), per_min: per_min.into(), left: HashMap::new() }
     }
 
     /// Takes a question of `caller`'s, if there is one left.
-    pub(super) fn take(&mut self, caller: IpAddr) -> bool {
+    pub fn take(&mut self, caller: IpAddr) -> bool {
         let (caller, now) = (network(caller), Instant::now());
         let (burst, per_min) = (self.burst, self.per_min);
         let refilled =
@@ -37,6 +40,13 @@ impl Budget {
         let enough = level >= 1.0;
         self.left.insert(caller, (if enough { level - 1.0 } else { level }, now));
         enough
+    }
+
+    /// Gives back what was taken last: it was well spent.
+    pub fn give_back(&mut self, caller: IpAddr) {
+        if let Some((level, _)) = self.left.get_mut(&network(caller)) {
+            *level = (*level + 1.0).min(self.burst);
+        }
     }
 }
 
@@ -64,6 +74,8 @@ mod tests {
         assert!(budget.take(one) && budget.take(one) && !budget.take(one));
         assert!(budget.take(other), "another address has its own");
         tokio::time::advance(Duration::from_secs(2)).await;
+        assert!(budget.take(one) && !budget.take(one));
+        budget.give_back(one);
         assert!(budget.take(one) && !budget.take(one));
     }
 
