@@ -40,7 +40,8 @@ const WRAPPERS: &[(&str, &[&str])] = &[
     ("figment", &["lockkeeper"]),
     ("fred", &["lockkeeper-redis-store"]),
     ("governor", &["lockkeeper-socket-gateway"]),
-    ("jsonschema", &[ORCHESTRATOR]),
+    // The second one's tests hold its answers against its description.
+    ("jsonschema", &[ORCHESTRATOR, "lockkeeper-http-api"]),
     // The tests play an issuer.
     ("jsonwebtoken", &["lockkeeper-jwt-auth", "lockkeeper-tests"]),
     ("landlock", &["lockkeeper-local-runtime"]),

@@ -10,6 +10,7 @@ mod visible;
 
 pub(crate) use address::{Address, is_session_id};
 pub(crate) use socket::Target;
+pub(crate) use visible::line as one_line;
 
 use anyhow::Result;
 use conversation::{Act, Conversation, Ending, Manner};

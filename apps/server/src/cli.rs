@@ -63,6 +63,9 @@ pub(crate) enum Command {
     /// Look at what a server needs, and say what is missing and how to get it. Exit code 1 where something is.
     #[command(after_help = examples::DOCTOR)]
     Doctor(DoctorArgs),
+    /// Look at the sessions of a running server, and end them. The server needs `http.admin_token`.
+    #[command(after_help = examples::SESSIONS)]
+    Sessions(SessionsArgs),
     /// Make tokens for clients.
     Token {
         #[command(subcommand)]
@@ -74,6 +77,48 @@ pub(crate) enum Command {
         /// The shell.
         #[arg(value_enum)]
         shell: Shell,
+    },
+}
+
+/// `lockkeeper sessions ..`.
+#[derive(Args, Debug)]
+pub(crate) struct SessionsArgs {
+    /// Where the server is. By default where the configuration has it listen.
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) url: Option<String>,
+    /// The server's admin token: `http.admin_token` of the configuration by default.
+    #[arg(long, global = true, value_name = "TOKEN", env = "LOCKKEEPER_ADMIN_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+    /// Print JSON, as the server says it.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: SessionsCommand,
+}
+
+/// What to do with sessions.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SessionsCommand {
+    /// List the sessions, the last used first.
+    List {
+        /// Those of this user alone.
+        #[arg(long, value_name = "NAME")]
+        owner: Option<String>,
+        /// How many at most.
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        limit: usize,
+    },
+    /// Tell what is known of a session, its open calls included.
+    Show {
+        /// The session.
+        #[arg(value_name = "ID", value_parser = session_id)]
+        id: String,
+    },
+    /// End a session: open turns are cancelled, its sandbox goes, its history stays.
+    End {
+        /// The session.
+        #[arg(value_name = "ID", value_parser = session_id)]
+        id: String,
     },
 }
 
@@ -327,6 +372,8 @@ mod tests {
             &["lockkeeper", "mcp", "add", "workspace", "--", "x"],
             &["lockkeeper", "mcp", "add", "a"],
             &["lockkeeper", "mcp", "add", "a", "--env", "K", "--", "x"],
+            &["lockkeeper", "sessions", "end"],
+            &["lockkeeper", "sessions", "show", "a/b"],
         ] {
             let error = Cli::try_parse_from(args).expect_err("wrong usage");
             assert_eq!(error.exit_code(), 2, "{args:?}");

@@ -8,6 +8,7 @@ mod doctor;
 mod image;
 mod mcp;
 mod serve;
+mod sessions;
 mod token;
 
 pub(crate) use chat::chat;
@@ -18,6 +19,7 @@ pub(crate) use doctor::doctor;
 pub(crate) use image::image;
 pub(crate) use mcp::mcp;
 pub(crate) use serve::serve;
+pub(crate) use sessions::sessions;
 pub(crate) use token::token;
 
 use crate::{

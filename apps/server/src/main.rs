@@ -50,6 +50,7 @@ fn run(cli: &Cli) -> Result<ExitCode, Stop> {
             Command::Mcp { command } => Box::pin(commands::mcp(cli, command)).await,
             Command::Image { command } => commands::image(cli, command).await,
             Command::Doctor(args) => commands::doctor(cli, args).await,
+            Command::Sessions(args) => commands::sessions(cli, args).await,
             Command::Token { command } => commands::token(cli, command),
             Command::Completions { shell } => {
                 commands::completions(*shell);

@@ -1,5 +1,5 @@
 use crate::{
-    Config, Served,
+    AdminApi, Config, Served,
     compact::compact,
     console::Console,
     headers::secure,
@@ -31,12 +31,13 @@ pub struct HttpApi {
     version: &'static str,
     models: Option<ModelsApi>,
     metrics: Option<MetricsPage>,
+    admin: Option<AdminApi>,
 }
 
 impl HttpApi {
     /// The interface to `manager`; `version` is what it says that it is. `config` has no problems.
     pub fn new(config: Config, manager: Arc<SessionManager>, version: &'static str) -> Self {
-        Self { config: Arc::new(config), manager, version, models: None, metrics: None }
+        Self { config: Arc::new(config), manager, version, models: None, metrics: None, admin: None }
     }
 
     /// With the metrics under `/metrics`.
@@ -50,6 +51,12 @@ impl HttpApi {
     #[must_use]
     pub fn with_models(self, models: ModelsApi) -> Self {
         Self { models: Some(models), ..self }
+    }
+
+    /// With what operators do under `/api/admin`.
+    #[must_use]
+    pub fn with_admin(self, admin: AdminApi) -> Self {
+        Self { admin: Some(admin), ..self }
     }
 
     /// All routes, with `socket` as the Socket.IO service.
@@ -82,6 +89,7 @@ impl HttpApi {
             .merge(sockets)
             .merge(self.models.clone().map(|models| self.questions(models)).unwrap_or_default())
             .merge(self.metrics.clone().map(|page| metrics::routes(Arc::clone(&self.config), page)).unwrap_or_default())
+            .merge(self.admin.clone().map(AdminApi::routes).unwrap_or_default())
             .fallback(health::not_found)
             .method_not_allowed_fallback(health::not_allowed)
             .layer(from_fn(secure))

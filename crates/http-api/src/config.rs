@@ -23,6 +23,9 @@ pub struct Config {
     /// The token that `/metrics` wants to see. Without one, none by default, only this machine may read them.
     #[schemars(with = "Option<String>")]
     pub metrics_token: Option<SecretString>,
+    /// The token of operators, of at least 16 bytes. Without it there is nothing under `/api/admin`.
+    #[schemars(with = "Option<String>")]
+    pub admin_token: Option<SecretString>,
 }
 
 impl Default for Config {
@@ -35,6 +38,7 @@ impl Default for Config {
             drain_secs: 5,
             console: true,
             metrics_token: None,
+            admin_token: None,
         }
     }
 }
@@ -53,8 +57,11 @@ impl Config {
         ];
         let zero = values.into_iter().filter(|(_, value)| *value == 0);
         let mut problems: Vec<_> = zero.map(|(key, _)| (key, "is 0 and must be at least 1".to_owned())).collect();
-        if self.metrics_token.as_ref().is_some_and(|token| token.expose_secret().len() < Self::MIN_TOKEN) {
-            problems.push(("metrics_token", format!("is shorter than {} bytes and can be guessed", Self::MIN_TOKEN)));
+        let is_short = |token: &SecretString| token.expose_secret().len() < Self::MIN_TOKEN;
+        for (key, token) in [("metrics_token", &self.metrics_token), ("admin_token", &self.admin_token)] {
+            if token.as_ref().is_some_and(is_short) {
+                problems.push((key, format!("is shorter than {} bytes and can be guessed", Self::MIN_TOKEN)));
+            }
         }
         problems
     }
@@ -83,9 +90,10 @@ mod tests {
     #[test]
     fn the_defaults_have_no_problem_and_bad_values_are_all_named() {
         assert_eq!(Config::default().problems(), []);
-        let metrics_token = Some("guess".into());
-        let bad = Config { max_connections: 0, write_stall_secs: 0, drain_secs: 0, metrics_token, ..Config::default() };
+        let (metrics_token, admin_token) = (Some("guess".into()), Some("0123456789abcde".into()));
+        let zeros = Config { max_connections: 0, write_stall_secs: 0, drain_secs: 0, ..Config::default() };
+        let bad = Config { metrics_token, admin_token, ..zeros };
         let keys: Vec<_> = bad.problems().into_iter().map(|(key, _)| key).collect();
-        assert_eq!(keys, ["max_connections", "write_stall_secs", "metrics_token"]);
+        assert_eq!(keys, ["max_connections", "write_stall_secs", "metrics_token", "admin_token"]);
     }
 }

@@ -9,17 +9,18 @@ use super::{
 };
 use crate::{
     banner::Banner,
-    clock::SystemClock,
+    clock::{StoreClock, SystemClock},
     config::{Config, ProviderName, mcp_servers::WORKSPACE},
     exit::Stop,
     lifecycle::{Lifecycle, Signals},
 };
 use anyhow::{Context as _, Result};
-use lockkeeper_domain::ServerName;
-use lockkeeper_http_api::{HttpApi, ModelsApi};
+use lockkeeper_domain::{PrincipalId, ServerName};
+use lockkeeper_http_api::{AdminApi, HttpApi, ModelsApi};
 use lockkeeper_mcp_client::McpToolHost;
-use lockkeeper_orchestrator::{Janitor, Ports, SessionManager};
-use lockkeeper_ports::{SandboxRuntime, ToolHost};
+use lockkeeper_orchestrator::{Janitor, Oversight, Ports, SessionManager};
+use lockkeeper_ports::{Clock, SandboxRuntime, ToolHost};
+use lockkeeper_redis_store::RedisStore;
 use lockkeeper_socket_gateway::Gateway;
 use lockkeeper_telemetry::{Telemetry, Watched};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -44,6 +45,8 @@ pub(crate) struct Running {
     _lock: Option<File>,
 }
 
+/// What no user is called.
+const OPERATOR: &str = "operator (admin API)";
 /// How long clients may take to hear that the server goes.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
@@ -51,7 +54,9 @@ const CLOSE_GRACE: Duration = Duration::from_secs(5);
 pub(crate) async fn start(ground: Ground) -> Result<Running, Stop> {
     let Ground { loaded, listener, store, sandboxes, why, servers, lock } = ground;
     let config = loaded.config;
-    let Opened { store, peers, choice: stored } = store;
+    let Opened { store, peers, redis, choice: stored } = store;
+    let lifecycle = Lifecycle::default();
+    let clock = clock(redis, &lifecycle).await?;
     let token = made_up_token(&config)?;
     let telemetry = Telemetry::start(&config.telemetry, env!("CARGO_PKG_VERSION")).context("telemetry cannot start")?;
     let telemetry = Arc::new(telemetry);
@@ -61,7 +66,7 @@ pub(crate) async fn start(ground: Ground) -> Result<Running, Stop> {
     let ports = Ports {
         store: telemetry.store(store),
         tools: telemetry.tools(tools_from_config(&config, Arc::clone(&sandboxes))?),
-        clock: Arc::new(SystemClock),
+        clock: Arc::clone(&clock),
         agents,
         servers: servers.into(),
         workspace: config.mcp.workspace.then(|| ServerName::new(WORKSPACE)),
@@ -71,7 +76,6 @@ pub(crate) async fn start(ground: Ground) -> Result<Running, Stop> {
         sandboxes: Arc::clone(&sandboxes),
     };
     let manager = SessionManager::new(config.session.clone(), ports);
-    let lifecycle = Lifecycle::default();
     let resumed = manager.resume_abandoned().await.context("the store cannot be read")?;
     if resumed > 0 {
         tracing::info!(resumed, "open turns of an earlier process go on");
@@ -81,7 +85,7 @@ pub(crate) async fn start(ground: Ground) -> Result<Running, Stop> {
     let url = format!("http://{}", listener.local_addr()?);
     let authenticator = authenticator_from_config(&config, token.as_ref(), &catalog)?;
     let (gateway, service) =
-        Gateway::new(config.gateway.clone(), Arc::clone(&manager), Arc::clone(&authenticator), Arc::new(SystemClock));
+        Gateway::new(config.gateway.clone(), Arc::clone(&manager), Arc::clone(&authenticator), clock);
     let models = ModelsApi { catalog, authenticator, pages: Arc::new(gateway.page_check()) };
     telemetry.watch(watched(&manager, &gateway));
     let metrics = {
@@ -91,6 +95,10 @@ pub(crate) async fn start(ground: Ground) -> Result<Running, Stop> {
     let http = HttpApi::new(config.http.clone(), Arc::clone(&manager), env!("CARGO_PKG_VERSION"))
         .with_models(models)
         .with_metrics(metrics);
+    let http = match &config.http.admin_token {
+        Some(token) => http.with_admin(AdminApi::new(Oversight::new(Arc::clone(&manager), operator()?), token)),
+        None => http,
+    };
     let soft = lifecycle.soft.clone();
     lifecycle.spawn(async move {
         let served = http.serve(listener, service, soft).await;
@@ -182,6 +190,22 @@ fn watched(manager: &Arc<SessionManager>, gateway: &Gateway) -> Watched {
     }
 }
 
+/// The time that sessions go by: that of the store that servers share, else the machine's.
+async fn clock(redis: Option<Arc<RedisStore>>, lifecycle: &Lifecycle) -> Result<Arc<dyn Clock>, Stop> {
+    let Some(redis) = redis else { return Ok(Arc::new(SystemClock)) };
+    let told = redis.time().await.context("the store does not say what time it is");
+    let clock = Arc::new(StoreClock::start(told.map_err(|error| Stop::Unavailable(vec![error]))?));
+    let (following, soft) = (Arc::clone(&clock), lifecycle.soft.clone());
+    lifecycle.spawn(async move {
+        let ask = || {
+            let redis = Arc::clone(&redis);
+            async move { redis.time().await }
+        };
+        let _ = soft.run_until_cancelled(following.follow(ask)).await;
+    });
+    Ok(clock)
+}
+
 fn tools_from_config(config: &Config, sandboxes: Arc<dyn SandboxRuntime>) -> Result<Arc<dyn ToolHost>> {
     Ok(Arc::new(McpToolHost::new(sandboxes, config.mcp.limits.clone())?))
 }
@@ -191,5 +215,11 @@ fn secrets_of(config: &Config) -> Arc<[SecretString]> {
     let keys = ProviderName::VENDORS.into_iter().filter_map(|vendor| config.llm.key(vendor));
     let auth = &config.auth;
     let signing = auth.identity_secret.iter().chain([&auth.jwt.secret]);
-    keys.chain(auth.tokens.values()).chain(signing).chain(&config.store.url).cloned().collect()
+    let operators = &config.http.admin_token;
+    keys.chain(auth.tokens.values()).chain(signing).chain(operators).chain(&config.store.url).cloned().collect()
+}
+
+/// By which name the log holds what operators decide.
+fn operator() -> Result<PrincipalId> {
+    Ok(PrincipalId::parse(OPERATOR)?)
 }

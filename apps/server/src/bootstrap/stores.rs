@@ -31,6 +31,8 @@ pub(super) struct Chosen {
 pub(crate) struct Opened {
     pub(super) store: Arc<dyn SessionStore>,
     pub(super) peers: Arc<dyn Peers>,
+    /// The Redis that says what time it is, where servers share one.
+    pub(super) redis: Option<Arc<RedisStore>>,
     pub(super) choice: Choice,
 }
 
@@ -68,10 +70,11 @@ pub(super) async fn open(config: &Config, chosen: Chosen) -> Result<Opened> {
             tracing::warn!("{warning}");
         }
         let peers = redis.join(&name);
-        return Ok(Opened { store: Arc::new(redis), peers, choice });
+        let redis = Arc::new(redis);
+        return Ok(Opened { store: Arc::clone(&redis) as _, peers, redis: Some(redis), choice });
     }
     let store = spawn_blocking(embedded_from_config(&config.store)).await??;
-    Ok(Opened { store, peers: PeerHub::new().join(name), choice })
+    Ok(Opened { store, peers: PeerHub::new().join(name), redis: None, choice })
 }
 
 /// Blocks until the store's file is checked.

@@ -28,6 +28,17 @@ impl Address {
         Ok(Self { authority: authority.to_owned() })
     }
 
+    /// Host and port, as in `127.0.0.1:3000`; the port may be missing.
+    pub(crate) fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// Whether the address names a port.
+    pub(crate) fn has_port(&self) -> bool {
+        let after_host = self.authority.rsplit_once(']').map_or(self.authority.as_str(), |(_, port)| port);
+        after_host.contains(':')
+    }
+
     /// The address of the WebSocket for a session.
     pub(super) fn websocket(&self, session: Option<&str>) -> String {
         let mut url = format!("ws://{}/socket.io/?EIO=4&transport=websocket", self.authority);
@@ -60,6 +71,9 @@ mod tests {
         {
             let address = Address::parse(text).expect(text);
             assert_eq!(address.to_string(), "http://127.0.0.1:3000");
+        }
+        for (text, has_port) in [("a", false), ("a:1", true), ("[::1]", false), ("[::1]:80", true)] {
+            assert_eq!(Address::parse(text).expect(text).has_port(), has_port, "{text}");
         }
         let address = Address::parse("http://[::1]:80").expect("IPv6");
         let expected = "ws://[::1]:80/socket.io/?EIO=4&transport=websocket&sessionId=a";

@@ -14,7 +14,7 @@ pub(super) fn exact(text: &str) -> String {
 }
 
 /// One line of exact text.
-pub(super) fn line(text: &str) -> String {
+pub(crate) fn line(text: &str) -> String {
     shown(text, |_| false)
 }
 

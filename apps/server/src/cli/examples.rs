@@ -41,6 +41,12 @@ Examples:
   $ lockkeeper doctor model --json
   $ lockkeeper doctor                                        # not run";
 
+pub(super) const SESSIONS: &str = "\
+Examples:
+  $ lockkeeper sessions list --url http://127.0.0.1:3000     # not run
+  $ lockkeeper sessions show notes --json                    # not run
+  $ lockkeeper sessions end notes                            # not run";
+
 pub(super) const TOKEN_CREATE: &str = "\
 Examples:
   $ lockkeeper token create alice

@@ -56,7 +56,7 @@ pub(crate) fn is_secret(path: &str) -> bool {
             | ["mcp_servers", _, "env", ..]
             | ["auth", "tokens", ..]
             | ["auth", "identity_secret"]
-            | ["http", "metrics_token"]
+            | ["http", "metrics_token" | "admin_token"]
             | ["telemetry", "headers", ..]
             | ["auth", "jwt", "secret"]
     )

@@ -1,0 +1,116 @@
+//! `lockkeeper sessions`: the sessions of a running server, over its admin API.
+
+mod api;
+mod table;
+
+use crate::{
+    chat::Address,
+    cli::{Cli, SessionsArgs, SessionsCommand},
+    config::Loaded,
+    exit::Stop,
+};
+use anyhow::{Context as _, anyhow};
+use api::{AdminClient, Failed};
+use secrecy::SecretString;
+use serde_json::Value;
+use std::{net::IpAddr, process::ExitCode};
+
+/// Lists, shows or ends sessions.
+pub(crate) async fn sessions(cli: &Cli, args: &SessionsArgs) -> Result<ExitCode, Stop> {
+    let loaded = super::loaded(cli)?;
+    let client = AdminClient::new(address(&loaded, args.url.as_deref())?, token(&loaded, args.token.as_deref())?);
+    match &args.command {
+        SessionsCommand::List { owner, limit } => {
+            let listed = client.list(owner.as_deref(), *limit).await.map_err(stop)?;
+            show(args.json, &listed, table::list);
+        }
+        SessionsCommand::Show { id } => {
+            let shown = client.show(id).await.map_err(stop)?;
+            show(args.json, &shown, table::session);
+        }
+        SessionsCommand::End { id } => {
+            let ended = client.end(id).await.map_err(stop)?;
+            show(args.json, &ended, |_| format!("{id} is ended; its history is kept\n"));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(json: bool, answer: &Value, text: impl Fn(&Value) -> String) {
+    if json {
+        println!("{answer}");
+    } else {
+        print!("{}", text(answer));
+    }
+}
+
+/// The one that was given, else where the configuration's server listens.
+fn address(loaded: &Loaded, given: Option<&str>) -> Result<Address, Stop> {
+    if let Some(url) = given {
+        return Ok(Address::parse(url)?);
+    }
+    let server = &loaded.config.server;
+    if server.port == 0 {
+        return Err(
+            anyhow!("the server's port is taken at its start: say where it is with `--url http://HOST:PORT`").into()
+        );
+    }
+    // A server that listens on every address of its machine is asked on this one.
+    let host = match server.host {
+        host if !host.is_unspecified() => host,
+        IpAddr::V4(_) => IpAddr::from([127, 0, 0, 1]),
+        IpAddr::V6(_) => IpAddr::from(std::net::Ipv6Addr::LOCALHOST),
+    };
+    Ok(Address::parse(&std::net::SocketAddr::new(host, server.port).to_string())?)
+}
+
+fn token(loaded: &Loaded, given: Option<&str>) -> Result<SecretString, Stop> {
+    let configured = loaded.config.http.admin_token.clone();
+    let token = given.map(|token| SecretString::from(token.to_owned())).or(configured);
+    let missing = "the server's admin token is needed: set `http.admin_token`, LOCKKEEPER_HTTP__ADMIN_TOKEN or \
+        LOCKKEEPER_HTTP__ADMIN_TOKEN_FILE as the server has it, or give `--token`";
+    Ok(token.context(missing)?)
+}
+
+/// A server that does not answer is unavailable; whatever else it says is a failure.
+fn stop(failed: Failed) -> Stop {
+    match failed {
+        Failed::Unreachable(error) => Stop::Unavailable(vec![error]),
+        Failed::Refused(error) => Stop::Failed(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Inputs, load};
+    use secrecy::ExposeSecret as _;
+
+    fn loaded(variables: &[(&str, &str)]) -> Loaded {
+        let dir = std::env::temp_dir().join("lockkeeper-no-such-directory");
+        let environment = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        load(&Inputs { environment, dir, system_file: None, config: None, settings: Vec::new() })
+    }
+
+    #[test]
+    fn the_address_is_given_or_the_configurations() {
+        let at = |variables: &[(&str, &str)], given| address(&loaded(variables), given).map(|at| at.to_string());
+        assert_eq!(at(&[], None).ok().as_deref(), Some("http://127.0.0.1:3000"));
+        let everywhere = [("LOCKKEEPER_SERVER__HOST", "0.0.0.0"), ("PORT", "8080")];
+        assert_eq!(at(&everywhere, None).ok().as_deref(), Some("http://127.0.0.1:8080"));
+        assert_eq!(at(&[("LOCKKEEPER_SERVER__HOST", "::")], None).ok().as_deref(), Some("http://[::1]:3000"));
+        assert_eq!(at(&everywhere, Some("http://there:1")).ok().as_deref(), Some("http://there:1"));
+        for (variables, given) in [(&[("PORT", "0")][..], None), (&[], Some("https://there"))] {
+            assert!(matches!(at(variables, given), Err(Stop::Failed(_))));
+        }
+    }
+
+    #[test]
+    fn the_token_is_given_or_the_configurations() {
+        let set = [("LOCKKEEPER_HTTP__ADMIN_TOKEN", "configured-token")];
+        let of = |variables: &[(&str, &str)], given| token(&loaded(variables), given).ok();
+        assert_eq!(of(&set, None).expect("a token").expose_secret(), "configured-token");
+        assert_eq!(of(&set, Some("given")).expect("a token").expose_secret(), "given");
+        assert!(of(&[], None).is_none());
+    }
+}
