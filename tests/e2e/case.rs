@@ -1,6 +1,6 @@
 use anyhow::Result;
 use libtest_mimic::{Failed, Trial};
-use lockkeeper_tests::{Redis, Server, Setup, Tool, docker, is_ci, sweep};
+use lockkeeper_tests::{Redis, RedisCluster, Server, Setup, Tool, docker, is_ci, sweep};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -14,9 +14,8 @@ pub(crate) struct Case {
     name: String,
     tools: Vec<Tool>,
     runtime: Runtime,
-    /// Whether sessions are kept in a Redis, and not in a file.
-    is_on_redis: bool,
-    run: Box<dyn FnOnce(Runtime, bool) -> Result<(), Failed> + Send>,
+    store: Store,
+    run: Box<dyn FnOnce(Runtime, Store) -> Result<(), Failed> + Send>,
 }
 
 /// What runs a case's sandboxes.
@@ -26,10 +25,44 @@ pub(crate) enum Runtime {
     Docker,
 }
 
+/// Where a case's sessions are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Store {
+    File,
+    Redis,
+    Cluster,
+}
+
+/// The same, running.
+enum Kept {
+    File,
+    Redis(Redis),
+    Cluster(RedisCluster),
+}
+
+impl Kept {
+    fn start(store: Store, folder: &Path) -> Result<Self> {
+        Ok(match store {
+            Store::File => Self::File,
+            Store::Redis => Self::Redis(Redis::start(folder)?),
+            Store::Cluster => Self::Cluster(RedisCluster::start(folder)?),
+        })
+    }
+
+    /// The address of a Redis.
+    fn url(&self) -> Option<String> {
+        match self {
+            Self::File => None,
+            Self::Redis(redis) => Some(redis.url()),
+            Self::Cluster(cluster) => Some(cluster.url()),
+        }
+    }
+}
+
 /// What a case has to itself.
 pub(crate) struct Ground {
     /// Before the folder, where it writes.
-    redis: Option<Redis>,
+    kept: Kept,
     folder: TempDir,
     runtime: Runtime,
 }
@@ -53,11 +86,11 @@ impl Ground {
     /// A server with the defaults of these tests: the demo provider without pauses, a store in a file, sandboxes by the
     /// runtime of this case, no authentication.
     pub(crate) fn setup(&self) -> Setup {
-        let setup = match &self.redis {
+        let setup = match self.kept.url() {
             None => Setup::serve(self.folder()),
-            Some(redis) => {
+            Some(url) => {
                 let store = "store.kind = 'redis'\nstore.redis.operation_timeout_ms = 5000";
-                Setup::serve(self.folder()).config(store).env("REDIS_URL", &redis.url())
+                Setup::serve(self.folder()).config(store).env("REDIS_URL", &url)
             }
         };
         match self.runtime {
@@ -86,6 +119,14 @@ impl Ground {
     /// Whose this case's containers are.
     pub(crate) fn deployment(&self) -> String {
         self.folder().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
+    /// The cluster of a case that runs over one.
+    pub(crate) fn cluster(&self) -> &RedisCluster {
+        match &self.kept {
+            Kept::Cluster(cluster) => cluster,
+            Kept::File | Kept::Redis(_) => panic!("this case has no cluster"),
+        }
     }
 
     /// What runs its sandboxes.
@@ -131,8 +172,8 @@ impl Case {
     {
         // The crate's own name says nothing.
         let name = path.split_once("::").map_or(path, |(_, rest)| rest).to_owned();
-        let run = Box::new(move |runtime, is_on_redis| play(runtime, is_on_redis, run));
-        Self { name, tools: tools.to_vec(), runtime: Runtime::Local, is_on_redis: false, run }
+        let run = Box::new(move |runtime, store| play(runtime, store, run));
+        Self { name, tools: tools.to_vec(), runtime: Runtime::Local, store: Store::File, run }
     }
 
     /// The same with containers for sandboxes.
@@ -150,7 +191,17 @@ impl Case {
             self.name = format!("redis::{}", self.name);
         }
         self.tools.push(Tool::Redis);
-        Self { is_on_redis: true, ..self }
+        Self { store: Store::Redis, ..self }
+    }
+
+    /// The same with a cluster of Redis nodes for its sessions.
+    pub(crate) fn on_cluster(mut self) -> Self {
+        let name = self.name.strip_prefix("redis::").unwrap_or(&self.name);
+        if !name.starts_with("cluster::") {
+            self.name = format!("cluster::{name}");
+        }
+        self.tools.push(Tool::Redis);
+        Self { store: Store::Cluster, ..self }
     }
 
     /// Whether it needs nothing but the server.
@@ -166,8 +217,8 @@ impl Case {
     pub(crate) fn into_trial(self) -> Trial {
         let obstacles = self.obstacles().join("; ");
         if obstacles.is_empty() {
-            let (runtime, is_on_redis) = (self.runtime, self.is_on_redis);
-            return Trial::test(self.name, move || (self.run)(runtime, is_on_redis));
+            let (runtime, store) = (self.runtime, self.store);
+            return Trial::test(self.name, move || (self.run)(runtime, store));
         }
         Trial::test(self.name, move || Err(Failed::from(obstacles))).with_ignored_flag(!is_ci())
     }
@@ -187,7 +238,7 @@ pub(crate) fn missing(cases: &[Case]) -> Vec<String> {
 }
 
 /// Runs a case on a ground of its own; what its server said goes with a failure.
-fn play<F, R>(runtime: Runtime, is_on_redis: bool, run: F) -> Result<(), Failed>
+fn play<F, R>(runtime: Runtime, store: Store, run: F) -> Result<(), Failed>
 where
     F: FnOnce(Rc<Ground>) -> R,
     R: Future<Output = Result<()>>,
@@ -196,8 +247,8 @@ where
         docker::need_image().map_err(|error| format!("the image of the sandboxes cannot be made: {error:#}"))?;
     }
     let folder = tempfile::Builder::new().prefix("lockkeeper-e2e-").tempdir()?;
-    let redis = is_on_redis.then(|| Redis::start(folder.path())).transpose().map_err(|error| format!("{error:#}"))?;
-    let ground = Rc::new(Ground { redis, folder, runtime });
+    let kept = Kept::start(store, folder.path()).map_err(|error| format!("{error:#}"))?;
+    let ground = Rc::new(Ground { kept, folder, runtime });
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(run(Rc::clone(&ground))).map_err(|error| {
         let said = fs::read_to_string(ground.folder().join("server.log")).unwrap_or_default();

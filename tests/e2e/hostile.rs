@@ -225,6 +225,12 @@ pub(crate) async fn http(server: &Server, line: &str, body: &str) -> Result<Stri
     send(server, &format!("{line} HTTP/1.1\r\n"), body).await
 }
 
+/// The same with further headers.
+pub(crate) async fn http_with(server: &Server, line: &str, headers: &[(&str, &str)], body: &str) -> Result<String> {
+    let headers: String = headers.iter().flat_map(|(name, value)| [*name, ": ", *value, "\r\n"]).collect();
+    send(server, &format!("{line} HTTP/1.1\r\n{headers}"), body).await
+}
+
 async fn send(server: &Server, head: &str, body: &str) -> Result<String> {
     let address = server.url().trim_start_matches("http://").trim_end_matches('/');
     let mut stream = TcpStream::connect(address).await?;

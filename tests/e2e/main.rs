@@ -6,6 +6,7 @@ mod auth;
 mod case;
 mod chaos;
 mod clients;
+mod cluster;
 mod command_line;
 mod console;
 mod conversation;
@@ -18,6 +19,7 @@ mod gate;
 mod hostile;
 mod identity;
 mod models;
+mod operators;
 mod output;
 mod policy;
 mod process;
@@ -28,6 +30,7 @@ mod replicas;
 mod resume;
 mod script;
 mod servers;
+mod sessions;
 mod sharing;
 mod slow_reader;
 mod telemetry;
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         auth::cases(),
         chaos::cases(),
         clients::cases(),
+        cluster::cases(),
         console::cases(),
         command_line::cases(),
         conversation::cases(),
@@ -54,6 +58,7 @@ fn main() -> ExitCode {
         hostile::cases(),
         identity::cases(),
         models::cases(),
+        operators::cases(),
         output::cases(),
         policy::cases(),
         process::cases(),
@@ -63,6 +68,7 @@ fn main() -> ExitCode {
         replicas::cases(),
         resume::cases(),
         servers::cases(),
+        sessions::cases(),
         sharing::cases(),
         slow_reader::cases(),
         telemetry::cases(),

@@ -1,8 +1,9 @@
-//! A Redis in place of the file. The most important cases of other suites run over it too.
+//! A Redis in place of the file, for all suites whose cases keep something in it.
 
 use crate::{
     case::{Case, Ground, cases},
-    conversation, crash, gate, resume, sharing,
+    conversation, crash, edge, gate, hostile, identity, output, policy, resume, servers, sessions, sharing,
+    slow_reader, vendors,
 };
 use anyhow::{Result, ensure};
 use lockkeeper_tests::{Redis, Setup};
@@ -10,7 +11,22 @@ use serde_json::json;
 use std::rc::Rc;
 
 pub(crate) fn cases() -> Vec<Case> {
-    let again = [conversation::cases(), gate::cases(), resume::cases(), sharing::cases()];
+    let again = [
+        conversation::cases(),
+        edge::cases(),
+        gate::cases(),
+        hostile::cases(),
+        identity::cases(),
+        output::cases(),
+        policy::cases(),
+        resume::cases(),
+        servers::cases(),
+        sessions::cases(),
+        sharing::cases(),
+        slow_reader::cases(),
+        // What vendors say is the same over every store; what is kept of it is not.
+        vendors::replay::cases(),
+    ];
     let again = again.into_iter().flatten().filter(Case::has_no_tools);
     let own = cases![
         serve_without_its_redis_ends_with_69 needs Redis;

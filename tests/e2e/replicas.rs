@@ -18,6 +18,7 @@ pub(crate) fn cases() -> Vec<Case> {
         commands_through_either_server_reach_one_session;
         s1_a_killed_owner_is_followed_by_the_other_server;
         s2_sigterm_hands_a_session_over;
+        s3_a_second_signal_ends_at_once_and_the_other_server_goes_on;
         s4_of_two_servers_that_race_for_a_session_one_drives_it;
         s5_an_owner_that_stood_still_beyond_its_lease_is_fenced;
         c4_of_a_thousand_contradictory_answers_from_two_servers_one_holds;
@@ -120,6 +121,38 @@ async fn s2_sigterm_hands_a_session_over(ground: Rc<Ground>) -> Result<()> {
     let status = one.ended().await?;
     ensure!(status.code() == Some(0), "{status}");
     exact(&there).map(drop)
+}
+
+async fn s3_a_second_signal_ends_at_once_and_the_other_server_goes_on(ground: Rc<Ground>) -> Result<()> {
+    let (mut one, _other, mut here, mut there) = two(&ground).await?;
+    // What runs holds the session at its owner, so that the first signal alone does not hand it over.
+    there.say(&slow_words()).await?;
+    here.until("agent:delta").await?;
+    one.terminate()?;
+    until_draining(&mut here).await?;
+    let asked = Instant::now();
+    one.terminate()?;
+    one.ended().await?;
+    let ended = asked.elapsed();
+    ensure!(ended < HAND_OVER, "it took {ended:?}");
+    there.until("system:message").await?;
+    eprintln!("the second signal ended it in {ended:?}, and the turn went on elsewhere in {:?}", asked.elapsed());
+    let answer = there.until("agent:response").await?;
+    ensure!(answer.text().ends_with("word-149"), "{answer:?}");
+    there.until("turn:completed").await?;
+    exact(&there).map(drop)
+}
+
+/// A signal is known to be handled when new work is refused.
+async fn until_draining(client: &mut Client) -> Result<()> {
+    loop {
+        let ack = client.call("message", json!("more")).await?;
+        match ack["code"].as_str() {
+            Some("server_draining") => return Ok(()),
+            None | Some("busy") => {}
+            Some(_) => anyhow::bail!("{ack}"),
+        }
+    }
 }
 
 async fn s4_of_two_servers_that_race_for_a_session_one_drives_it(ground: Rc<Ground>) -> Result<()> {

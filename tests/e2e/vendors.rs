@@ -3,7 +3,7 @@
 mod endings;
 mod failures;
 mod keys;
-mod replay;
+pub(crate) mod replay;
 
 use crate::case::{Case, Ground};
 use anyhow::{Context, Result, ensure};

@@ -32,7 +32,7 @@ pub use oracle::Oracle;
 pub use program::Program;
 pub use proxy::Proxy;
 pub use real_model::RealModel;
-pub use redis::Redis;
+pub use redis::{Redis, RedisCluster};
 pub use remains::sweep;
 pub use server::{Server, Setup};
 pub use shell::run_shell;

@@ -1,3 +1,7 @@
+mod cluster;
+
+pub use cluster::RedisCluster;
+
 use anyhow::{Context, Result, bail};
 use std::{
     fs,

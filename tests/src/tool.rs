@@ -14,7 +14,7 @@ pub enum Tool {
     Browser,
     /// The statically linked workspace binary.
     StaticWorkspace,
-    /// A Redis server.
+    /// A Redis server, and the client that makes a cluster of several.
     Redis,
     /// What checks units of systemd.
     Systemd,
@@ -28,8 +28,8 @@ impl Tool {
         let (what, path, command) = match self {
             Self::Docker => return docker_missing(),
             Self::Redis => {
-                let missing = program("redis-server").is_none();
-                return missing.then(|| "there is no redis-server; run `apt-get install redis-server`".to_owned());
+                let missing = ["redis-server", "redis-cli"].into_iter().find(|name| program(name).is_none());
+                return missing.map(|name| format!("there is no {name}; run `apt-get install redis-server`"));
             }
             Self::Systemd => {
                 let missing = program("systemd-analyze").is_none();
