@@ -45,7 +45,8 @@ export const CallView = memo(function CallView({ call, ...approval }: Props) {
         </header>
       )}
       {isAsking ? (
-        <ApprovalCard call={call} question={question} {...approval} />
+        // Asked anew about something else, it is another card.
+        <ApprovalCard key={question.digest} call={call} question={question} {...approval} />
       ) : (
         <details>
           <summary>Arguments</summary>

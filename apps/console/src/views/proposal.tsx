@@ -1,8 +1,8 @@
 // What a call would do: its arguments in full, how much that is, and what is different from the last time.
 
-import { difference, finalArgs, type Change, type Line } from "../session/difference.ts";
+import { difference, finalArgs, type Change } from "../session/difference.ts";
 import type { Call } from "../session/state.ts";
-import { visibleText } from "../text/visible.ts";
+import { Lines } from "./lines.tsx";
 import { Arguments, Pre, Visible } from "./text.tsx";
 
 interface Props {
@@ -68,17 +68,5 @@ function Difference({ changes }: { changes: readonly Change[] }) {
         (change) => "lines" in change && <Lines key={change.name} name={change.name} lines={change.lines} />,
       )}
     </details>
-  );
-}
-
-function Lines({ name, lines }: { name: string; lines: readonly Line[] }) {
-  return (
-    <pre tabIndex={0} role="group" aria-label={`Difference in ${visibleText(name)}`}>
-      {lines.map((line, index) => (
-        <span key={index} class="line" data-sign={line.sign}>
-          {line.sign} <Visible text={line.text} />
-        </span>
-      ))}
-    </pre>
   );
 }
