@@ -237,6 +237,8 @@ export interface Refusal {
 export interface Answers {
   message: { turn: number; duplicate: boolean };
   "session:list": { sessions: SessionEntry[] };
+  "session:rename": object;
+  "session:delete": object;
   "workspace:list": Directory;
   "workspace:read": FilePart;
 }

@@ -1,7 +1,6 @@
 import { expect, test } from "vitest";
 import { announcement } from "../src/app/announce.ts";
 import { MAX_FRAMES, recorded, type Frame } from "../src/app/frames.ts";
-import { forget, knownSessions, remember } from "../src/app/known_sessions.ts";
 import { afterBreak, marked, restored, save, without, type Outbox } from "../src/app/outbox.ts";
 import { approval, unlogged } from "./events.ts";
 
@@ -46,19 +45,6 @@ test("what is on its way survives a reload, under the same name", () => {
     kept.setItem("lockkeeper.outbox.s", odd);
     expect(restored(kept, "s"), odd).toEqual([]);
   }
-});
-
-test("known sessions are ids and times, the last used first", () => {
-  const kept = storage();
-  remember(kept, "a", 1);
-  remember(kept, "b", 2);
-  expect(remember(kept, "a", 3)).toEqual([
-    { id: "a", usedAt: 3 },
-    { id: "b", usedAt: 2 },
-  ]);
-  expect(forget(kept, "a").map((each) => each.id)).toEqual(["b"]);
-  kept.setItem("lockkeeper.sessions", '[{"id": "<b>", "usedAt": 1}, {"id": "c"}, {"id": "d", "usedAt": 1}]');
-  expect(knownSessions(kept).map((each) => each.id)).toEqual(["d"]);
 });
 
 test("frames are numbered, and the oldest make room", () => {

@@ -9,7 +9,6 @@ import { keepToken, nameSession, sessionInAddress, token } from "../transport/cr
 import { readiness, type Readiness } from "../transport/readiness.ts";
 import { announcement } from "./announce.ts";
 import { recorded, type Frame } from "./frames.ts";
-import { forget, knownSessions, remember, type KnownSession } from "./known_sessions.ts";
 import { afterBreak, marked, restored, save, without, type Outbox } from "./outbox.ts";
 import { Store } from "./store.ts";
 
@@ -35,7 +34,6 @@ export interface AppState {
   readonly outbox: Outbox;
   readonly deciding: ReadonlyMap<string, Deciding>;
   readonly frames: readonly Frame[];
-  readonly known: readonly KnownSession[];
   /** What went wrong with something that the user asked for. */
   readonly problem: string | undefined;
   readonly announced: string;
@@ -67,7 +65,6 @@ export class Controller {
       outbox: [],
       deciding: new Map(),
       frames: [],
-      known: knownSessions(localStorage),
       problem: undefined,
       announced: "",
     });
@@ -187,8 +184,10 @@ export class Controller {
     this.#set({ session: { ...session, expired: "You removed it." } });
   }
 
-  forgetSession(id: string): void {
-    this.#set({ known: forget(localStorage, id) });
+  /** Deletes a session with all that was said in it; whoever looks at it goes to a new one. */
+  async deleteSession(id: string): Promise<void> {
+    await this.ask("session:delete", { sessionId: id });
+    if (id === this.#state.sessionId) this.open(undefined);
   }
 
   clearFrames(): void {
@@ -245,7 +244,6 @@ export class Controller {
     this.#set({
       sessionId: id,
       link: { kind: "ready" },
-      known: remember(localStorage, id, Date.now()),
       readiness: { kind: "ready" },
       announced: "Connected.",
     });

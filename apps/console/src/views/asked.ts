@@ -6,10 +6,14 @@ export type Asked<T> =
   | { readonly kind: "there"; readonly value: T }
   | { readonly kind: "failed"; readonly problem: string };
 
-/** Asks, and asks again whenever one of `reasons` is another; what was there before stays until the new answer is. */
-export function useAsked<T>(ask: () => Promise<T>, reasons: readonly unknown[]): Asked<T> {
+/**
+ * Asks, and asks again whenever one of `reasons` is another; what was there before stays until the new answer is. `isReady` says
+ * whether there is somebody to ask; until then it waits.
+ */
+export function useAsked<T>(isReady: boolean, ask: () => Promise<T>, reasons: readonly unknown[]): Asked<T> {
   const [asked, setAsked] = useState<Asked<T>>({ kind: "waiting" });
   useEffect(() => {
+    if (!isReady) return;
     let wanted = true;
     const tell = (answer: Asked<T>): void => {
       if (wanted) setAsked(answer);
@@ -19,7 +23,7 @@ export function useAsked<T>(ask: () => Promise<T>, reasons: readonly unknown[]):
       (error: unknown) => tell({ kind: "failed", problem: words(error) }),
     );
     return () => void (wanted = false);
-  }, reasons);
+  }, [isReady, ...reasons]);
   return asked;
 }
 

@@ -17,8 +17,8 @@ export function Files({ state, controller }: { state: AppState; controller: Cont
   const path = folder.join("/") || ".";
   // Whatever a call has done may be seen at once.
   const settled = [...session.calls.values()].filter(isSettled).length;
-  const reasons = [sessionId, link.kind, session.ready?.containerId, session.expired, path, settled, looks];
-  const listing = useAsked(() => controller.ask("workspace:list", { path }), reasons);
+  const reasons = [sessionId, session.ready?.containerId, session.expired, path, settled, looks];
+  const listing = useAsked(link.kind === "ready", () => controller.ask("workspace:list", { path }), reasons);
   const enter = (names: readonly string[]): void => {
     setFolder(names);
     setFile(undefined);

@@ -1,10 +1,23 @@
+import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { AppState, Controller } from "../app/controller.ts";
+import type { SessionEntry } from "../contract.ts";
+import { useAsked, words } from "./asked.ts";
 import { ConfirmButton } from "./confirm_button.tsx";
+import { Visible } from "./text.tsx";
 
 const TIME = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "short" });
 
+/** The sessions of whoever is connected, as the server knows them. */
 export function SessionsPanel({ state, controller }: { state: AppState; controller: Controller }) {
-  const { sessionId, known, link } = state;
+  const { sessionId, session, link } = state;
+  const [changes, setChanges] = useState(0);
+  const [problem, setProblem] = useState<string | undefined>();
+  const reasons = [sessionId, session.openTurns.size, session.expired, changes];
+  const list = useAsked(link.kind === "ready", () => controller.ask("session:list", {}), reasons);
+  const change = (done: Promise<unknown>): void => {
+    setProblem(undefined);
+    done.catch((error: unknown) => setProblem(words(error))).finally(() => setChanges((count) => count + 1));
+  };
   return (
     <>
       <h2>Sessions</h2>
@@ -20,27 +33,109 @@ export function SessionsPanel({ state, controller }: { state: AppState; controll
           Empty the history
         </ConfirmButton>
       </div>
-      <p class="quiet">Opened in this browser. A session goes on without anybody looking at it.</p>
-      <ul class="list">
-        {known.map(({ id, usedAt }) => (
-          <li key={id} aria-current={id === sessionId ? "true" : undefined}>
-            <button type="button" class="link" onClick={() => id !== sessionId && controller.open(id)}>
-              <span class="id">{id}</span>
-              <span class="quiet">{TIME.format(usedAt)}</span>
-            </button>
-            {id !== sessionId && (
-              <button
-                type="button"
-                class="small"
-                title="Takes it off this list. It stays on the server."
-                onClick={() => controller.forgetSession(id)}
-              >
-                Hide<span class="hidden"> session {id}</span>
-              </button>
-            )}
-          </li>
-        ))}
-      </ul>
+      <p class="quiet">Yours, on this server. A session goes on without anybody looking at it.</p>
+      {problem !== undefined && (
+        <p class="problem" role="alert">
+          <Visible text={problem} />
+        </p>
+      )}
+      {list.kind === "waiting" && <p class="quiet">Asking</p>}
+      {list.kind === "failed" && (
+        <p class="quiet boxed">
+          <Visible text={list.problem} />
+        </p>
+      )}
+      {list.kind === "there" && (
+        <ul class="list">
+          {list.value.sessions.map((entry) => (
+            <SessionView
+              key={entry.sessionId}
+              entry={entry}
+              isCurrent={entry.sessionId === sessionId}
+              open={() => entry.sessionId !== sessionId && controller.open(entry.sessionId)}
+              rename={(title) => change(controller.ask("session:rename", { sessionId: entry.sessionId, title }))}
+              remove={() => change(controller.deleteSession(entry.sessionId))}
+            />
+          ))}
+        </ul>
+      )}
     </>
+  );
+}
+
+interface SessionProps {
+  entry: SessionEntry;
+  isCurrent: boolean;
+  open(): void;
+  rename(title: string): void;
+  remove(): void;
+}
+
+function SessionView({ entry, isCurrent, open, rename, remove }: SessionProps) {
+  const [renaming, setRenaming] = useState(false);
+  const name = entry.title ?? "Nothing said yet";
+  if (renaming) {
+    return (
+      <li>
+        <Rename
+          title={entry.title ?? ""}
+          done={(title) => {
+            setRenaming(false);
+            if (title !== undefined) rename(title);
+          }}
+        />
+      </li>
+    );
+  }
+  return (
+    <li aria-current={isCurrent ? "true" : undefined}>
+      <button type="button" class="link" onClick={open}>
+        <span class="title">
+          <Visible text={name} />
+        </span>
+        <span class="quiet">
+          {TIME.format(Date.parse(entry.lastActiveAt))}
+          {entry.busy && ", at work"}
+          {entry.hasSandbox && ", has a sandbox"}
+        </span>
+      </button>
+      <button type="button" class="small" onClick={() => setRenaming(true)}>
+        Rename<span class="hidden"> {name}</span>
+      </button>
+      <ConfirmButton sure="Delete for good?" disabled={false} act={remove} small>
+        Delete<span class="hidden"> {name}</span>
+      </ConfirmButton>
+    </li>
+  );
+}
+
+/** A title to edit; Escape leaves it as it was. */
+function Rename({ title, done }: { title: string; done(title: string | undefined): void }) {
+  const [text, setText] = useState(title);
+  const field = useRef<HTMLInputElement>(null);
+  const id = useId();
+  useLayoutEffect(() => field.current?.select(), []);
+  return (
+    <form
+      class="rename"
+      onSubmit={(event) => {
+        event.preventDefault();
+        done(text.trim() === "" ? undefined : text.trim());
+      }}
+      onKeyDown={(event) => {
+        if (event.key === "Escape") done(undefined);
+      }}
+    >
+      <label class="hidden" for={id}>
+        Title of the session
+      </label>
+      <input id={id} ref={field} maxLength={120} value={text} onInput={(event) => setText(event.currentTarget.value)} />
+      <button type="submit" class="small">
+        Save
+      </button>
+      <button type="button" class="small" onClick={() => done(undefined)}>
+        Back
+      </button>
+    </form>
   );
 }
