@@ -4,9 +4,10 @@ use crate::{
     script::{calls, run, script},
 };
 use anyhow::{Context as _, Result, ensure};
-use lockkeeper_tests::{Collector, Setup, attribute};
+use lockkeeper_tests::{Binaries, Client, Collector, PATIENCE, Server, Setup, attribute};
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, rc::Rc};
+use std::{collections::BTreeSet, fs, rc::Rc, time::Duration};
+use tokio::time::{interval, timeout};
 
 pub(crate) fn cases() -> Vec<Case> {
     cases![
@@ -16,6 +17,7 @@ pub(crate) fn cases() -> Vec<Case> {
         nothing_is_sent_where_no_collector_is_named;
         prometheus_reads_what_happened_from_this_machine_or_with_the_token;
         the_health_of_mcp_servers_is_told_to_clients_and_over_http;
+        s12_mcp_servers_change_while_the_server_runs_and_a_bad_file_changes_nothing;
     ]
 }
 
@@ -36,7 +38,7 @@ fn sends_to(ground: &Ground, collector: &Collector) -> Setup {
 }
 
 /// A turn with a call that a human approves, in which all canaries are sung.
-async fn turn(setup: &Setup) -> Result<lockkeeper_tests::Server> {
+async fn turn(setup: &Setup) -> Result<Server> {
     let setup = setup.clone().config(&format!("auth.tokens.ann = '{TOKEN}'")).env("OPENAI_API_KEY", KEY);
     let server = setup.start().await?;
     let mut client = server.connect().session("traced").auth("token", TOKEN).open().await?;
@@ -143,8 +145,7 @@ async fn nothing_is_sent_where_no_collector_is_named(ground: Rc<Ground>) -> Resu
 
 async fn prometheus_reads_what_happened_from_this_machine_or_with_the_token(ground: Rc<Ground>) -> Result<()> {
     let server = turn(&ground.setup()).await?;
-    let (status, page) = server.get("/metrics", &[]).await?;
-    ensure!(status == 200, "{status} {page}");
+    let mut page = String::new();
     for line in [
         "lockkeeper_turns_total{stop_reason=\"end_turn\"} 1",
         "lockkeeper_tool_calls_total{outcome=\"succeeded\",server=\"workspace\"} 1",
@@ -154,7 +155,15 @@ async fn prometheus_reads_what_happened_from_this_machine_or_with_the_token(grou
         "lockkeeper_sessions 1",
         "lockkeeper_mcp_servers{server=\"workspace\",state=\"restarting\"} 0",
     ] {
-        ensure!(page.lines().any(|found| found == line), "no line `{line}` in\n{page}");
+        // Clients see what is written a moment before it is counted.
+        until(line, async || {
+            let (status, body) = server.get("/metrics", &[]).await?;
+            ensure!(status == 200, "{status} {body}");
+            page = body;
+            Ok(page.lines().any(|found| found == line))
+        })
+        .await
+        .with_context(|| page.clone())?;
     }
     for canary in SAID.iter().chain([&KEY, &TOKEN]) {
         ensure!(!page.contains(canary), "{canary} is on the page");
@@ -197,4 +206,56 @@ async fn the_health_of_mcp_servers_is_told_to_clients_and_over_http(ground: Rc<G
     ensure!(absent["state"] != "up" && absent["lastError"]["code"] == "tool_crashed", "{absent}");
     ensure!(workspace["state"] == "up" && workspace["tools"] == 4 && workspace["since"].is_string(), "{workspace}");
     Ok(())
+}
+
+/// Whether the MCP server `notes` is one of those that hold now.
+async fn has_notes(server: &Server) -> Result<bool> {
+    let (_, body) = server.get("/api/mcp/health", &[]).await?;
+    let health: Value = serde_json::from_str(&body)?;
+    let mut servers = health["servers"].as_array().into_iter().flatten();
+    Ok(servers.any(|server| server["name"] == "notes" && server["configured"] == true))
+}
+
+/// Waits until `reached` holds.
+async fn until(what: &str, mut reached: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
+    let wait = async {
+        let mut look = interval(Duration::from_millis(50));
+        while !reached().await? {
+            look.tick().await;
+        }
+        Ok(())
+    };
+    timeout(PATIENCE, wait).await.with_context(|| format!("it never was so: {what}"))?
+}
+
+/// The servers of a session's tools.
+fn offered(client: &Client) -> BTreeSet<&str> {
+    client.ready["tools"].as_array().into_iter().flatten().filter_map(|tool| tool["server"].as_str()).collect()
+}
+
+async fn s12_mcp_servers_change_while_the_server_runs_and_a_bad_file_changes_nothing(ground: Rc<Ground>) -> Result<()> {
+    let file = ground.folder().join("mcp.json");
+    // The built-in server's program once more, under another name.
+    let program = json!(Binaries::find()?.workspace.canonicalize()?);
+    let notes =
+        json!({ "mcpServers": { "notes": { "command": program, "args": ["serve", "--root", "{workspace}"] } } });
+    fs::write(&file, json!({ "mcpServers": {} }).to_string())?;
+    let setup = ground.setup().config("mcp.config_file = 'mcp.json'\nmcp.reload_secs = 1");
+    let server = setup.start().await?;
+    let mut running = server.connect().session("running").open().await?;
+    ensure!(offered(&running) == BTreeSet::from(["workspace"]), "{}", running.ready);
+    fs::write(&file, notes.to_string())?;
+    until("the new server holds", async || has_notes(&server).await).await?;
+    let new = server.connect().session("new").open().await?;
+    ensure!(offered(&new) == BTreeSet::from(["notes", "workspace"]), "{}", new.ready);
+    let same = server.connect().session("running").open().await?;
+    ensure!(offered(&same) == BTreeSet::from(["workspace"]), "a running session keeps its servers: {}", same.ready);
+    fs::write(&file, "{\"mcpServers\": {\"notes\": {}")?;
+    until("the log tells", async || Ok(setup.log().contains("mcp_servers_invalid"))).await?;
+    ensure!(has_notes(&server).await?, "the servers of before are gone");
+    running.call_ok("session:end", Value::Null).await?;
+    let again = server.connect().session("running").open().await?;
+    ensure!(offered(&again) == BTreeSet::from(["notes", "workspace"]), "{}", again.ready);
+    fs::write(&file, json!({ "mcpServers": {} }).to_string())?;
+    until("the server is gone", async || Ok(!has_notes(&server).await?)).await
 }

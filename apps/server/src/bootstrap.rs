@@ -7,6 +7,7 @@ mod ground;
 mod identity;
 mod running;
 mod sandboxes;
+mod servers;
 mod stores;
 
 pub(crate) use apart::{Apart, apart, runtime};

@@ -219,6 +219,8 @@ pub(crate) struct Mcp {
     pub(crate) workspace_program: Option<PathBuf>,
     /// A JSON file with further servers under `mcpServers` or `servers`, as desktop clients use it.
     pub(crate) config_file: Option<PathBuf>,
+    /// How often that is looked at for a change, in seconds: 2. 0 leaves that to SIGHUP.
+    pub(crate) reload_secs: u64,
     /// Limits.
     pub(crate) limits: lockkeeper_mcp_client::Config,
 }
@@ -229,6 +231,7 @@ impl Default for Mcp {
             workspace: true,
             workspace_program: None,
             config_file: None,
+            reload_secs: 2,
             limits: lockkeeper_mcp_client::Config::default(),
         }
     }

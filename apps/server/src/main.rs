@@ -11,6 +11,7 @@ mod exit;
 mod lifecycle;
 mod logging;
 mod random;
+mod reload;
 
 use clap::Parser as _;
 use cli::{Cli, Command};

@@ -16,9 +16,12 @@ use tokio::net::TcpListener;
 /// A checked configuration and what could be had of what it names.
 pub(crate) struct Ground {
     pub(crate) loaded: Loaded,
+    pub(crate) mode: Mode,
     pub(crate) listener: TcpListener,
     pub(crate) store: stores::Opened,
     pub(crate) sandboxes: Arc<dyn SandboxRuntime>,
+    /// Of which kind they are.
+    pub(crate) runtime: RuntimeKind,
     /// Why it is these sandboxes, where the configuration did not say.
     pub(crate) why: Option<String>,
     pub(crate) servers: Vec<McpServer>,
@@ -40,7 +43,7 @@ pub(crate) async fn lay(mut loaded: Loaded, mode: Mode) -> Result<Ground, Stop> 
     match (listener, store, sandboxes) {
         (Ok(listener), Ok(store), Ok(Sandboxes { runtime: sandboxes, lock })) => {
             let servers = servers.all;
-            Ok(Ground { loaded, listener, store, sandboxes, why, servers, lock })
+            Ok(Ground { loaded, mode, listener, store, sandboxes, runtime, why, servers, lock })
         }
         (_, _, Err(stop @ Stop::Configuration(_))) => Err(stop),
         (listener, store, sandboxes) => {

@@ -5,14 +5,16 @@ use super::{
     agents::{agents_from_config, catalog_from_config},
     choices,
     identity::{authenticator_from_config, made_up_token},
+    servers::Offer,
     stores::Opened,
 };
 use crate::{
     banner::Banner,
     clock::{StoreClock, SystemClock},
-    config::{Config, ProviderName, mcp_servers::WORKSPACE},
+    config::{Config, Mode, ProviderName, mcp_servers::WORKSPACE},
     exit::Stop,
     lifecycle::{Lifecycle, Signals},
+    reload::Hangups,
 };
 use anyhow::{Context as _, Result};
 use lockkeeper_domain::{PrincipalId, ServerName};
@@ -52,26 +54,26 @@ const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
 /// Starts a server on this ground: from here on it acts.
 pub(crate) async fn start(ground: Ground) -> Result<Running, Stop> {
-    let Ground { loaded, listener, store, sandboxes, why, servers, lock } = ground;
-    let config = loaded.config;
+    let Ground { loaded, mode, listener, store, sandboxes, runtime, why, servers, lock } = ground;
+    let config = &loaded.config;
     let Opened { store, peers, redis, choice: stored } = store;
     let lifecycle = Lifecycle::default();
     let clock = clock(redis, &lifecycle).await?;
-    let token = made_up_token(&config)?;
+    let token = made_up_token(config)?;
     let telemetry = Telemetry::start(&config.telemetry, env!("CARGO_PKG_VERSION")).context("telemetry cannot start")?;
     let telemetry = Arc::new(telemetry);
-    let agents = agents_from_config(&config, &telemetry)?;
-    let catalog = catalog_from_config(&config, &agents);
+    let agents = agents_from_config(config, &telemetry)?;
+    let catalog = catalog_from_config(config, &agents);
     let sandboxes = telemetry.sandboxes(sandboxes);
     let ports = Ports {
         store: telemetry.store(store),
-        tools: telemetry.tools(tools_from_config(&config, Arc::clone(&sandboxes))?),
+        tools: telemetry.tools(tools_from_config(config, Arc::clone(&sandboxes))?),
         clock: Arc::clone(&clock),
         agents,
         servers: servers.into(),
         workspace: config.mcp.workspace.then(|| ServerName::new(WORKSPACE)),
         policy: config.policy.rules.clone(),
-        secrets: secrets_of(&config),
+        secrets: secrets_of(config),
         peers,
         sandboxes: Arc::clone(&sandboxes),
     };
@@ -82,8 +84,10 @@ pub(crate) async fn start(ground: Ground) -> Result<Running, Stop> {
     }
     let (janitor, soft) = (Janitor::new(Arc::clone(&manager)), lifecycle.soft.clone());
     lifecycle.spawn(async move { janitor.run(soft).await });
+    // The servers of a terminal end with it.
+    let hangups = if mode == Mode::Serve { Hangups::take(&lifecycle)? } else { Hangups::none() };
     let url = format!("http://{}", listener.local_addr()?);
-    let authenticator = authenticator_from_config(&config, token.as_ref(), &catalog)?;
+    let authenticator = authenticator_from_config(config, token.as_ref(), &catalog)?;
     let (gateway, service) =
         Gateway::new(config.gateway.clone(), Arc::clone(&manager), Arc::clone(&authenticator), clock);
     let models = ModelsApi { catalog, authenticator, pages: Arc::new(gateway.page_check()) };
@@ -105,23 +109,17 @@ pub(crate) async fn start(ground: Ground) -> Result<Running, Stop> {
         tracing::debug!(served.cut, "no more connections");
     });
     let banner = Banner {
-        model: choices::model(&config),
+        model: choices::model(config),
         sandbox: choices::sandbox(&sandboxes.isolation(), why.as_deref()),
         store: stored,
-        approval: choices::approval(&config),
+        approval: choices::approval(config),
         url,
         token: token.as_ref().map(|token| token.expose_secret().to_owned()),
     };
-    Ok(Running {
-        banner,
-        token,
-        drain: Duration::from_secs(config.server.drain_secs),
-        manager,
-        gateway,
-        telemetry,
-        lifecycle,
-        _lock: lock,
-    })
+    let drain = Duration::from_secs(config.server.drain_secs);
+    let (offer, soft) = (Offer::of(&loaded, mode, runtime), lifecycle.soft.clone());
+    lifecycle.spawn(offer.keep_current(Arc::clone(&manager), hangups, soft));
+    Ok(Running { banner, token, drain, manager, gateway, telemetry, lifecycle, _lock: lock })
 }
 
 impl Running {

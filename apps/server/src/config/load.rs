@@ -18,7 +18,7 @@ use std::{
 };
 
 /// What a configuration is read from.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Inputs {
     /// The process's environment.
     pub(crate) environment: BTreeMap<String, String>,
@@ -54,6 +54,8 @@ pub(crate) struct Loaded {
     pub(crate) dir: PathBuf,
     /// The environment and, below it, `.env`.
     pub(crate) variables: BTreeMap<String, String>,
+    /// What it was read from, to read it again.
+    pub(crate) inputs: Inputs,
     pub(super) merged: Value,
     figment: Figment,
     layers: Vec<Layer>,
@@ -132,6 +134,7 @@ pub(crate) fn load(inputs: &Inputs) -> Loaded {
         notices,
         dir: inputs.dir.clone(),
         variables: all,
+        inputs: inputs.clone(),
         merged: Value::from(merged),
         figment,
         layers,

@@ -1,0 +1,141 @@
+//! What is read anew while the server runs: at a SIGHUP, and when a file has changed.
+
+use crate::lifecycle::Lifecycle;
+use std::{
+    fs, io,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+    time::{MissedTickBehavior, interval},
+};
+
+/// Tells of each SIGHUP. Clones are told by themselves.
+#[derive(Clone, Debug)]
+pub(crate) struct Hangups(watch::Receiver<u64>);
+
+impl Hangups {
+    /// Takes SIGHUP from now on: it ends the process no more.
+    pub(crate) fn take(lifecycle: &Lifecycle) -> io::Result<Self> {
+        let mut hangup = signal(SignalKind::hangup())?;
+        let (teller, told) = watch::channel(0);
+        let soft = lifecycle.soft.clone();
+        lifecycle.spawn(async move {
+            while soft.run_until_cancelled(hangup.recv()).await.flatten().is_some() {
+                tracing::info!("SIGHUP: what can be read anew is");
+                teller.send_modify(|count| *count += 1);
+            }
+        });
+        Ok(Self(told))
+    }
+
+    /// Leaves SIGHUP alone: a server of a terminal ends with it.
+    pub(crate) fn none() -> Self {
+        Self(watch::channel(0).1)
+    }
+
+    /// The next one.
+    async fn next(&mut self) {
+        if self.0.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// What of a file is compared. Editors write a new file in its place, and mounts of configurations change a link.
+type Stamp = Option<(u64, u64, SystemTime)>;
+
+/// Something that is read from a file and can be read anew.
+#[derive(Debug)]
+pub(crate) struct Source {
+    hangups: Hangups,
+    path: Option<PathBuf>,
+    seen: Stamp,
+    period: Duration,
+}
+
+impl Source {
+    /// A file as it is now, or nothing but SIGHUP. It is looked at once in a `period`; never where that is zero.
+    pub(crate) fn new(hangups: Hangups, path: Option<PathBuf>, period: Duration) -> Self {
+        let mut source = Self { hangups, path: None, seen: None, period };
+        source.look_at(path);
+        source
+    }
+
+    /// From now on it is this file.
+    pub(crate) fn look_at(&mut self, path: Option<PathBuf>) {
+        self.seen = path.as_deref().and_then(stamp);
+        self.path = path;
+    }
+
+    /// Waits until it is to be read: at once after a SIGHUP; after a change when the file has rested for a period, so that one that
+    /// is being written is not read by half.
+    pub(crate) async fn is_new(&mut self) {
+        let Self { hangups, path, seen, period } = self;
+        let changed = async {
+            let Some(path) = path.as_deref().filter(|_| !period.is_zero()) else { return std::future::pending().await };
+            let mut look = interval(*period);
+            look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut before = *seen;
+            loop {
+                look.tick().await;
+                let now = stamp(path);
+                if now != *seen && now == before {
+                    return now;
+                }
+                before = now;
+            }
+        };
+        tokio::select! {
+            () = hangups.next() => *seen = path.as_deref().and_then(stamp),
+            now = changed => *seen = now,
+        }
+    }
+}
+
+fn stamp(path: &Path) -> Stamp {
+    let file = fs::metadata(path).ok()?;
+    Some((file.ino(), file.len(), file.modified().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::{Instant, timeout};
+
+    const PERIOD: Duration = Duration::from_secs(2);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_is_told_once_the_file_rests() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("p.toml");
+        let mut source = Source::new(Hangups::none(), Some(path.clone()), PERIOD);
+        assert!(timeout(PERIOD * 10, source.is_new()).await.is_err(), "nothing has changed");
+        fs::write(&path, "a").expect("written");
+        let started = Instant::now();
+        source.is_new().await;
+        assert!(started.elapsed() >= PERIOD, "it was not looked at twice");
+        assert!(timeout(PERIOD * 10, source.is_new()).await.is_err(), "it was told already");
+        fs::write(folder.path().join("new"), "b").expect("written");
+        fs::rename(folder.path().join("new"), &path).expect("moved");
+        source.is_new().await;
+        fs::remove_file(&path).expect("removed");
+        source.is_new().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_period_a_hangup_alone_counts() {
+        let (teller, told) = watch::channel(0);
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("p.toml");
+        let mut source = Source::new(Hangups(told), Some(path.clone()), Duration::ZERO);
+        fs::write(&path, "a").expect("written");
+        assert!(timeout(PERIOD * 10, source.is_new()).await.is_err());
+        teller.send_replace(1);
+        source.is_new().await;
+        assert!(timeout(PERIOD * 10, source.is_new()).await.is_err());
+    }
+}
