@@ -38,7 +38,7 @@ pub(super) struct Probe {
 pub(super) async fn probe(mut loaded: Loaded, name: Option<&str>, accepted: bool) -> Result<Probe, Stop> {
     // What goes wrong is told by the command itself.
     if !loaded.is_set("log.level") {
-        "error".clone_into(&mut loaded.config.log.level);
+        "off".clone_into(&mut loaded.config.log.level);
     }
     logging::start(&loaded.config.log)?;
     let runtime = crate::bootstrap::runtime(&loaded).await;
