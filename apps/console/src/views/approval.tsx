@@ -1,6 +1,6 @@
 // The card by which a human decides about a call.
 
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Annotations, Json } from "../contract.ts";
 import type { Deciding, Verdict } from "../app/controller.ts";
 import type { Call, Question } from "../session/state.ts";
@@ -38,6 +38,10 @@ export function ApprovalCard({ call, question, previous, schema, deciding, clock
   const isArmed = useArmed(ARM_MS);
   const card = useRef<HTMLElement>(null);
   const id = useId();
+  // What was opened by a button is in view to its end.
+  useLayoutEffect(() => {
+    if (mode !== "choose") card.current?.querySelector(".actions")?.scrollIntoView({ block: "nearest" });
+  }, [mode]);
   const give = (verdict: Verdict): void => {
     // The buttons go away; who used them by keyboard stays here.
     card.current?.closest<HTMLElement>("article")?.focus();

@@ -5,7 +5,8 @@ import { useAsked, words } from "./asked.ts";
 import { ConfirmButton } from "./confirm_button.tsx";
 import { Visible } from "./text.tsx";
 
-const TIME = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "short" });
+const TIME = new Intl.DateTimeFormat("en", { timeStyle: "short" });
+const DAY = new Intl.DateTimeFormat("en", { dateStyle: "medium" });
 
 /** The sessions of whoever is connected, as the server knows them. */
 export function SessionsPanel({ state, controller }: { state: AppState; controller: Controller }) {
@@ -94,9 +95,8 @@ function SessionView({ entry, isCurrent, open, rename, remove }: SessionProps) {
           <Visible text={name} />
         </span>
         <span class="quiet">
-          {TIME.format(Date.parse(entry.lastActiveAt))}
-          {entry.busy && ", at work"}
-          {entry.hasSandbox && ", has a sandbox"}
+          {used(entry.lastActiveAt)}
+          {entry.busy ? ", at work" : entry.hasSandbox && ", with a sandbox"}
         </span>
       </button>
       <button type="button" class="small" onClick={() => setRenaming(true)}>
@@ -107,6 +107,12 @@ function SessionView({ entry, isCurrent, open, rename, remove }: SessionProps) {
       </ConfirmButton>
     </li>
   );
+}
+
+/** When it was last used: the time of today, or the day. */
+function used(at: string): string {
+  const date = new Date(at);
+  return date.toDateString() === new Date().toDateString() ? TIME.format(date) : DAY.format(date);
 }
 
 /** A title to edit; Escape leaves it as it was. */
