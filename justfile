@@ -16,6 +16,10 @@ test *args:
 console:
     ./scripts/console
 
+# Renew the documents and types that follow from the events: docs/contract, the tables of docs/events.md, apps/client.
+contract:
+    RENEW_CONTRACT=1 cargo test --locked -p lockkeeper-socket-gateway contract
+
 # Draw the pictures of the README from a running server: `just dev`, then `just pictures`.
 pictures url="http://127.0.0.1:3000":
     node tests/clients/browser/screenshots.mjs {{ url }} docs/images

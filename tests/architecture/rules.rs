@@ -40,8 +40,8 @@ const WRAPPERS: &[(&str, &[&str])] = &[
     ("figment", &["lockkeeper"]),
     ("fred", &["lockkeeper-redis-store"]),
     ("governor", &["lockkeeper-socket-gateway"]),
-    // The second one's tests hold its answers against its description.
-    ("jsonschema", &[ORCHESTRATOR, "lockkeeper-http-api"]),
+    // The last two's tests hold what the server says against its descriptions.
+    ("jsonschema", &[ORCHESTRATOR, "lockkeeper-http-api", "lockkeeper-tests"]),
     // The tests play an issuer.
     ("jsonwebtoken", &["lockkeeper-jwt-auth", "lockkeeper-tests"]),
     ("landlock", &["lockkeeper-local-runtime"]),

@@ -9,11 +9,13 @@ mod clients;
 mod cluster;
 mod command_line;
 mod console;
+mod contract;
 mod conversation;
 mod crash;
 mod deployed;
 mod docker;
 mod edge;
+mod examples;
 mod files;
 mod gate;
 mod hostile;
@@ -48,11 +50,13 @@ fn main() -> ExitCode {
         cluster::cases(),
         console::cases(),
         command_line::cases(),
+        contract::cases(),
         conversation::cases(),
         crash::cases(),
         deployed::cases(),
         docker::cases(),
         edge::cases(),
+        examples::cases(),
         files::cases(),
         gate::cases(),
         hostile::cases(),

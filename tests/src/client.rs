@@ -1,6 +1,6 @@
 mod packet;
 
-use crate::{Event, EventId};
+use crate::{Event, EventId, contract::Contract};
 use anyhow::{Context, Result, bail, ensure};
 use futures::{SinkExt, StreamExt};
 use packet::Packet;
@@ -90,7 +90,8 @@ impl Connect {
     }
 }
 
-/// A Socket.IO client over one WebSocket, which reads only when it is asked to.
+/// A Socket.IO client over one WebSocket, which reads only when it is asked to. Each event, and each answer that it waits for,
+/// must be as the contract has it.
 pub struct Client {
     socket: WebSocketStream<TcpStream>,
     acks: u64,
@@ -252,6 +253,7 @@ impl Client {
         loop {
             let (id, answer) = self.next_ack().await.with_context(|| format!("no acknowledgement for {}", array[0]))?;
             if id == wanted {
+                Contract::committed().check_answer(array[0].as_str().unwrap_or_default(), &answer)?;
                 return Ok(answer);
             }
         }
@@ -272,6 +274,7 @@ impl Client {
             match Packet::parse(&text)? {
                 Packet::Ping => self.raw("3").await?,
                 Packet::Event(event) => {
+                    Contract::committed().check_event(&event)?;
                     self.journal.push(event.clone());
                     return Ok(Packet::Event(event));
                 }

@@ -6,6 +6,10 @@ use std::path::{Path, PathBuf};
 pub enum Tool {
     /// Node.js with socket.io-client and the MCP servers from npm.
     JavaScript,
+    /// Node.js with the parser of AsyncAPI documents.
+    AsyncApi,
+    /// Node.js with the client package, built.
+    TypeScript,
     /// Python with python-socketio.
     Python,
     /// llama.cpp with a small model.
@@ -36,12 +40,24 @@ impl Tool {
                 return missing.then(|| "there is no systemd-analyze; run `apt-get install systemd`".to_owned());
             }
             Self::Browser => return browser::missing(),
-            Self::JavaScript if program("node").is_none() => {
+            Self::JavaScript | Self::AsyncApi | Self::TypeScript if program("node").is_none() => {
                 return Some("Node.js 18 or later is not on the PATH; `./scripts/test` says how to get it".to_owned());
             }
             Self::JavaScript => {
                 let path = package("socket.io-client/package.json");
                 ("the npm packages of the clients are not installed", path, "npm ci --prefix tests/clients/js")
+            }
+            Self::AsyncApi => {
+                let path = asyncapi("node_modules/@asyncapi/parser/package.json");
+                ("the parser of AsyncAPI documents is not installed", path, "npm ci --prefix tests/clients/asyncapi")
+            }
+            Self::TypeScript => {
+                let path = repository().join("apps/client/dist/index.js");
+                (
+                    "the client package is not built",
+                    path,
+                    "npm ci --prefix apps/client && npm --prefix apps/client run build",
+                )
             }
             Self::Python => {
                 let made = "python3 -m venv tests/clients/python/.venv && \
@@ -89,6 +105,16 @@ pub fn repository() -> PathBuf {
 /// A file out of the npm packages of these tests.
 pub fn package(path: &str) -> PathBuf {
     clients().join("js/node_modules").join(path)
+}
+
+/// A file of what holds the AsyncAPI document against its specification.
+pub fn asyncapi(path: &str) -> PathBuf {
+    clients().join("asyncapi").join(path)
+}
+
+/// A program of the client package's own tests against a server.
+pub fn typescript(name: &str) -> PathBuf {
+    repository().join("apps/client/tests/server").join(name)
 }
 
 /// Where the program of this name is.

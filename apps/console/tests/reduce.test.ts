@@ -122,7 +122,7 @@ describe("answers", () => {
   });
 
   test("after an error the answer is not told twice", () => {
-    const error = { message: "cut", code: "provider_stream_cut", retryable: true };
+    const error = { message: "cut", code: "provider_stream_cut", retryable: true } as const;
     const log = new Log()
       .add("agent:delta", piece("a", 0, 0))
       .add("agent:error", error)

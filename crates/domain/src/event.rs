@@ -6,6 +6,7 @@ use crate::{
     Annotations, AssistantMessage, CallId, Code, EventId, PrincipalId, ServerName, Timestamp, ToolResult, TurnId,
     UserMessage,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -142,7 +143,7 @@ pub struct CallGate {
 }
 
 /// Where a call stands when it is first shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CallStatus {
     /// It waits for a human.
@@ -177,7 +178,7 @@ pub struct ApprovalRequired {
 }
 
 /// What became of an approval.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
     /// The call runs.
@@ -191,7 +192,7 @@ pub enum Decision {
 }
 
 /// How far an approval reaches.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// This call.

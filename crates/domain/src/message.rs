@@ -1,9 +1,10 @@
 use crate::{CallId, ClientMessageId, Content, PrincipalId, ServerName, Timestamp, ToolName, ToolResult, TurnId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// A file that came with a user's message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Attachment {
     /// What the user calls it.

@@ -1,10 +1,11 @@
 use crate::Code;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fmt;
 
 /// Names an MCP server within a configuration.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct ServerName(String);
 
@@ -84,7 +85,7 @@ impl fmt::Display for ToolName {
 
 /// What a tool's server says about the tool's effects (MCP 2025-11-25, `ToolAnnotations`). Untrusted: a policy
 /// may let them raise a risk, never lower one.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Annotations {
     /// The tool changes nothing.
@@ -126,17 +127,17 @@ pub struct ToolDefinition {
 }
 
 /// A part of a message or of a tool's result, in the form that MCP gives it (`ContentBlock`).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Content {
     /// Text or an image.
     Known(KnownContent),
     /// Audio, resources, links, and what later revisions add: kept as it came.
-    Other(Value),
+    Other(#[schemars(with = "std::collections::BTreeMap<String, Value>")] Value),
 }
 
 /// The parts that every provider understands.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum KnownContent {
     /// Text.

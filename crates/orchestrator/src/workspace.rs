@@ -9,6 +9,7 @@ use crate::output::Output;
 use listing::listed;
 use lockkeeper_domain::{CallId, Code, Content, Failure, Outcome, ServerName, SessionId, ToolResult};
 use lockkeeper_ports::{CallContext, ToolHostError, ToolSession};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{pin::pin, time::Duration};
@@ -16,8 +17,9 @@ use tokio::{sync::mpsc, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 /// What a directory of the workspace holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Directory")]
 pub struct Listing {
     /// Which directory, as it was asked for.
     pub path: String,
@@ -29,8 +31,9 @@ pub struct Listing {
 }
 
 /// What lies in a directory.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "FileEntry")]
 pub struct Entry {
     /// Its name; characters that could not be seen are written as escapes.
     pub name: String,
@@ -45,8 +48,9 @@ pub struct Entry {
 }
 
 /// What an entry of a directory is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "FileKind")]
 pub enum EntryKind {
     /// A file.
     File,
@@ -59,7 +63,7 @@ pub enum EntryKind {
 }
 
 /// A part of a file of the workspace.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FilePart {
     /// Which file, as it was asked for.

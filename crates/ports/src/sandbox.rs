@@ -1,6 +1,7 @@
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use lockkeeper_domain::{Epoch, SessionId, Timestamp};
+use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
@@ -52,7 +53,7 @@ pub struct SandboxSummary {
 }
 
 /// A stage of a sandbox's start, for people who wait.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StartProgress {
     /// Which stage: `creating`, `starting`, `connecting`, and `listing` once an MCP server has answered.

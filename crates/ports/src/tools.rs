@@ -2,6 +2,7 @@ use crate::{ProgressSink, SandboxId};
 use async_trait::async_trait;
 use futures::{StreamExt as _, stream, stream::BoxStream};
 use lockkeeper_domain::{CallId, Code, ServerName, SessionId, ToolDefinition, ToolName, ToolResult};
+use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -21,7 +22,7 @@ pub struct McpServer {
 }
 
 /// News of a running call.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CallProgress {
     /// Which call.
@@ -72,7 +73,7 @@ pub enum ToolHostError {
 }
 
 /// What the process of an MCP server is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ServerState {
     /// It runs, and answers.

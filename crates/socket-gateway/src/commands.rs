@@ -4,8 +4,9 @@ use crate::{
     intake::Taken,
     pass::Pass,
     wire::{
-        Answer, ApprovalCommand, Arguments, DeleteCommand, HistoryCommand, ListCommand, Malformed, MessageCommand,
-        ReadCommand, RefreshCommand, RenameCommand, Role, SessionEntry, SessionsCommand, Time, is_shallow, page,
+        Accepted, Answer, ApprovalCommand, Arguments, By, Command, DeleteCommand, HistoryCommand, ListCommand,
+        Malformed, MessageCommand, Page, ReadCommand, RefreshCommand, Refreshed, RenameCommand, Role, SessionEntry,
+        Sessions, SessionsCommand, Time, is_shallow, page,
     },
 };
 use lockkeeper_domain::{Code, Failure, SessionId};
@@ -37,44 +38,36 @@ impl Desk {
     /// Does what an event asks for.
     pub(crate) async fn handle(&self, taken: &Taken) -> Result<Answer, Failure> {
         let Arguments { event, payload } = self.read(&taken.arguments)?;
-        if event == "auth:refresh" {
-            let expires_at = self.pass.refresh(RefreshCommand::parse(payload)?.token).await?;
-            return Ok(Answer::Refreshed { expires_at: expires_at.map(Time) });
+        let Some(command) = Command::named(&event) else {
+            return Err(Malformed("There is no such event.").into());
+        };
+        // A token that is over is no reason to refuse a fresh one.
+        if command == Command::AuthRefresh {
+            return self.refresh(payload).await;
         }
         let by = &self.pass.check()?;
-        match (&*event, self.role) {
-            ("history:get", _) => return self.history(payload, by).await,
-            ("session:list", _) => return self.sessions(payload, by).await,
-            ("workspace:list", _) => return self.list_files(payload, by).await,
-            ("workspace:read", _) => return self.read_file(payload, by).await,
-            (
-                "message" | "turn:cancel" | "history:reset" | "session:end" | "session:rename" | "session:delete",
-                Role::Driver,
-            )
-            | ("tool:approval", Role::Driver | Role::Approver) => {}
-            (
-                "message" | "turn:cancel" | "history:reset" | "session:end" | "session:rename" | "session:delete"
-                | "tool:approval",
-                role,
-            ) => {
-                return Err(Failure::new(Code::Forbidden, beyond(role)));
-            }
-            _ => return Err(Malformed("There is no such event.").into()),
+        match (command.by(), self.role) {
+            (By::Anyone, _) | (By::Approver, Role::Approver) | (_, Role::Driver) => {}
+            (By::Approver | By::Driver, role) => return Err(Failure::new(Code::Forbidden, beyond(role))),
         }
         let (manager, session) = (&self.manager, &self.session);
-        match &*event {
-            "message" => return self.message(payload, by).await,
-            "tool:approval" => self.approval(payload, by).await,
-            "turn:cancel" => manager.cancel(session, by).await,
-            "history:reset" => manager.reset(session, by).await,
-            "session:rename" => {
+        match command {
+            Command::Message => self.message(payload, by).await,
+            Command::ToolApproval => self.approval(payload, by).await,
+            Command::TurnCancel => manager.cancel(session, by).await.map(done),
+            Command::HistoryGet => self.history(payload, by).await,
+            Command::HistoryReset => manager.reset(session, by).await.map(done),
+            Command::SessionEnd => manager.end(session, by).await.map(done),
+            Command::SessionList => self.sessions(payload, by).await,
+            Command::SessionRename => {
                 let RenameCommand { session_id, title } = RenameCommand::parse(payload)?;
-                manager.rename(&session_id, by, &title).await
+                manager.rename(&session_id, by, &title).await.map(done)
             }
-            "session:delete" => manager.delete(&DeleteCommand::parse(payload)?.session_id, by).await,
-            _ => manager.end(session, by).await,
-        }?;
-        Ok(Answer::Done)
+            Command::SessionDelete => manager.delete(&DeleteCommand::parse(payload)?.session_id, by).await.map(done),
+            Command::WorkspaceList => self.list_files(payload, by).await,
+            Command::WorkspaceRead => self.read_file(payload, by).await,
+            Command::AuthRefresh => self.refresh(payload).await,
+        }
     }
 
     async fn sessions(&self, payload: Option<Value>, by: &Principal) -> Result<Answer, Failure> {
@@ -85,7 +78,7 @@ impl Desk {
             let model = self.manager.model_of(&record);
             SessionEntry::new(record, model)
         };
-        Ok(Answer::Sessions { sessions: records.into_iter().map(entry).collect() })
+        Ok(Answer::Sessions(Sessions { sessions: records.into_iter().map(entry).collect() }))
     }
 
     fn read(&self, arguments: &str) -> Result<Arguments, Failure> {
@@ -100,13 +93,18 @@ impl Desk {
         fits("The message", text.len(), self.config.max_message_bytes)?;
         let message = NewMessage { text, attachments, client_message_id };
         let accepted = self.manager.submit(&self.session, by, message).await?;
-        Ok(Answer::Accepted { turn: accepted.turn, duplicate: accepted.duplicate })
+        Ok(Answer::Accepted(Accepted { turn: accepted.turn, duplicate: accepted.duplicate }))
     }
 
-    async fn approval(&self, payload: Option<Value>, by: &Principal) -> Result<(), Failure> {
+    async fn refresh(&self, payload: Option<Value>) -> Result<Answer, Failure> {
+        let expires_at = self.pass.refresh(RefreshCommand::parse(payload)?.token).await?;
+        Ok(Answer::Refreshed(Refreshed { expires_at: expires_at.map(Time) }))
+    }
+
+    async fn approval(&self, payload: Option<Value>, by: &Principal) -> Result<Answer, Failure> {
         let ApprovalCommand { call_id, approved, args, scope, reason } = ApprovalCommand::parse(payload)?;
         fits("The reason", reason.as_ref().map_or(0, String::len), self.config.max_reason_bytes)?;
-        self.manager.decide(&self.session, by, call_id, approved, scope, reason, args).await
+        self.manager.decide(&self.session, by, call_id, approved, scope, reason, args).await.map(done)
     }
 
     async fn history(&self, payload: Option<Value>, by: &Principal) -> Result<Answer, Failure> {
@@ -114,7 +112,7 @@ impl Desk {
         let most = self.config.max_history_page;
         let limit = limit.unwrap_or(most).clamp(1, most);
         let (messages, before) = page(self.manager.history(&self.session, by, before, limit).await?);
-        Ok(Answer::History { messages, before })
+        Ok(Answer::History(Page { messages, before }))
     }
 
     async fn list_files(&self, payload: Option<Value>, by: &Principal) -> Result<Answer, Failure> {
@@ -128,6 +126,10 @@ impl Desk {
         fits("The path", path.len(), MAX_PATH_BYTES)?;
         self.manager.read_file(&self.session, by, path, offset, limit).await.map(Answer::File)
     }
+}
+
+fn done((): ()) -> Answer {
+    Answer::Done
 }
 
 /// Why a role does not do more.

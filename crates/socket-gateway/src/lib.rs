@@ -16,6 +16,8 @@ mod auth;
 mod commands;
 mod config;
 mod connection;
+#[cfg(test)]
+mod contract;
 mod gateway;
 mod handshake;
 mod http;

@@ -4,7 +4,9 @@
 //! (`agent:thinking`) has `null` in its place, so that `meta` is the second argument always.
 
 mod answer;
+mod catalogue;
 mod client;
+mod command;
 mod history;
 mod project;
 mod server;
@@ -13,7 +15,7 @@ mod session;
 mod tests;
 mod tool;
 
-pub use answer::{Answer, Refused};
+pub use answer::{Accepted, Answer, Done, Page, Refreshed, Refused, Sessions};
 pub use client::{ApprovalCommand, HistoryCommand, ListCommand, MessageCommand, ReadCommand, RefreshCommand, Role};
 pub use history::{HistoryCall, HistoryEntry, HistoryMessage, HistoryResult, HistorySnapshot};
 pub use server::{
@@ -23,8 +25,12 @@ pub use session::{DeleteCommand, RenameCommand, SessionEntry, SessionsCommand};
 pub use tool::{ApprovalRequired, ApprovalResolved, ToolCall, ToolError, ToolStarted};
 
 pub(crate) use client::{Arguments, Malformed, is_shallow};
+pub(crate) use command::{By, Command};
 pub(crate) use history::{page, snapshot};
 pub(crate) use project::{live, logged};
+
+#[cfg(test)]
+pub(crate) use {client::Said, command::COMMANDS, server::SERVER_EVENTS};
 
 /// The version of the contract that this crate speaks.
 pub const PROTOCOL: u32 = 1;

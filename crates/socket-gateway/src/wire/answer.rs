@@ -1,7 +1,8 @@
 use super::{HistoryEntry, SessionEntry, Time};
 use lockkeeper_domain::{Code, Failure, TurnId};
 use lockkeeper_orchestrator::{FilePart, Listing};
-use serde::{Serialize, Serializer, ser::SerializeStruct};
+use schemars::JsonSchema;
+use serde::{Serialize, Serializer};
 
 /// The acknowledgement of a command that was followed: `{ ok: true, .. }`.
 #[derive(Clone, Debug, PartialEq)]
@@ -9,79 +10,83 @@ pub enum Answer {
     /// It was followed.
     Done,
     /// A message was accepted.
-    Accepted {
-        /// Its turn.
-        turn: TurnId,
-        /// Whether it had been accepted before.
-        duplicate: bool,
-    },
+    Accepted(Accepted),
     /// A part of the history.
-    History {
-        /// The messages, oldest first.
-        messages: Vec<HistoryEntry>,
-        /// The place to ask for next, for older ones; none at the beginning.
-        before: Option<usize>,
-    },
-    /// The caller's sessions.
-    Sessions {
-        /// The last used first.
-        sessions: Vec<SessionEntry>,
-    },
+    History(Page),
     /// A fresh token was taken.
-    Refreshed {
-        /// Until when it is good; none where it does not end.
-        expires_at: Option<Time>,
-    },
+    Refreshed(Refreshed),
     /// What a directory of the sandbox holds.
     Directory(Listing),
     /// A part of a file of the sandbox.
     File(FilePart),
+    /// The caller's sessions.
+    Sessions(Sessions),
+}
+
+/// What acknowledges a command about which there is no more to say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Done {}
+
+/// What acknowledges a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Accepted {
+    /// Its turn.
+    pub turn: TurnId,
+    /// Whether it had been accepted before.
+    pub duplicate: bool,
+}
+
+/// A part of the history.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "HistoryPage")]
+pub struct Page {
+    /// The messages, oldest first.
+    pub messages: Vec<HistoryEntry>,
+    /// The place to ask for next, for older ones; none at the beginning.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<usize>,
+}
+
+/// What acknowledges a fresh token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Refreshed {
+    /// Until when it is good; none where it does not end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
+}
+
+/// What acknowledges a request for the sessions.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Sessions {
+    /// The last used first.
+    pub sessions: Vec<SessionEntry>,
+}
+
+/// An answer and that there is one.
+#[derive(Serialize)]
+struct Followed<T> {
+    ok: bool,
+    #[serde(flatten)]
+    answer: T,
 }
 
 impl Serialize for Answer {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let mut answer = to.serialize_struct("Answer", 3)?;
-        answer.serialize_field("ok", &true)?;
         match self {
-            Self::Done => {}
-            Self::Accepted { turn, duplicate } => {
-                answer.serialize_field("turn", turn)?;
-                answer.serialize_field("duplicate", duplicate)?;
-            }
-            Self::History { messages, before } => {
-                answer.serialize_field("messages", messages)?;
-                if let Some(before) = before {
-                    answer.serialize_field("before", before)?;
-                }
-            }
-            Self::Sessions { sessions } => answer.serialize_field("sessions", sessions)?,
-            Self::Refreshed { expires_at } => {
-                if let Some(at) = expires_at {
-                    answer.serialize_field("expiresAt", at)?;
-                }
-            }
-            Self::Directory(Listing { path, entries, left_out }) => {
-                answer.serialize_field("path", path)?;
-                answer.serialize_field("entries", entries)?;
-                if *left_out > 0 {
-                    answer.serialize_field("leftOut", left_out)?;
-                }
-            }
-            Self::File(FilePart { path, offset, next_offset, content }) => {
-                answer.serialize_field("path", path)?;
-                answer.serialize_field("offset", offset)?;
-                answer.serialize_field("content", content)?;
-                if let Some(next_offset) = next_offset {
-                    answer.serialize_field("nextOffset", next_offset)?;
-                }
-            }
+            Self::Done => Followed { ok: true, answer: Done {} }.serialize(to),
+            Self::Accepted(answer) => Followed { ok: true, answer }.serialize(to),
+            Self::History(answer) => Followed { ok: true, answer }.serialize(to),
+            Self::Refreshed(answer) => Followed { ok: true, answer }.serialize(to),
+            Self::Directory(answer) => Followed { ok: true, answer }.serialize(to),
+            Self::File(answer) => Followed { ok: true, answer }.serialize(to),
+            Self::Sessions(answer) => Followed { ok: true, answer }.serialize(to),
         }
-        answer.end()
     }
 }
 
 /// The acknowledgement of a command that was not followed: `{ ok: false, code, message, hint? }`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Refused {
     /// `false`.
     pub ok: bool,

@@ -1,4 +1,5 @@
 use lockkeeper_domain::{Attachment, CallId, ClientMessageId, Scope};
+use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
@@ -6,21 +7,34 @@ use std::fmt;
 
 /// The payload of `message`: a text alone, or this object. Fields that are not known are ignored, here and below, so that a
 /// newer client is understood.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MessageCommand {
     /// The text.
     pub text: String,
     /// Images.
     #[serde(default, deserialize_with = "null_is_default")]
+    #[schemars(with = "Option<Vec<Attachment>>")]
     pub attachments: Vec<Attachment>,
     /// The client's own name for it; the same one twice is one message.
     #[serde(default)]
     pub client_message_id: Option<ClientMessageId>,
 }
 
+/// The payload of `message`, as the contract's documents show it.
+#[cfg(test)]
+#[derive(schemars::JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it is described and never made")]
+pub(crate) enum Said {
+    /// A text alone.
+    Text(String),
+    /// A text, and what goes with it.
+    Message(MessageCommand),
+}
+
 /// The payload of `tool:approval`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ApprovalCommand {
     /// Which call.
@@ -32,6 +46,7 @@ pub struct ApprovalCommand {
     pub args: Option<Value>,
     /// How far a yes reaches.
     #[serde(default, deserialize_with = "null_is_default")]
+    #[schemars(with = "Option<Scope>")]
     pub scope: Scope,
     /// Why not; it reaches the model.
     #[serde(default)]
@@ -39,7 +54,7 @@ pub struct ApprovalCommand {
 }
 
 /// The payload of `history:get`, which may be left out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HistoryCommand {
     /// The place before which to read; the end without it.
@@ -51,14 +66,15 @@ pub struct HistoryCommand {
 }
 
 /// The payload of `auth:refresh`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct RefreshCommand {
     /// A fresh token of the same principal's.
+    #[schemars(with = "String")]
     pub token: SecretString,
 }
 
 /// What a connection may do: as much as its principal may, or less.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Everything.
@@ -100,7 +116,7 @@ impl MessageCommand {
 }
 
 /// The payload of `workspace:list`, which may be left out.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct ListCommand {
     /// Which directory, relative to the workspace; by default the workspace itself.
     #[serde(default = "workspace_itself")]
@@ -108,12 +124,13 @@ pub struct ListCommand {
 }
 
 /// The payload of `workspace:read`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct ReadCommand {
     /// Which file, relative to the workspace.
     pub path: String,
     /// Where to begin, in bytes.
     #[serde(default, deserialize_with = "null_is_default")]
+    #[schemars(with = "Option<u64>")]
     pub offset: u64,
     /// At most this many bytes; the server has a limit of its own.
     #[serde(default)]

@@ -4,11 +4,12 @@ use lockkeeper_domain::{
     TurnId,
 };
 use lockkeeper_orchestrator::{HistoryPage, OpenCall, Snapshot};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
 /// `history:snapshot`: the session as it stands, for a view that does not know how far it had come.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HistorySnapshot {
     /// The last event that it accounts for.
@@ -29,7 +30,7 @@ pub struct HistorySnapshot {
 }
 
 /// A message of the history.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(tag = "role", rename_all = "lowercase", rename_all_fields = "camelCase")]
 pub enum HistoryMessage {
     /// What a user said.
@@ -74,7 +75,7 @@ pub enum HistoryMessage {
 }
 
 /// A call of the history.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HistoryCall {
     /// Which call.
@@ -91,7 +92,7 @@ pub struct HistoryCall {
 }
 
 /// A result of the history.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HistoryResult {
     /// Which call.
@@ -104,7 +105,7 @@ pub struct HistoryResult {
 }
 
 /// A message and its place in the history.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct HistoryEntry {
     /// Its place.
     pub index: usize,

@@ -1,94 +1,63 @@
+use super::catalogue::server_events;
 use super::{ApprovalRequired, ApprovalResolved, HistorySnapshot, ToolCall, ToolError, ToolStarted};
 use lockkeeper_domain::{
     Annotations, Attachment, CallId, ClientMessageId, Code, EventId, Failure, ServerName, SessionId, StopReason,
     Timestamp, TurnId, Usage,
 };
 use lockkeeper_ports::{CallProgress, ServerState, StartProgress};
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-/// An event from the server. It serialises as its payload; [`ServerEvent::name`] is what it is called.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(untagged)]
-pub enum ServerEvent {
-    /// `system:ready`: the session's sandbox and tools are there.
-    Ready(Box<Ready>),
-    /// `system:progress`: the sandbox is being started.
-    Progress(StartProgress),
-    /// `system:message`: Lockkeeper has something to say.
-    SystemMessage(String),
-    /// `user:message`: a user's message was accepted.
-    UserMessage(UserMessage),
-    /// `agent:thinking`: the model is being asked. Its payload is `null`.
-    Thinking,
-    /// `agent:delta`: a piece of the answer's text.
-    Delta(Piece),
-    /// `agent:reasoning`: a piece of the reasoning's summary.
-    Reasoning(Piece),
-    /// `agent:response`: the whole text of the answer.
-    Response(String),
-    /// `agent:error`: the turn, or a command without an acknowledgement, failed.
-    AgentError(AgentError),
-    /// `tool:calls`: all calls of a step.
-    ToolCalls(Vec<ToolCall>),
-    /// `tool:approval_required`: a call waits for a human.
-    ApprovalRequired(Box<ApprovalRequired>),
-    /// `tool:approval_resolved`: it waits no longer.
-    ApprovalResolved(ApprovalResolved),
-    /// `tool:started`: a call runs.
-    ToolStarted(ToolStarted),
-    /// `tool:progress`: it goes on.
-    ToolProgress(CallProgress),
-    /// `tool:output`: its result's content, as a JSON string.
-    ToolOutput(String),
-    /// `tool:error`: it failed.
-    ToolError(ToolError),
-    /// `mcp:status`: one of the session's MCP servers went up or down.
-    McpStatus(McpStatus),
-    /// `turn:completed`: the turn's one end.
-    TurnCompleted(TurnCompleted),
-    /// `history:snapshot`: the session as it stands.
-    Snapshot(Box<HistorySnapshot>),
-    /// `session:expired`: the sandbox was removed; the history stays.
-    Expired(Expired),
-    /// `auth:expired`: the connection's token is over, and a fresh one is wanted.
-    TokenExpired(Expiry),
-    /// `error`: a reason. The server disconnects after it.
-    Error(String),
-}
-
-impl ServerEvent {
-    /// The event's name.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Ready(_) => "system:ready",
-            Self::Progress(_) => "system:progress",
-            Self::SystemMessage(_) => "system:message",
-            Self::UserMessage(_) => "user:message",
-            Self::Thinking => "agent:thinking",
-            Self::Delta(_) => "agent:delta",
-            Self::Reasoning(_) => "agent:reasoning",
-            Self::Response(_) => "agent:response",
-            Self::AgentError(_) => "agent:error",
-            Self::ToolCalls(_) => "tool:calls",
-            Self::ApprovalRequired(_) => "tool:approval_required",
-            Self::ApprovalResolved(_) => "tool:approval_resolved",
-            Self::ToolStarted(_) => "tool:started",
-            Self::ToolProgress(_) => "tool:progress",
-            Self::ToolOutput(_) => "tool:output",
-            Self::ToolError(_) => "tool:error",
-            Self::McpStatus(_) => "mcp:status",
-            Self::TurnCompleted(_) => "turn:completed",
-            Self::Snapshot(_) => "history:snapshot",
-            Self::Expired(_) => "session:expired",
-            Self::TokenExpired(_) => "auth:expired",
-            Self::Error(_) => "error",
-        }
-    }
+server_events! {
+    /// The session's sandbox and tools are there: the first event that says where the session stands.
+    Ready(Box<Ready>) = "system:ready", logged: Never;
+    /// How the sandbox gets on while it is started.
+    Progress(StartProgress) = "system:progress", logged: Never;
+    /// Lockkeeper has something to say, in a sentence for people.
+    SystemMessage(String) = "system:message", logged: Always;
+    /// A user's message was accepted. It comes to every view, so that every tab shows it.
+    UserMessage(UserMessage) = "user:message", logged: Always;
+    /// The model is being asked. The payload is `null`.
+    Thinking = "agent:thinking", logged: Never;
+    /// A piece of the answer's text.
+    Delta(Piece) = "agent:delta", logged: Always;
+    /// A piece of a summary of the model's reasoning.
+    Reasoning(Piece) = "agent:reasoning", logged: Always;
+    /// The whole text of the answer.
+    Response(String) = "agent:response", logged: Always;
+    /// The turn failed; or a command without an acknowledgement did, and then it is not logged.
+    AgentError(AgentError) = "agent:error", logged: Sometimes;
+    /// All calls of a step at once, in the model's order.
+    ToolCalls(Vec<ToolCall>) = "tool:calls", logged: Always;
+    /// A call waits for a human: one at a time, in order.
+    ApprovalRequired(Box<ApprovalRequired>) = "tool:approval_required", logged: Always;
+    /// A call waits no longer: every view closes its card.
+    ApprovalResolved(ApprovalResolved) = "tool:approval_resolved", logged: Always;
+    /// A call is about to run.
+    ToolStarted(ToolStarted) = "tool:started", logged: Always;
+    /// How a call gets on, in the words of its tool.
+    ToolProgress(CallProgress) = "tool:progress", logged: Never;
+    /// A call succeeded. The payload is its result's content in MCP's form, written as a string of JSON.
+    ToolOutput(String) = "tool:output", logged: Always;
+    /// A call came to nothing: it failed, was denied, or was cancelled.
+    ToolError(ToolError) = "tool:error", logged: Always;
+    /// One of the session's MCP servers went up or down.
+    McpStatus(McpStatus) = "mcp:status", logged: Never;
+    /// The turn's one end. Each turn has it, whatever became of it.
+    TurnCompleted(TurnCompleted) = "turn:completed", logged: Always;
+    /// The session as it stands, where `lastEventId` is older than what is kept, or was not given.
+    Snapshot(Box<HistorySnapshot>) = "history:snapshot", logged: Never;
+    /// The session's sandbox was removed; its history stays.
+    Expired(Expired) = "session:expired", logged: Always;
+    /// The connection's token is over, and a fresh one is wanted: see `auth:refresh`.
+    TokenExpired(Expiry) = "auth:expired", logged: Never;
+    /// The server refuses the connection, for a reason in a sentence, and disconnects.
+    Error(String) = "error", logged: Never;
 }
 
 /// The second argument of every event from the server.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Meta {
     /// The event's place in the session's log; absent on events that are not logged.
@@ -118,6 +87,20 @@ impl Meta {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Time(pub Timestamp);
 
+impl JsonSchema for Time {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Time".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "format": "date-time" })
+    }
+}
+
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let (least, most) = (jiff::Timestamp::MIN, jiff::Timestamp::MAX);
@@ -129,7 +112,7 @@ impl Serialize for Time {
 }
 
 /// `system:ready`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Ready {
     /// The session.
@@ -156,7 +139,7 @@ pub struct Ready {
 }
 
 /// A tool that the model has.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Tool {
     /// What its server calls it.
@@ -175,7 +158,7 @@ pub struct Tool {
 }
 
 /// `user:message`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UserMessage {
     /// The text.
@@ -189,7 +172,7 @@ pub struct UserMessage {
 }
 
 /// `agent:delta` and `agent:reasoning`: a piece of text.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Piece {
     /// The piece.
     pub text: String,
@@ -200,7 +183,7 @@ pub struct Piece {
 }
 
 /// `agent:error`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct AgentError {
     /// What failed, for people.
     pub message: String,
@@ -220,7 +203,7 @@ impl From<Failure> for AgentError {
 }
 
 /// `mcp:status`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct McpStatus {
     /// The server.
@@ -238,7 +221,7 @@ pub struct McpStatus {
 }
 
 /// `turn:completed`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TurnCompleted {
     /// Why it ended.
@@ -252,7 +235,7 @@ pub struct TurnCompleted {
 }
 
 /// `auth:expired`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Expiry {
     /// Since when the token is good for nothing.
@@ -262,7 +245,7 @@ pub struct Expiry {
 }
 
 /// `session:expired`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Expired {
     /// Why, for people.
     pub reason: String,

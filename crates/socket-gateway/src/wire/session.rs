@@ -1,10 +1,11 @@
 use super::{Malformed, Time};
 use lockkeeper_domain::{SessionId, SessionRecord, SessionTitle};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 /// The payload of `session:list`, which may be left out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct SessionsCommand {
     /// How many sessions at most.
     #[serde(default)]
@@ -12,7 +13,7 @@ pub struct SessionsCommand {
 }
 
 /// The payload of `session:rename`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RenameCommand {
     /// Which session.
@@ -22,7 +23,7 @@ pub struct RenameCommand {
 }
 
 /// The payload of `session:delete`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeleteCommand {
     /// Which session.
@@ -30,7 +31,7 @@ pub struct DeleteCommand {
 }
 
 /// A session in the answer to `session:list`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionEntry {
     /// The session.

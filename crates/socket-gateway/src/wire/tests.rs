@@ -256,10 +256,10 @@ fn a_snapshot_holds_the_conversation() {
 fn answers_say_whether_it_was_done() {
     let answer = |answer: Answer| serde_json::to_value(answer).expect("JSON");
     assert_eq!(answer(Answer::Done), json!({"ok": true}));
-    let accepted = Answer::Accepted { turn: TurnId::new(2), duplicate: false };
+    let accepted = Answer::Accepted(Accepted { turn: TurnId::new(2), duplicate: false });
     assert_eq!(answer(accepted), json!({"ok": true, "turn": 2, "duplicate": false}));
     let message = HistoryMessage::Tool { turn: TurnId::new(1), at: Time(AT), results: Vec::new() };
-    let page = Answer::History { messages: vec![HistoryEntry { index: 4, message }], before: Some(4) };
+    let page = Answer::History(Page { messages: vec![HistoryEntry { index: 4, message }], before: Some(4) });
     let entry = json!({"index": 4, "role": "tool", "turn": 1, "at": TIME, "results": []});
     assert_eq!(answer(page), json!({"ok": true, "messages": [entry], "before": 4}));
     let entry = Entry { name: "a".to_owned(), kind: EntryKind::File, size: Some(3), target: None };

@@ -1,10 +1,11 @@
 use super::Time;
 use lockkeeper_domain::{Annotations, CallId, CallStatus, Code, Decision, PrincipalId, Scope, ServerName};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
 /// One of `tool:calls`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ToolCall {
     /// Which call.
@@ -22,7 +23,7 @@ pub struct ToolCall {
 }
 
 /// `tool:approval_required`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ApprovalRequired {
     /// Which call.
@@ -46,7 +47,7 @@ pub struct ApprovalRequired {
 }
 
 /// `tool:approval_resolved`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ApprovalResolved {
     /// Which call.
@@ -66,7 +67,7 @@ pub struct ApprovalResolved {
 }
 
 /// `tool:started`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ToolStarted {
     /// Which call.
@@ -78,7 +79,7 @@ pub struct ToolStarted {
 }
 
 /// `tool:error`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ToolError {
     /// Which call.

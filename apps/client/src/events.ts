@@ -1,0 +1,957 @@
+// Lockkeeper's Socket.IO events. Generated from crates/socket-gateway/src/wire by `just contract`: change them there.
+
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+
+/** The version of the contract. */
+export const PROTOCOL = 1;
+
+/** What acknowledges a message. */
+export interface Accepted {
+  ok: true;
+  /** Its turn. */
+  turn: TurnId;
+  /** Whether it had been accepted before. */
+  duplicate: boolean;
+}
+
+/** `agent:error`. */
+export interface AgentError {
+  /** What failed, for people. */
+  message: string;
+  /** What failed, for programs. */
+  code: Code;
+  /** Whether the same may succeed later. */
+  retryable: boolean;
+  /** What to do about it, for people. */
+  hint?: string;
+}
+
+/** What a tool's server says about the tool's effects (MCP 2025-11-25, `ToolAnnotations`). Untrusted: a policy may let them raise a risk, never lower one. */
+export interface Annotations {
+  /** The tool changes nothing. */
+  readOnlyHint?: boolean;
+  /** What the tool changes may be lost. */
+  destructiveHint?: boolean;
+  /** The same call twice does what one does. */
+  idempotentHint?: boolean;
+  /** The tool deals with things outside of its server. */
+  openWorldHint?: boolean;
+}
+
+/** The payload of `tool:approval`. */
+export interface ApprovalCommand {
+  /** Which call. */
+  callId: CallId;
+  /** Yes or no. */
+  approved: boolean;
+  /** The arguments that shall run instead of the model's. */
+  args?: Json;
+  /** How far a yes reaches. */
+  scope?: Scope;
+  /** Why not; it reaches the model. */
+  reason?: string;
+}
+
+/** `tool:approval_required`. */
+export interface ApprovalRequired {
+  /** Which call. */
+  callId: CallId;
+  /** The tool, as its server calls it. */
+  name: string;
+  /** The tool's server. */
+  server: ServerName | null;
+  /** The arguments that run if the call is approved as it is. */
+  args: Json;
+  /** Its place among the step's calls that wait, from 1. */
+  queuePosition: number;
+  /** How many calls of the step wait in all. */
+  totalInQueue: number;
+  /** When the call is refused by itself. */
+  expiresAt: string;
+  /** Which rule asks, and why, for people. */
+  why: string;
+  /** The tool's hints about its effects: untrusted. */
+  annotations: Annotations;
+}
+
+/** `tool:approval_resolved`. */
+export interface ApprovalResolved {
+  /** Which call. */
+  callId: CallId;
+  /** What became of it. */
+  decision: Decision;
+  /** Who decided; none when time or a cancellation did. */
+  by: PrincipalId | null;
+  /** How far the approval reaches. */
+  scope: Scope;
+  /** Why it was denied. */
+  reason?: string;
+  /** The arguments that run instead, where the human edited them. */
+  args?: Json;
+}
+
+/** A file that came with a user's message. */
+export interface Attachment {
+  /** What the user calls it. */
+  name?: string;
+  /** The media type, as in `image/png`. */
+  mimeType: string;
+  /** The bytes, in base64. */
+  data: string;
+}
+
+/** Names a call of a tool. Minted by the turn, never by a model or a client: unique within its session. */
+export type CallId = string;
+
+/** News of a running call. */
+export interface CallProgress {
+  /** Which call. */
+  callId: CallId;
+  /** How far it is, by the tool's own measure. */
+  progress: number;
+  /** What would be all of it. */
+  total?: number;
+  /** What it does, for people; untrusted. */
+  message?: string;
+}
+
+/** Where a call stands when it is first shown. */
+export type CallStatus =
+  /** It waits for a human. */
+  | "waiting"
+  /** A rule lets it run. */
+  | "allowed"
+  /** It will not run; its result says why. */
+  | "refused";
+
+/** A client's own name for a message; the same one twice is one message. */
+export type ClientMessageId = string;
+
+/** The stable names of everything that can go wrong, the same on the wire, in the log and in the documents. */
+export type Code =
+  /** A payload does not have the form that the contract gives it. */
+  | "invalid_payload"
+  /** A payload, message or attachment is over its limit. */
+  | "too_large"
+  /** Nobody is known by this token. */
+  | "unauthenticated"
+  /** Somebody is, but not one who may do this. */
+  | "forbidden"
+  /** More events, connections or sessions than are allowed. */
+  | "rate_limited"
+  /** The queue of a session is full. */
+  | "busy"
+  /** Another process drives this session. */
+  | "session_owned_elsewhere"
+  /** The session's sandbox was removed after it had been idle for too long. */
+  | "session_expired"
+  /** No pending call has this id. */
+  | "unknown_call"
+  /** The call was decided before; the first answer holds. */
+  | "already_resolved"
+  /** The approval came after its time. */
+  | "approval_expired"
+  /** The configuration does not offer this scope of approval. */
+  | "scope_unavailable"
+  /** The tool is not the one that was judged and shown any more; the call was not run. */
+  | "tool_changed"
+  /** There is no turn to cancel. */
+  | "nothing_running"
+  /** The store cannot be reached, or refuses to write. */
+  | "store_unavailable"
+  /** No sandbox can be started for the session. */
+  | "sandbox_unavailable"
+  /** The server is shutting down. */
+  | "server_draining"
+  /** A required provider key is missing. */
+  | "missing_api_key"
+  /** The provider does not know the key, or it may not do this. */
+  | "provider_authentication"
+  /** The provider's quota or spend limit is used up. */
+  | "provider_quota"
+  /** The provider wants fewer requests. */
+  | "provider_rate_limited"
+  /** The provider is overloaded or failed by itself. */
+  | "provider_overloaded"
+  /** The provider refused the request as it is. */
+  | "provider_bad_request"
+  /** The conversation does not fit into the model's context. */
+  | "context_too_long"
+  /** The provider's answer could not be understood. */
+  | "provider_bad_response"
+  /** The provider cannot be reached. */
+  | "provider_network"
+  /** The provider did not answer in time. */
+  | "provider_timeout"
+  /** The provider's stream ended before the answer did. */
+  | "provider_stream_cut"
+  /** The model asked for a tool that does not exist. */
+  | "unknown_tool"
+  /** The arguments do not fit the tool's schema. */
+  | "invalid_arguments"
+  /** The model asked for more calls in one step than are allowed. */
+  | "too_many_calls"
+  /** The turn took as many steps as are allowed. */
+  | "turn_limit"
+  /** The turn could not be continued after its server was lost. */
+  | "turn_interrupted"
+  /** A human, or a rule that one wrote, refused the call. */
+  | "denied"
+  /** The call or the turn was cancelled. */
+  | "cancelled"
+  /** The tool ran, and reported an error. */
+  | "tool_failed"
+  /** The tool did not answer in time. */
+  | "tool_timeout"
+  /** The tool's server ended during the call. */
+  | "tool_crashed"
+  /** The tool's server did not keep to the protocol. */
+  | "tool_protocol"
+  /** The tool's result is over the limit. */
+  | "tool_output_too_large"
+  /** The call was started, and nobody knows whether it finished. It is never run again by itself. */
+  | "outcome_unknown"
+  /** A defect of Lockkeeper's own. */
+  | "internal";
+
+/** A part of a message or of a tool's result, in the form that MCP gives it (`ContentBlock`). */
+export type Content =
+  /** Text or an image. */
+  | KnownContent
+  /** Audio, resources, links, and what later revisions add: kept as it came. */
+  | { [key: string]: Json };
+
+/** What became of an approval. */
+export type Decision =
+  /** The call runs. */
+  | "approved"
+  /** A human said no. */
+  | "denied"
+  /** Nobody answered in time. */
+  | "expired"
+  /** The turn was cancelled first. */
+  | "cancelled";
+
+/** The payload of `session:delete`. */
+export interface DeleteCommand {
+  /** Which session. */
+  sessionId: SessionId;
+}
+
+/** What a directory of the workspace holds. */
+export interface Directory {
+  ok: true;
+  /** Which directory, as it was asked for. */
+  path: string;
+  /** What is in it, by name. */
+  entries: FileEntry[];
+  /** How many more there are at least. */
+  leftOut?: number;
+}
+
+/** What acknowledges a command about which there is no more to say. */
+export interface Done {
+  ok: true;
+}
+
+/** `session:expired`. */
+export interface Expired {
+  /** Why, for people. */
+  reason: string;
+}
+
+/** `auth:expired`. */
+export interface Expiry {
+  /** Since when the token is good for nothing. */
+  expiredAt: string;
+  /** When the server disconnects, unless a fresh token comes first. */
+  closesAt: string;
+}
+
+/** What lies in a directory. */
+export interface FileEntry {
+  /** Its name; characters that could not be seen are written as escapes. */
+  name: string;
+  /** What it is. */
+  kind: FileKind;
+  /** Its size in bytes, for files. */
+  size?: number;
+  /** Where it leads, for links. */
+  target?: string;
+}
+
+/** What an entry of a directory is. */
+export type FileKind =
+  /** A file. */
+  | "file"
+  /** A directory. */
+  | "directory"
+  /** A symbolic link, which is not followed. */
+  | "link"
+  /** A socket, a device, a pipe; or it went away while it was looked at. */
+  | "other";
+
+/** A part of a file of the workspace. */
+export interface FilePart {
+  ok: true;
+  /** Which file, as it was asked for. */
+  path: string;
+  /** Where the part begins, in bytes. */
+  offset: number;
+  /** Where the next part begins; none at the end of the file. */
+  nextOffset?: number;
+  /** Text, cleaned as the output of tools is, or a whole image. */
+  content: Content[];
+}
+
+/** The `auth` of the Socket.IO handshake, all of which may be left out. Give it as a function, so that each reconnect names the last event that was seen. */
+export interface HandshakeAuth {
+  /** Who the client is, where the configuration has tokens. At most 8 KiB. */
+  token?: string;
+  /** A model for this session instead of the configured one. */
+  model?: string;
+  /** A provider key of the client's own, where the configuration takes them. At most 4 KiB. */
+  apiKey?: string;
+  /** Resume: replay what comes after this event, in order, then go on live. `0-0` stands before the first. */
+  lastEventId?: string;
+  /** What the connection may do. */
+  role?: Role;
+}
+
+/** The query of the request that opens the connection. */
+export interface HandshakeQuery {
+  /** The session: 1 to 128 characters out of `A-Z a-z 0-9 _ -`. Without it the server makes one and says it in `system:ready`. */
+  sessionId?: SessionId;
+  /** The same as `auth.model`, which comes before it. */
+  model?: string;
+}
+
+/** A call of the history. */
+export interface HistoryCall {
+  /** Which call. */
+  callId: CallId;
+  /** The tool, as its server calls it. */
+  name: string;
+  /** The tool's server. */
+  server: ServerName | null;
+  /** The arguments. */
+  args: Json;
+  /** Whether it waits for a human; on calls without a result alone. */
+  waiting?: boolean;
+}
+
+/** The payload of `history:get`, which may be left out. */
+export interface HistoryCommand {
+  /** The place before which to read; the end without it. */
+  before?: number;
+  /** How many messages at most. */
+  limit?: number;
+}
+
+/** A message and its place in the history. */
+export type HistoryEntry =
+  {
+    /** Its place. */
+    index: number;
+  } & (
+    /** What a user said. */
+    | {
+      role: "user";
+      /** The turn that it opens. */
+      turn: TurnId;
+      /** When it was accepted. */
+      at: string;
+      /** The text. */
+      text: string;
+      /** Images that go with it. */
+      attachments?: Attachment[];
+      /** The client's own name for it. */
+      clientMessageId?: ClientMessageId;
+    }
+    /** What the model said. */
+    | {
+      role: "assistant";
+      /** The turn that it belongs to. */
+      turn: TurnId;
+      /** When it was complete. */
+      at: string;
+      /** The text. */
+      text: string;
+      /** A summary of its reasoning. */
+      reasoning?: string;
+      /** The calls that it asks for. */
+      calls?: HistoryCall[];
+    }
+    /** What the calls of the message before it came to. */
+    | {
+      role: "tool";
+      /** The turn that it belongs to. */
+      turn: TurnId;
+      /** When the last result was there. */
+      at: string;
+      /** The results, in the order of the calls. */
+      results: HistoryResult[];
+    }
+  );
+
+/** A message of the history. */
+export type HistoryMessage =
+  /** What a user said. */
+  | {
+    role: "user";
+    /** The turn that it opens. */
+    turn: TurnId;
+    /** When it was accepted. */
+    at: string;
+    /** The text. */
+    text: string;
+    /** Images that go with it. */
+    attachments?: Attachment[];
+    /** The client's own name for it. */
+    clientMessageId?: ClientMessageId;
+  }
+  /** What the model said. */
+  | {
+    role: "assistant";
+    /** The turn that it belongs to. */
+    turn: TurnId;
+    /** When it was complete. */
+    at: string;
+    /** The text. */
+    text: string;
+    /** A summary of its reasoning. */
+    reasoning?: string;
+    /** The calls that it asks for. */
+    calls?: HistoryCall[];
+  }
+  /** What the calls of the message before it came to. */
+  | {
+    role: "tool";
+    /** The turn that it belongs to. */
+    turn: TurnId;
+    /** When the last result was there. */
+    at: string;
+    /** The results, in the order of the calls. */
+    results: HistoryResult[];
+  };
+
+/** A part of the history. */
+export interface HistoryPage {
+  ok: true;
+  /** The messages, oldest first. */
+  messages: HistoryEntry[];
+  /** The place to ask for next, for older ones; none at the beginning. */
+  before?: number;
+}
+
+/** A result of the history. */
+export interface HistoryResult {
+  /** Which call. */
+  callId: CallId;
+  /** What it said, in the form that MCP gives it. */
+  content: Content[];
+  /** Why it failed, if it did. */
+  code?: Code;
+}
+
+/** `history:snapshot`: the session as it stands, for a view that does not know how far it had come. */
+export interface HistorySnapshot {
+  /** The last event that it accounts for. */
+  lastEventId: string;
+  /** The messages, oldest first. */
+  messages: HistoryMessage[];
+  /** The open turn. */
+  turn?: TurnId;
+  /** What the open turn's answer said so far. */
+  partial: string;
+  /** Whether the model is being asked right now. */
+  thinking: boolean;
+  /** The calls without a result. */
+  calls: HistoryCall[];
+  /** The calls that wait for a human. */
+  pending: ApprovalRequired[];
+}
+
+/** The parts that every provider understands. */
+export type KnownContent =
+  /** Text. */
+  | {
+    type: "text";
+    /** The text. */
+    text: string;
+  }
+  /** An image. */
+  | {
+    type: "image";
+    /** The bytes, in base64. */
+    data: string;
+    /** The media type, as in `image/png`. */
+    mimeType: string;
+  };
+
+/** The payload of `workspace:list`, which may be left out. */
+export interface ListCommand {
+  /** Which directory, relative to the workspace; by default the workspace itself. */
+  path?: string;
+}
+
+/** `mcp:status`. */
+export interface McpStatus {
+  /** The server. */
+  server: ServerName;
+  /** What its process is doing. */
+  state: ServerState;
+  /** How many tools it offers; 0 when it is not up. */
+  tools: number;
+  /** Why it is not up, for people. */
+  problem?: string;
+  /** The code of the problem. */
+  code?: Code;
+}
+
+/** The payload of `message`: a text alone, or this object. Fields that are not known are ignored, here and below, so that a newer client is understood. */
+export interface MessageCommand {
+  /** The text. */
+  text: string;
+  /** Images. */
+  attachments?: Attachment[];
+  /** The client's own name for it; the same one twice is one message. */
+  clientMessageId?: ClientMessageId;
+}
+
+/** The second argument of every event from the server. */
+export interface Meta {
+  /** The event's place in the session's log; absent on events that are not logged. */
+  id?: string;
+  /** The turn that it belongs to. */
+  turn?: TurnId;
+  /** When it happened. */
+  at: string;
+  /** The call that it is about. */
+  callId?: CallId;
+  /** Why the server disconnects, for programs; on `error` alone. */
+  code?: Code;
+}
+
+/** `agent:delta` and `agent:reasoning`: a piece of text. */
+export interface Piece {
+  /** The piece. */
+  text: string;
+  /** The step of the turn, from 0. */
+  step: number;
+  /** Which attempt at the step: a higher one replaces the text of a lower one. */
+  attempt: number;
+}
+
+/** Names who is on the other side of a connection: what an authenticator made of a token. */
+export type PrincipalId = string;
+
+/** The payload of `workspace:read`. */
+export interface ReadCommand {
+  /** Which file, relative to the workspace. */
+  path: string;
+  /** Where to begin, in bytes. */
+  offset?: number;
+  /** At most this many bytes; the server has a limit of its own. */
+  limit?: number;
+}
+
+/** `system:ready`. */
+export interface Ready {
+  /** The session. */
+  sessionId: SessionId;
+  /** Its sandbox, as the runtime calls it. */
+  containerId: string;
+  /** The provider. */
+  provider: string;
+  /** The model. */
+  model: string;
+  /** The tools that the model has. */
+  tools: Tool[];
+  /** The version of the contract. */
+  protocol: number;
+  /** Where the log ends. */
+  lastEventId: string;
+  /** Whether the session had been there before. */
+  resumed: boolean;
+  /** The calls that wait for a human now. */
+  pending: ApprovalRequired[];
+  /** From when on the connection's token is good for nothing; absent where it does not end. */
+  tokenExpiresAt?: string;
+}
+
+/** The payload of `auth:refresh`. */
+export interface RefreshCommand {
+  /** A fresh token of the same principal's. */
+  token: string;
+}
+
+/** What acknowledges a fresh token. */
+export interface Refreshed {
+  ok: true;
+  /** Until when it is good; none where it does not end. */
+  expiresAt?: string;
+}
+
+/** The acknowledgement of a command that was not followed: `{ ok: false, code, message, hint? }`. */
+export interface Refused {
+  ok: false;
+  /** What to do about it, for people. */
+  hint?: string;
+  /** Why, for programs. */
+  code: Code;
+  /** Why, for people. */
+  message: string;
+  /** Whether the same may succeed later. */
+  retryable: boolean;
+}
+
+/** The payload of `session:rename`. */
+export interface RenameCommand {
+  /** Which session. */
+  sessionId: SessionId;
+  /** What it is called from now on. */
+  title: string;
+}
+
+/** What a connection may do: as much as its principal may, or less. */
+export type Role =
+  /** Everything. */
+  | "driver"
+  /** See everything, decide calls, change nothing else. */
+  | "approver"
+  /** See everything, change nothing. */
+  | "observer";
+
+/** The payload of `message`, as the contract's documents show it. */
+export type Said =
+  /** A text alone. */
+  | string
+  /** A text, and what goes with it. */
+  | MessageCommand;
+
+/** How far an approval reaches. */
+export type Scope =
+  /** This call. */
+  | "once"
+  /** Every call of the same tool, unchanged, in this session. */
+  | "session"
+  /** Every call that a stored rule covers. */
+  | "always";
+
+/** Names an MCP server within a configuration. */
+export type ServerName = string;
+
+/** What the process of an MCP server is doing. */
+export type ServerState =
+  /** It runs, and answers. */
+  | "up"
+  /** It ended and is started again, after a pause. */
+  | "restarting"
+  /** It ended, or never started. The next call of one of its tools tries to start it again. */
+  | "down"
+  /** It is not started, because it failed too often lately in whichever session. */
+  | "held_back";
+
+/** A session in the answer to `session:list`. */
+export interface SessionEntry {
+  /** The session. */
+  sessionId: SessionId;
+  /** What it is called: the first words of its first message until it is renamed; null before the first one. */
+  title: string | null;
+  /** When it was opened for the first time. */
+  createdAt: string;
+  /** When somebody last used it. */
+  lastActiveAt: string;
+  /** Whether a turn is open or waits. */
+  busy: boolean;
+  /** The model that answers in it. */
+  model: string;
+  /** Whether it has a sandbox, so that its files are there. */
+  hasSandbox: boolean;
+}
+
+/** Names a session. What a client sends becomes one only through [`SessionId::parse`], so that client input never reaches the structure of a key. */
+export type SessionId = string;
+
+/** What acknowledges a request for the sessions. */
+export interface Sessions {
+  ok: true;
+  /** The last used first. */
+  sessions: SessionEntry[];
+}
+
+/** The payload of `session:list`, which may be left out. */
+export interface SessionsCommand {
+  /** How many sessions at most. */
+  limit?: number;
+}
+
+/** A stage of a sandbox's start, for people who wait. */
+export interface StartProgress {
+  /** Which stage: `creating`, `starting`, `connecting`. */
+  stage: string;
+  /** `running`, `done` or `failed`. */
+  status: string;
+  /** What happens, for people. */
+  message: string;
+  /** How much of it is done. */
+  current?: number;
+  /** Of how much. */
+  total?: number;
+  /** Of what. */
+  unit?: string;
+  /** Since the start began, in milliseconds. */
+  elapsedMs: number;
+}
+
+/** Why a turn ended. */
+export type StopReason =
+  /** The model had said all. */
+  | "end_turn"
+  /** The answer reached the limit of its length. */
+  | "max_tokens"
+  /** The model came to a stop sequence. */
+  | "stop_sequence"
+  /** The model refused. */
+  | "refusal"
+  /** The provider's safety filter stopped the answer. */
+  | "safety"
+  /** The turn took as many steps as are allowed. */
+  | "step_limit"
+  /** A user cancelled it. */
+  | "cancelled"
+  /** Something failed; an `agent:error` before it says what. */
+  | "error"
+  /** Its server was lost and the turn could not be continued. */
+  | "interrupted";
+
+/** A tool that the model has. */
+export interface Tool {
+  /** What its server calls it. */
+  name: string;
+  /** Its server. */
+  server: ServerName;
+  /** A name for people. */
+  title?: string;
+  /** What it does, in its server's words: untrusted. */
+  description: string;
+  /** The JSON Schema of its arguments. */
+  inputSchema: Json;
+  /** Its server's hints about its effects: untrusted. */
+  annotations: Annotations;
+}
+
+/** One of `tool:calls`. */
+export interface ToolCall {
+  /** Which call. */
+  callId: CallId;
+  /** The tool, as its server calls it. */
+  name: string;
+  /** The tool's server; none when there is no such tool. */
+  server: ServerName | null;
+  /** The arguments. */
+  args: Json;
+  /** Where it stands. */
+  status: CallStatus;
+  /** Which rule decided so, and why, for people. */
+  why: string;
+}
+
+/** `tool:error`. */
+export interface ToolError {
+  /** Which call. */
+  callId: CallId;
+  /** The tool, as its server calls it. */
+  name: string;
+  /** What happened, for people. */
+  message: string;
+  /** What happened, for programs. */
+  code: Code;
+}
+
+/** `tool:started`. */
+export interface ToolStarted {
+  /** Which call. */
+  callId: CallId;
+  /** The tool, as its server calls it. */
+  name: string;
+  /** The tool's server. */
+  server: ServerName | null;
+}
+
+/** `turn:completed`. */
+export interface TurnCompleted {
+  /** Why it ended. */
+  stopReason: StopReason;
+  /** What all its steps cost. */
+  usage: Usage;
+  /** How many calls the model asked for. */
+  toolCalls: number;
+  /** How long it took, in milliseconds. */
+  durationMs: number;
+}
+
+/** A turn of a session: the n-th accepted user message and everything that it leads to. From 1. */
+export type TurnId = number;
+
+/** What a model's work cost, in tokens, as its provider counted. */
+export interface Usage {
+  /** Tokens read, cached ones included. */
+  inputTokens: number;
+  /** Tokens written, reasoning included. */
+  outputTokens: number;
+  /** Of the tokens read, those that came from the provider's cache. */
+  cachedInputTokens: number;
+  /** Of the tokens written, those that were reasoning. */
+  reasoningTokens: number;
+}
+
+/** `user:message`. */
+export interface UserMessage {
+  /** The text. */
+  text: string;
+  /** Images that go with it. */
+  attachments?: Attachment[];
+  /** The client's own name for it. */
+  clientMessageId?: ClientMessageId;
+}
+
+/** The payload of each event from the server, which is its first argument. */
+export interface ServerEvents {
+  /** The session's sandbox and tools are there: the first event that says where the session stands. */
+  "system:ready": Ready;
+  /** How the sandbox gets on while it is started. */
+  "system:progress": StartProgress;
+  /** Lockkeeper has something to say, in a sentence for people. */
+  "system:message": string;
+  /** A user's message was accepted. It comes to every view, so that every tab shows it. */
+  "user:message": UserMessage;
+  /** The model is being asked. The payload is `null`. */
+  "agent:thinking": null;
+  /** A piece of the answer's text. */
+  "agent:delta": Piece;
+  /** A piece of a summary of the model's reasoning. */
+  "agent:reasoning": Piece;
+  /** The whole text of the answer. */
+  "agent:response": string;
+  /** The turn failed; or a command without an acknowledgement did, and then it is not logged. */
+  "agent:error": AgentError;
+  /** All calls of a step at once, in the model's order. */
+  "tool:calls": ToolCall[];
+  /** A call waits for a human: one at a time, in order. */
+  "tool:approval_required": ApprovalRequired;
+  /** A call waits no longer: every view closes its card. */
+  "tool:approval_resolved": ApprovalResolved;
+  /** A call is about to run. */
+  "tool:started": ToolStarted;
+  /** How a call gets on, in the words of its tool. */
+  "tool:progress": CallProgress;
+  /** A call succeeded. The payload is its result's content in MCP's form, written as a string of JSON. */
+  "tool:output": string;
+  /** A call came to nothing: it failed, was denied, or was cancelled. */
+  "tool:error": ToolError;
+  /** One of the session's MCP servers went up or down. */
+  "mcp:status": McpStatus;
+  /** The turn's one end. Each turn has it, whatever became of it. */
+  "turn:completed": TurnCompleted;
+  /** The session as it stands, where `lastEventId` is older than what is kept, or was not given. */
+  "history:snapshot": HistorySnapshot;
+  /** The session's sandbox was removed; its history stays. */
+  "session:expired": Expired;
+  /** The connection's token is over, and a fresh one is wanted: see `auth:refresh`. */
+  "auth:expired": Expiry;
+  /** The server refuses the connection, for a reason in a sentence, and disconnects. */
+  error: string;
+}
+
+/** The payload of each event that a client may send. */
+export interface ClientEvents {
+  /** Says something to the model. An acknowledged message is stored. The same `clientMessageId` twice is one message. While a turn runs it queues; then `busy`. */
+  message: Said;
+  /** Answers for any pending call, in any order; the first answer wins, a later one gets `already_resolved`. */
+  "tool:approval": ApprovalCommand;
+  /** Cancels the turn: running calls are cancelled, pending ones denied, each with its result. */
+  "turn:cancel": null;
+  /** Reads the history, page by page, the newest first. */
+  "history:get"?: HistoryCommand;
+  /** Empties the history. The log stays. */
+  "history:reset": null;
+  /** Ends the session: its sandbox goes now, its history stays. */
+  "session:end": null;
+  /** Lists your sessions, the last used first. */
+  "session:list"?: SessionsCommand;
+  /** Gives any session of yours another title. */
+  "session:rename": RenameCommand;
+  /** Removes any session of yours for good, with its log and its history. */
+  "session:delete": DeleteCommand;
+  /** Looks at what a directory of the sandbox holds. */
+  "workspace:list"?: ListCommand;
+  /** Reads a part of a file of the sandbox. */
+  "workspace:read": ReadCommand;
+  /** Brings a fresh token of the same principal's, before the connection's own is over or soon after. */
+  "auth:refresh": RefreshCommand;
+}
+
+/** What acknowledges each of them where it was followed; else it is `Refused`. */
+export interface Answers {
+  message: Accepted;
+  "tool:approval": Done;
+  "turn:cancel": Done;
+  "history:get": HistoryPage;
+  "history:reset": Done;
+  "session:end": Done;
+  "session:list": Sessions;
+  "session:rename": Done;
+  "session:delete": Done;
+  "workspace:list": Directory;
+  "workspace:read": FilePart;
+  "auth:refresh": Refreshed;
+}
+
+/** The names of all events from the server. */
+export const EVENT_NAMES: ReadonlySet<string> = new Set<keyof ServerEvents>([
+  "system:ready",
+  "system:progress",
+  "system:message",
+  "user:message",
+  "agent:thinking",
+  "agent:delta",
+  "agent:reasoning",
+  "agent:response",
+  "agent:error",
+  "tool:calls",
+  "tool:approval_required",
+  "tool:approval_resolved",
+  "tool:started",
+  "tool:progress",
+  "tool:output",
+  "tool:error",
+  "mcp:status",
+  "turn:completed",
+  "history:snapshot",
+  "session:expired",
+  "auth:expired",
+  "error",
+]);
+
+/** The codes with which the same may succeed later. */
+export const RETRYABLE: ReadonlySet<string> = new Set<Code>([
+  "rate_limited",
+  "busy",
+  "session_owned_elsewhere",
+  "session_expired",
+  "store_unavailable",
+  "sandbox_unavailable",
+  "server_draining",
+  "provider_rate_limited",
+  "provider_overloaded",
+  "provider_bad_response",
+  "provider_network",
+  "provider_timeout",
+  "provider_stream_cut",
+  "turn_interrupted",
+  "tool_timeout",
+  "tool_crashed",
+  "internal",
+]);
