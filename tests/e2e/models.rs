@@ -39,7 +39,7 @@ fn with(ground: &Ground, vendor: &Vendor, more: &str) -> Setup {
 }
 
 /// The status and the body of what is at `path`.
-async fn get(server: &Server, path: &str, headers: &[(&str, &str)]) -> Result<(u16, Value)> {
+pub(crate) async fn get(server: &Server, path: &str, headers: &[(&str, &str)]) -> Result<(u16, Value)> {
     let (status, body) = server.get(path, headers).await?;
     Ok((status, serde_json::from_str(&body).context(body)?))
 }

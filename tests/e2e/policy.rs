@@ -1,21 +1,34 @@
 //! Rules, over the real workspace server: what runs, what asks, what does not run; and what comes out of it.
 
+mod always;
 mod documented;
+mod limits;
 mod output;
+mod reload;
+mod simulate;
 
 use crate::{
     case::{Case, Ground, cases},
     conversation::stdout,
     script::{calls, run, script},
 };
+use always::{
+    a_rule_for_always_is_shown_stored_listed_and_revoked, always_is_not_offered_for_what_may_do_harm_or_was_denied,
+};
 use anyhow::{Context, Result, ensure};
 use documented::every_example_of_the_documentation_is_a_configuration;
+use limits::{a_turn_has_so_many_calls_and_so_much_output, a_turn_that_takes_too_long_ends_and_says_so};
 use lockkeeper_tests::Client;
 use output::{
     a_secret_in_arguments_asks_whatever_a_rule_allows, output_is_cleaned_for_clients_and_history,
     secrets_of_the_configuration_do_not_come_back,
 };
+use reload::{
+    a_rule_that_comes_while_a_call_waits_refuses_it, a_sighup_reads_the_rules_of_the_configuration_too,
+    s12_rules_change_by_their_file_and_a_bad_one_changes_nothing,
+};
 use serde_json::{Value, json};
+use simulate::{a_file_of_rules_is_checked_whole, rules_are_played_against_what_was_decided};
 use std::rc::Rc;
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -30,6 +43,15 @@ pub(crate) fn cases() -> Vec<Case> {
         output_is_cleaned_for_clients_and_history;
         secrets_of_the_configuration_do_not_come_back;
         every_example_of_the_documentation_is_a_configuration;
+        s12_rules_change_by_their_file_and_a_bad_one_changes_nothing;
+        a_sighup_reads_the_rules_of_the_configuration_too;
+        a_rule_that_comes_while_a_call_waits_refuses_it;
+        a_rule_for_always_is_shown_stored_listed_and_revoked;
+        always_is_not_offered_for_what_may_do_harm_or_was_denied;
+        a_turn_has_so_many_calls_and_so_much_output;
+        a_turn_that_takes_too_long_ends_and_says_so;
+        rules_are_played_against_what_was_decided;
+        a_file_of_rules_is_checked_whole;
     ]
 }
 

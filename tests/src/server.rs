@@ -161,13 +161,21 @@ impl Setup {
                 return shell::command(&format!("exec {line} --ready-file '{}'", ready.display()), &self.folder);
             }
         };
-        let config = self.folder.join("lockkeeper.toml");
-        fs::write(&config, self.config.to_string())?;
+        let config = self.write()?;
         let mut command = Command::new(&Binaries::find()?.server);
         command.arg(mode).arg("--config").arg(&config).arg("--ready-file").arg(ready);
         command.current_dir(&self.folder).env_clear().env("PATH", environment::path()).env("HOME", &self.folder);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         Ok(command)
+    }
+}
+
+impl Setup {
+    /// Writes its configuration to the file that its server reads.
+    pub fn write(&self) -> Result<PathBuf> {
+        let config = self.folder.join("lockkeeper.toml");
+        fs::write(&config, self.config.to_string())?;
+        Ok(config)
     }
 }
 
@@ -223,6 +231,11 @@ impl Server {
     /// Asks it to end: SIGTERM.
     pub fn terminate(&self) -> Result<()> {
         Ok(kill_process(self.pid, Signal::TERM)?)
+    }
+
+    /// Has it read anew what it can: SIGHUP.
+    pub fn hang_up(&self) -> Result<()> {
+        Ok(kill_process(self.pid, Signal::HUP)?)
     }
 
     /// Makes it stand still, as a machine does that is paused: SIGSTOP.

@@ -2,8 +2,10 @@
 
 mod examples;
 mod mcp;
+mod policy;
 
 pub(crate) use mcp::{McpAddArgs, McpCommand, McpImportArgs, McpTestArgs, McpToolsArgs};
+pub(crate) use policy::{PolicyCommand, SimulateArgs};
 
 use crate::config::Setting;
 use clap::{Args, Parser, Subcommand};
@@ -54,6 +56,11 @@ pub(crate) enum Command {
     Mcp {
         #[command(subcommand)]
         command: McpCommand,
+    },
+    /// Look at a file of rules before it is put in force.
+    Policy {
+        #[command(subcommand)]
+        command: PolicyCommand,
     },
     /// Make the image that sandboxes in containers start from.
     Image {

@@ -7,6 +7,7 @@ mod layer;
 mod llm;
 mod load;
 pub(crate) mod mcp_servers;
+pub(crate) mod policy;
 mod problem;
 mod reference;
 mod schema;
@@ -254,11 +255,21 @@ pub(crate) struct McpServerEntry {
 }
 
 /// The gate's rules.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct PolicySection {
     /// Deny comes before ask, ask before allow; what no rule covers is asked.
     pub(crate) rules: Policy,
+    /// A file with further rules under `[[rules]]`, in force together with these.
+    pub(crate) file: Option<PathBuf>,
+    /// How often it is looked at for a change, in seconds: 2. 0 leaves that to SIGHUP.
+    pub(crate) reload_secs: u64,
+}
+
+impl Default for PolicySection {
+    fn default() -> Self {
+        Self { rules: Policy::default(), file: None, reload_secs: 2 }
+    }
 }
 
 /// What is logged to standard error.

@@ -49,6 +49,7 @@ fn run(cli: &Cli) -> Result<ExitCode, Stop> {
             Command::Chat(args) => Box::pin(commands::chat(cli, args)).await,
             Command::Config { command } => commands::config(cli, command),
             Command::Mcp { command } => Box::pin(commands::mcp(cli, command)).await,
+            Command::Policy { command } => commands::policy(cli, command).await,
             Command::Image { command } => commands::image(cli, command).await,
             Command::Doctor(args) => commands::doctor(cli, args).await,
             Command::Sessions(args) => commands::sessions(cli, args).await,

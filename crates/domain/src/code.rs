@@ -50,8 +50,12 @@ codes! {
     AlreadyResolved = "already_resolved", retryable: false;
     /// The approval came after its time.
     ApprovalExpired = "approval_expired", retryable: false;
-    /// The configuration does not offer this scope of approval.
+    /// There is no stored rule by this id.
+    UnknownRule = "unknown_rule", retryable: false;
+    /// This scope of approval is not offered for the call.
     ScopeUnavailable = "scope_unavailable", retryable: false;
+    /// The rules that an operator changed cannot be used; those before them stay in force.
+    PolicyInvalid = "policy_invalid", retryable: false;
     /// The tool is not the one that was judged and shown any more; the call was not run.
     ToolChanged = "tool_changed", retryable: false;
     /// There is no turn to cancel.
@@ -90,7 +94,7 @@ codes! {
     InvalidArguments = "invalid_arguments", retryable: false;
     /// The model asked for more calls in one step than are allowed.
     TooManyCalls = "too_many_calls", retryable: false;
-    /// The turn took as many steps as are allowed.
+    /// The turn took as many steps, calls, tokens, as much output or as long as is allowed; the message says which.
     TurnLimit = "turn_limit", retryable: false;
     /// The turn could not be continued after its server was lost.
     TurnInterrupted = "turn_interrupted", retryable: true;

@@ -3,8 +3,8 @@ mod end;
 pub use end::{StopReason, TurnCompleted, Usage};
 
 use crate::{
-    Annotations, AssistantMessage, CallId, Code, EventId, PrincipalId, ServerName, Timestamp, ToolResult, TurnId,
-    UserMessage,
+    Annotations, AssistantMessage, CallId, Code, EventId, PrincipalId, Rule, RuleId, ServerName, Timestamp, ToolResult,
+    TurnId, UserMessage,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -140,6 +140,12 @@ pub struct CallGate {
     /// The hash of the tool's definition that was judged; empty when there is no such tool.
     #[serde(default)]
     pub fingerprint: String,
+    /// The stored rule that lets the call run.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rule: Option<RuleId>,
+    /// The rule that an approval for always stores, where that is offered.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub always: Option<Rule>,
 }
 
 /// Where a call stands when it is first shown.
@@ -175,6 +181,9 @@ pub struct ApprovalRequired {
     pub total: usize,
     /// When the call is refused by itself.
     pub expires_at: Timestamp,
+    /// The rule that an approval for always stores; none where that is not offered.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub always: Option<Rule>,
 }
 
 /// What became of an approval.
@@ -183,7 +192,7 @@ pub struct ApprovalRequired {
 pub enum Decision {
     /// The call runs.
     Approved,
-    /// A human said no.
+    /// A human said no, or a rule that came while it waited.
     Denied,
     /// Nobody answered in time.
     Expired,
@@ -211,12 +220,12 @@ pub struct ApprovalResolved {
     pub call: CallId,
     /// What became of it.
     pub decision: Decision,
-    /// Who decided; none when time or a cancellation did.
+    /// Who decided; none when time, a cancellation or a rule did.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub by: Option<PrincipalId>,
     /// How far the approval reaches.
     pub scope: Scope,
-    /// Why it was denied, in the human's words. It reaches the model.
+    /// Why it was denied, in the human's words or by which rule. It reaches the model.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
     /// The arguments that run instead of the model's, where the human edited them.
@@ -225,6 +234,9 @@ pub struct ApprovalResolved {
     /// By which way the decision came. For the log alone: no client is shown it.
     #[serde(skip_serializing_if = "Via::is_unknown", default)]
     pub via: Via,
+    /// The rule that was stored, where the approval is for always.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rule: Option<RuleId>,
 }
 
 /// By which way somebody said something, for whoever asks later who it was.

@@ -89,6 +89,14 @@ text_id!(
     |text| (1..=256).contains(&text.len()) && !text.chars().any(char::is_control)
 );
 
+text_id!(
+    /// Names a rule that a principal's approval stored, among those of the same principal.
+    RuleId,
+    "a rule id",
+    "1 to 64 characters out of A-Z, a-z, 0-9, '_' and '-'",
+    |text| (1..=64).contains(&text.len()) && text.chars().all(is_id_char)
+);
+
 impl SessionId {
     /// A session id out of 128 random bits, which the caller draws.
     pub fn from_random_bits(bits: u128) -> Self {

@@ -30,9 +30,11 @@ pub use event::{
     ApprovalRequired, ApprovalResolved, CallGate, CallStatus, Decision, Event, EventBody, Failure, NoticeKind, Scope,
     StopReason, ToolCalls, ToolSettled, TurnCompleted, Usage, Via,
 };
-pub use id::{CallId, ClientMessageId, Epoch, EventId, InvalidId, PrincipalId, Seq, SessionId, TurnId};
+pub use id::{CallId, ClientMessageId, Epoch, EventId, InvalidId, PrincipalId, RuleId, Seq, SessionId, TurnId};
 pub use message::{AssistantMessage, Attachment, CallResult, Message, Replay, ToolCall, UserMessage};
-pub use policy::{ArgumentRule, Asked, DecisionRule, HintRule, Policy, Rule, Verdict};
+pub use policy::{
+    ArgumentRule, Asked, DecisionRule, Denials, Fate, HintRule, PastCall, Policy, Rule, StoredRule, Verdict,
+};
 pub use power::{Power, Powers};
 pub use record::{Lease, SandboxRef, SessionRecord};
 pub use session::{

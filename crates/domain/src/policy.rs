@@ -1,8 +1,15 @@
-use crate::{Annotations, Digest, ToolDefinition};
+mod past;
+mod rule;
+mod standing;
+
+pub use past::{Fate, PastCall};
+pub use rule::{ArgumentRule, DecisionRule, HintRule, Rule};
+pub use standing::{Denials, StoredRule};
+
+use crate::{Annotations, CallGate, Digest, ToolCall, ToolDefinition};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
 
 /// What the gate says of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,151 +31,35 @@ pub enum Verdict {
     },
 }
 
-/// What a rule decides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum DecisionRule {
-    /// The call runs without a question.
-    Allow,
-    /// A human is asked.
-    Ask,
-    /// The call is refused.
-    Deny,
-}
-
-/// A rule that a human wrote. It covers a call that everything in it fits.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Rule {
-    /// The server, by name; a `*` stands for any characters.
-    #[serde(default = "any")]
-    pub server: String,
-    /// The tool, as its server calls it; a `*` stands for any characters.
-    #[serde(default = "any")]
-    pub tool: String,
-    /// Whose calls, by the name of the principal; a `*` stands for any characters.
-    #[serde(default = "any")]
-    pub user: String,
-    /// What arguments must be, by their names: `path`, or `options.path` within an object. An argument that is missing
-    /// fits nothing.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub args: BTreeMap<String, ArgumentRule>,
-    /// What the tool's server says of the tool. It is not to be trusted, so a rule with hints may ask or deny, and not allow.
-    #[serde(default, skip_serializing_if = "HintRule::is_empty")]
-    pub hints: HintRule,
-    /// What becomes of its calls.
-    pub decision: DecisionRule,
-}
-
-/// What an argument must be: all that is given of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct ArgumentRule {
-    /// This very value.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub equals: Option<Value>,
-    /// One of these.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub one_of: Option<Vec<Value>>,
-    /// A text of this form; a `*` stands for any characters.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub matches: Option<String>,
-    /// A path at or below this one, in words: without `..`, and relative only where this is. Links are the tool's
-    /// business.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub within: Option<String>,
-}
-
-/// Hints that a tool must have. One that its server does not give counts as the riskier one, as in MCP.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct HintRule {
-    /// Whether what the tool changes may be lost.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub destructive: Option<bool>,
-    /// Whether it deals with things outside of its server.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub open_world: Option<bool>,
-    /// Whether it changes nothing.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub read_only: Option<bool>,
-}
-
-impl Default for Rule {
-    /// Asks for everything.
-    fn default() -> Self {
-        Self {
-            server: any(),
-            tool: any(),
-            user: any(),
-            args: BTreeMap::new(),
-            hints: HintRule::default(),
-            decision: DecisionRule::Ask,
-        }
-    }
-}
-
-fn any() -> String {
-    "*".to_owned()
-}
-
 /// What is asked of the gate: a call of a tool.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
-    /// The tool.
-    pub tool: &'a ToolDefinition,
+    /// The tool's server.
+    pub server: &'a str,
+    /// The tool, as its server calls it.
+    pub tool: &'a str,
+    /// What its server says of it.
+    pub hints: &'a Annotations,
+    /// The hash of its definition.
+    pub fingerprint: &'a str,
     /// The arguments.
     pub args: &'a Value,
     /// Whose session it is.
     pub user: &'a str,
 }
 
-impl Rule {
-    /// Whether the rule is about this call.
-    pub fn covers(&self, asked: Asked<'_>) -> bool {
-        glob(&self.server, asked.tool.server.as_str())
-            && glob(&self.tool, &asked.tool.tool)
-            && glob(&self.user, asked.user)
-            && self.hints.fit(&asked.tool.annotations)
-            && self.args.iter().all(|(name, rule)| find(asked.args, name).is_some_and(|value| rule.fits(value)))
+impl<'a> Asked<'a> {
+    /// A call of this tool.
+    pub fn of(tool: &'a ToolDefinition, args: &'a Value, user: &'a str) -> Self {
+        let ToolDefinition { server, tool, annotations: hints, fingerprint, .. } = tool;
+        Self { server: server.as_str(), tool, hints, fingerprint, args, user }
     }
 
-    fn problem(&self) -> Option<String> {
-        if self.decision == DecisionRule::Allow && !self.hints.is_empty() {
-            return Some("allows by hints of the tool's server, which may lie: let it ask or deny".to_owned());
-        }
-        let empty = self.args.iter().find(|(_, rule)| **rule == ArgumentRule::default());
-        if let Some((name, _)) = empty {
-            return Some(format!("says nothing of the argument `{name}`: use equals, one_of, matches or within"));
-        }
-        let climbs = |rule: &ArgumentRule| rule.within.as_deref().is_some_and(|path| parts(path).is_none());
-        let (name, _) = self.args.iter().find(|(_, rule)| climbs(rule))?;
-        Some(format!("holds the argument `{name}` within a path with `..`"))
-    }
-}
-
-impl ArgumentRule {
-    fn fits(&self, value: &Value) -> bool {
-        self.equals.as_ref().is_none_or(|wanted| wanted == value)
-            && self.one_of.as_ref().is_none_or(|wanted| wanted.contains(value))
-            && self.matches.as_ref().is_none_or(|pattern| value.as_str().is_some_and(|text| glob(pattern, text)))
-            && self.within.as_ref().is_none_or(|above| value.as_str().is_some_and(|path| is_within(above, path)))
-    }
-}
-
-impl HintRule {
-    /// Whether it says nothing.
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-
-    fn fit(&self, hints: &Annotations) -> bool {
-        let fits = |wanted: Option<bool>, hint: Option<bool>, unsaid: bool| {
-            wanted.is_none_or(|wanted| wanted == hint.unwrap_or(unsaid))
-        };
-        fits(self.read_only, hints.read_only_hint, false)
-            && fits(self.destructive, hints.destructive_hint, true)
-            && fits(self.open_world, hints.open_world_hint, true)
+    /// A call as it was judged before; `None` for one of no tool.
+    pub fn again(call: &'a ToolCall, gate: &'a CallGate, user: &'a str) -> Option<Self> {
+        let CallGate { annotations: hints, fingerprint, .. } = gate;
+        let server = call.server.as_ref()?.as_str();
+        Some(Self { server, tool: &call.tool, hints, fingerprint, args: &call.args, user })
     }
 }
 
@@ -177,12 +68,30 @@ impl HintRule {
 #[serde(transparent)]
 pub struct Policy {
     rules: Vec<Rule>,
+    /// The place of the first rule that comes from a file of its own, and the file's name.
+    #[serde(skip)]
+    file: Option<(usize, String)>,
 }
 
 impl Policy {
     /// A policy of these rules.
     pub fn new(rules: Vec<Rule>) -> Self {
-        Self { rules }
+        Self { rules, file: None }
+    }
+
+    /// With the rules of a file besides, which people are told by its name.
+    #[must_use]
+    pub fn with_file(self, name: impl Into<String>, rules: Vec<Rule>) -> Self {
+        let file = Some((self.rules.len(), name.into()));
+        Self { rules: self.rules.into_iter().chain(rules).collect(), file }
+    }
+
+    /// What people call the rule at this place: `rule 3`, or `rule 1 of policy.toml`.
+    pub fn name_of(&self, place: usize) -> String {
+        match &self.file {
+            Some((first, file)) if place >= *first => format!("rule {} of {file}", place - first + 1),
+            _ => format!("rule {}", place + 1),
+        }
     }
 
     /// The rules, in the order in which they were written.
@@ -227,48 +136,13 @@ impl Policy {
         let Some((place, rule)) = self.decisive(asked) else {
             return Verdict::Ask { why: "no rule covers this tool".to_owned() };
         };
-        let why = format!("rule {} for {}.{}", place + 1, rule.server, rule.tool);
+        let why = format!("{} for {}.{}", self.name_of(place), rule.server, rule.tool);
         match rule.decision {
             DecisionRule::Allow => Verdict::Allow { why },
             DecisionRule::Ask => Verdict::Ask { why },
             DecisionRule::Deny => Verdict::Deny { why },
         }
     }
-}
-
-/// The argument by this name; a dot leads into an object.
-fn find<'a>(args: &'a Value, name: &str) -> Option<&'a Value> {
-    name.split('.').try_fold(args, |value, part| value.as_object()?.get(part))
-}
-
-/// Whether `path` is at or below `above`, by its words alone.
-fn is_within(above: &str, path: &str) -> bool {
-    let (Some(wanted), Some(found)) = (parts(above), parts(path)) else { return false };
-    above.starts_with('/') == path.starts_with('/') && found.starts_with(&wanted)
-}
-
-/// The names in a path; `None` if it climbs, or holds what ends a path for some.
-fn parts(path: &str) -> Option<Vec<&str>> {
-    if path.contains(['\0', '\\']) {
-        return None;
-    }
-    let names: Vec<_> = path.split('/').filter(|name| !name.is_empty() && *name != ".").collect();
-    (!names.contains(&"..")).then_some(names)
-}
-
-/// Whether `text` matches `pattern`, where `*` stands for any characters.
-fn glob(pattern: &str, text: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = text.strip_prefix(first) else { return false };
-    let Some(last) = parts.next_back() else { return rest.is_empty() };
-    for part in parts {
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
 }
 
 #[cfg(test)]

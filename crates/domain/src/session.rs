@@ -1,18 +1,22 @@
 mod apply;
 mod command;
 mod decide;
+mod limits;
 mod model;
 mod reaction;
 #[cfg(test)]
 mod tests;
 
 use crate::{
-    CallId, CallView, ClientMessageId, Event, Failure, HistoryLimits, Message, NoticeKind, PrincipalId, Scope,
-    ServerName, Timestamp, ToolResult, Turn, TurnId, UserMessage, Via, Window,
+    ArgumentRule, CallId, CallView, ClientMessageId, Denials, Event, Failure, HistoryLimits, Message, NoticeKind,
+    PrincipalId, RuleId, Scope, ServerName, Timestamp, ToolResult, Turn, TurnId, UserMessage, Via, Window,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 pub use model::{JudgedCall, Judgement, ModelOutcome, Said};
 pub use reaction::{Changes, Effect, Reaction, Refusal, Reply};
@@ -47,6 +51,8 @@ pub struct SessionState {
     turns: TurnId,
     recent: VecDeque<(ClientMessageId, TurnId)>,
     grants: Vec<Grant>,
+    #[serde(skip_serializing_if = "Denials::is_empty")]
+    denials: Denials,
     last_turn_ended_at: Option<Timestamp>,
 }
 
@@ -73,6 +79,14 @@ pub struct Rules {
     pub max_steps: u32,
     /// How many calls of one step are considered; the others are refused. 8 by default.
     pub max_calls_per_step: usize,
+    /// How many calls of a turn are considered. 64 by default.
+    pub max_calls_per_turn: u32,
+    /// How much the calls of a turn may say before no more of them run, in bytes. 4 MiB by default.
+    pub max_turn_output: u64,
+    /// How many tokens a turn may read and write before the model is not asked again. A million by default.
+    pub max_turn_tokens: u64,
+    /// How long a turn may take, without the time in which it waits for humans. 900 s by default.
+    pub max_turn: Duration,
     /// How long a human has to answer. 300 s by default.
     pub approval_ttl: Duration,
     /// How often a turn is taken up again after its server was lost. 3 by default.
@@ -87,6 +101,10 @@ impl Default for Rules {
             max_queued: 4,
             max_steps: 16,
             max_calls_per_step: 8,
+            max_calls_per_turn: 64,
+            max_turn_output: 4 << 20,
+            max_turn_tokens: 1_000_000,
+            max_turn: Duration::from_mins(15),
             approval_ttl: Duration::from_mins(5),
             max_resumes: 3,
             history: HistoryLimits::default(),
@@ -107,7 +125,9 @@ pub enum Command {
     Reset,
     /// A user ends the session.
     End,
-    /// Time passed: questions whose time is over are refused.
+    /// The rules have changed and deny these calls, which wait for a human; each with what is said of it.
+    Forbid(Vec<(CallId, String)>),
+    /// Time passed: questions whose time is over are refused, and a turn whose time is over ends.
     Tick,
     /// The model said something.
     ModelSaid(Vec<Said>),
@@ -152,11 +172,24 @@ pub struct Answer {
     pub reason: Option<String>,
     /// The arguments that shall run instead. Whoever passes them on has checked them against the tool's schema.
     pub args: Option<Value>,
+    /// What the arguments must be for a rule that is stored to cover a call, where a yes is for always.
+    #[serde(default)]
+    pub constraints: BTreeMap<String, ArgumentRule>,
     /// Who answers.
     pub by: PrincipalId,
     /// By which way.
     #[serde(default)]
     pub via: Via,
+    /// The rule that whoever drives the session has stored for a yes for always.
+    #[serde(skip)]
+    pub rule: Option<RuleId>,
+}
+
+impl SessionState {
+    /// The calls that a human denied.
+    pub fn denials(&self) -> &Denials {
+        &self.denials
+    }
 }
 
 impl Session {
@@ -214,8 +247,14 @@ impl Session {
     }
 
     /// When [`Command::Tick`] has something to do next.
-    pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.turn.as_ref().and_then(Turn::next_expiry)
+    pub fn next_deadline(&self, rules: &Rules) -> Option<Timestamp> {
+        let turn = self.turn.as_ref()?;
+        [turn.next_expiry(), turn.deadline(rules.max_turn)].into_iter().flatten().min()
+    }
+
+    /// The calls that a human denied.
+    pub fn denials(&self) -> &Denials {
+        &self.state.denials
     }
 
     /// Whether a human let this very tool run for the rest of the session.

@@ -213,6 +213,16 @@ impl ToolResult {
         matches!(self.outcome, Outcome::Failed(_))
     }
 
+    /// How much it says, in bytes: of text, of images as they are encoded, of anything else as JSON.
+    pub fn size(&self) -> u64 {
+        let size = |part: &Content| match part {
+            Content::Known(KnownContent::Text { text }) => text.len(),
+            Content::Known(KnownContent::Image { data, .. }) => data.len(),
+            Content::Other(value) => value.to_string().len(),
+        };
+        self.content.iter().map(size).sum::<usize>() as u64
+    }
+
     /// All text of the result, a line break between parts.
     pub fn text(&self) -> String {
         self.content.iter().filter_map(Content::as_text).collect::<Vec<_>>().join("\n")

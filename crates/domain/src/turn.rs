@@ -1,10 +1,11 @@
 mod apply;
 
 use crate::{
-    Annotations, ApprovalRequired, AssistantMessage, CallGate, CallId, Decision, Message, Timestamp, ToolCall,
-    ToolResult, TurnId, Usage, UserMessage,
+    ApprovalRequired, AssistantMessage, CallGate, CallId, Decision, Message, Timestamp, ToolCall, ToolResult, TurnId,
+    Usage, UserMessage,
 };
 use serde_json::Value;
+use std::time::Duration;
 
 /// One question, its answer, and all tool calls in between.
 ///
@@ -25,6 +26,13 @@ pub struct Turn {
     unsaved: Vec<Message>,
     usage: Usage,
     tool_calls: u32,
+    /// How much its calls have said, in bytes.
+    output: u64,
+    /// The question that a human is being asked, and since when.
+    asking: Option<(CallId, Timestamp)>,
+    /// For how long it waited for humans, or had no server.
+    waited: Duration,
+    last_event_at: Timestamp,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -89,6 +97,10 @@ impl Turn {
             unsaved: vec![Message::User { turn: id, at, message }],
             usage: Usage::default(),
             tool_calls: 0,
+            output: 0,
+            asking: None,
+            waited: Duration::ZERO,
+            last_event_at: opened_at,
         }
     }
 
@@ -144,6 +156,15 @@ impl Turn {
         self.tool_calls
     }
 
+    pub(crate) fn output(&self) -> u64 {
+        self.output
+    }
+
+    /// When it has taken `most`. The time in which it waits for a human does not count, and while it does there is no such time.
+    pub(crate) fn deadline(&self, most: Duration) -> Option<Timestamp> {
+        self.asking.is_none().then(|| self.opened_at.after(most.saturating_add(self.waited)))
+    }
+
     pub(crate) fn unsaved(&self) -> &[Message] {
         &self.unsaved
     }
@@ -167,6 +188,7 @@ impl Turn {
             position,
             total: self.calls.iter().filter(asks).count(),
             expires_at,
+            always: next.gate.always.clone(),
         })
     }
 
@@ -231,12 +253,5 @@ impl Turn {
 
     fn find(&self, call: &CallId) -> Option<&Call> {
         self.calls.iter().find(|c| c.asked_for.id == *call)
-    }
-}
-
-impl CallGate {
-    /// A gate that refuses: no tool, or not like this.
-    pub(crate) fn refused(why: String, annotations: Annotations, fingerprint: String) -> Self {
-        Self { status: crate::CallStatus::Refused, why, annotations, fingerprint }
     }
 }

@@ -3,6 +3,7 @@
 
 mod commit;
 mod lease;
+mod rules;
 mod session;
 
 pub(crate) use commit::step_of;
@@ -26,6 +27,7 @@ pub(crate) struct Tables<'t> {
     owned: Table<'t, (&'static str, i64, &'static str), ()>,
     idle: Table<'t, (i64, &'static str), ()>,
     busy: Table<'t, (i64, &'static str), ()>,
+    rules: Table<'t, (&'static str, &'static str), &'static [u8]>,
     touched: Touched,
 }
 
@@ -89,6 +91,7 @@ impl<'t> Tables<'t> {
             owned: txn.open_table(schema::OWNED)?,
             idle: txn.open_table(schema::IDLE)?,
             busy: txn.open_table(schema::BUSY)?,
+            rules: txn.open_table(schema::RULES)?,
             touched: Touched::default(),
         })
     }

@@ -1,11 +1,12 @@
 use crate::{EmbeddedStore, change::step_of, follow, query};
 use async_trait::async_trait;
 use lockkeeper_domain::{
-    Epoch, Event, EventId, Message, PrincipalId, Seq, SessionId, SessionRecord, SessionTitle, Timestamp,
+    Epoch, Event, EventId, Message, PrincipalId, RuleId, Seq, SessionId, SessionRecord, SessionTitle, StoredRule,
+    Timestamp,
 };
 use lockkeeper_ports::{
-    Claim, Commit, Committed, ConversationRepository, EventLog, EventStream, SessionRepository, SessionStore,
-    StoreError,
+    Claim, Commit, Committed, ConversationRepository, EventLog, EventStream, RuleRepository, SessionRepository,
+    SessionStore, StoreError,
 };
 use std::time::Duration;
 use tracing::instrument;
@@ -145,5 +146,32 @@ impl SessionStore for EmbeddedStore {
     #[instrument(name = "store.check", skip_all, err(level = "debug"))]
     async fn check(&self) -> Result<(), StoreError> {
         self.write(0, |tables| tables.probe().map(drop)).await
+    }
+}
+
+#[async_trait]
+impl RuleRepository for EmbeddedStore {
+    #[instrument(name = "store.rules.put", skip_all, fields(rule.id = %rule.id), err(level = "debug"))]
+    async fn put_rule(&self, owner: &PrincipalId, rule: &StoredRule) -> Result<(), StoreError> {
+        let (owner, rule) = (owner.clone(), rule.clone());
+        self.write(RECORD_WEIGHT, move |tables| tables.put_rule(&owner, &rule)).await
+    }
+
+    #[instrument(name = "store.rules.list", skip_all, err(level = "debug"))]
+    async fn rules(&self, owner: &PrincipalId) -> Result<Vec<StoredRule>, StoreError> {
+        let owner = owner.clone();
+        self.shared.read_much(move |txn| query::rules(txn, &owner)).await
+    }
+
+    #[instrument(name = "store.rules.used", skip_all, fields(rule.id = %id), err(level = "debug"))]
+    async fn rule_used(&self, owner: &PrincipalId, id: &RuleId, at: Timestamp) -> Result<(), StoreError> {
+        let (owner, id) = (owner.clone(), id.clone());
+        self.write(RECORD_WEIGHT, move |tables| tables.rule_used(&owner, &id, at)).await
+    }
+
+    #[instrument(name = "store.rules.remove", skip_all, fields(rule.id = %id), err(level = "debug"))]
+    async fn remove_rule(&self, owner: &PrincipalId, id: &RuleId) -> Result<(), StoreError> {
+        let (owner, id) = (owner.clone(), id.clone());
+        self.write(RECORD_WEIGHT, move |tables| tables.remove_rule(&owner, &id)).await
     }
 }

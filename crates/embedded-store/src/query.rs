@@ -4,7 +4,7 @@ use crate::{
     failure::Halt,
     schema::{self, AFTER_IDS, Log},
 };
-use lockkeeper_domain::{Event, EventId, Message, PrincipalId, Seq, SessionId, SessionRecord, Timestamp};
+use lockkeeper_domain::{Event, EventId, Message, PrincipalId, Seq, SessionId, SessionRecord, StoredRule, Timestamp};
 use lockkeeper_ports::StoreError;
 use redb::{ReadTransaction, ReadableTable};
 use std::{cmp::Reverse, collections::BinaryHeap, ops::Bound};
@@ -55,6 +55,16 @@ pub(crate) fn latest(txn: &ReadTransaction, limit: usize) -> Result<Vec<SessionR
 
 pub(crate) fn busy(txn: &ReadTransaction, limit: usize) -> Result<Vec<SessionId>, Halt> {
     ids(&txn.open_table(schema::BUSY)?, Bound::Unbounded, limit)
+}
+
+/// The first stored first.
+pub(crate) fn rules(txn: &ReadTransaction, owner: &PrincipalId) -> Result<Vec<StoredRule>, Halt> {
+    let rules = txn.open_table(schema::RULES)?;
+    let all = (owner.as_str(), "")..=(owner.as_str(), AFTER_IDS);
+    let found = rules.range(all)?.map(|entry| schema::decode_rule(entry?.1.value()));
+    let mut found = found.collect::<Result<Vec<_>, Halt>>()?;
+    found.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
+    Ok(found)
 }
 
 pub(crate) fn expired(txn: &ReadTransaction, before: Timestamp, limit: usize) -> Result<Vec<SessionId>, Halt> {

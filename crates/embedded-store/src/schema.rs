@@ -4,7 +4,7 @@
 //! tuples where this crate does.
 
 use crate::failure::Halt;
-use lockkeeper_domain::{Epoch, Event, EventId, Message, Seq, SessionRecord};
+use lockkeeper_domain::{Epoch, Event, EventId, Message, Seq, SessionRecord, StoredRule};
 use lockkeeper_ports::StoreError;
 use redb::TableDefinition;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -38,9 +38,12 @@ pub(crate) const IDLE: TableDefinition<(i64, &str), ()> = TableDefinition::new("
 /// Index: the lease's end ([`NO_LEASE`] without one) and session, of sessions that are busy.
 pub(crate) const BUSY: TableDefinition<(i64, &str), ()> = TableDefinition::new("busy");
 
+/// Owner and rule to [`StoredRule`].
+pub(crate) const RULES: TableDefinition<(&str, &str), &[u8]> = TableDefinition::new("rules");
+
 /// Stands for the end of a lease that is not there.
 pub(crate) const NO_LEASE: i64 = i64::MIN;
-/// Sorts behind every session id.
+/// Sorts behind every id of a session and of a rule.
 pub(crate) const AFTER_IDS: &str = "\u{7f}";
 
 /// What is known of a log without reading it.
@@ -76,6 +79,10 @@ pub(crate) fn decode_event(bytes: &[u8]) -> Result<Event, Halt> {
 
 pub(crate) fn decode_message(bytes: &[u8]) -> Result<Message, Halt> {
     decode("message", bytes)
+}
+
+pub(crate) fn decode_rule(bytes: &[u8]) -> Result<StoredRule, Halt> {
+    decode("stored rule", bytes)
 }
 
 pub(crate) fn decode_record(bytes: &[u8]) -> Result<SessionRecord, Halt> {

@@ -25,10 +25,13 @@ pub(crate) async fn healthz() -> Response {
     (NOT_STORED, Json(json!({ "ok": true }))).into_response()
 }
 
-/// Whether sessions can be served now, and if not, why.
+/// Whether sessions can be served now, and if not, why. If so, what an operator should know all the same.
 pub(crate) async fn readyz(State(health): State<Health>) -> Response {
     let reason = match timeout(health.config.readiness(), health.manager.readiness()).await {
-        Ok(Ok(())) => return (NOT_STORED, Json(json!({ "ready": true, "reasons": [] }))).into_response(),
+        Ok(Ok(())) => {
+            let body = json!({ "ready": true, "reasons": [], "warnings": health.manager.warnings() });
+            return (NOT_STORED, Json(body)).into_response();
+        }
         Ok(Err(failure)) => json!(failure),
         Err(_) => json!({ "code": "store_unavailable", "message": "The store does not answer in time." }),
     };

@@ -53,7 +53,8 @@ impl Server {
             agents: AgentFactory::new(Provider::Ready(Arc::new(ScriptedProvider::new([]))), None),
             servers: [].into(),
             workspace: None,
-            policy: Policy::default(),
+            rules: Arc::new(EmbeddedStore::in_memory()),
+            policy: Policy::default().into(),
             secrets: [].into(),
             peers: PeerHub::new().join("test"),
         };
@@ -100,7 +101,7 @@ async fn health_readiness_and_version_are_json() {
     let (status, _, body) = server.ask("GET", "/version").await;
     assert_eq!((status, &*body), (StatusCode::OK, r#"{"name":"lockkeeper","version":"1.2.3","protocol":1}"#));
     let (status, _, body) = server.ask("GET", "/readyz").await;
-    assert_eq!((status, &*body), (StatusCode::OK, r#"{"ready":true,"reasons":[]}"#));
+    assert_eq!((status, &*body), (StatusCode::OK, r#"{"ready":true,"reasons":[],"warnings":[]}"#));
     server.manager.drain(Duration::ZERO).await;
     let (status, _, body) = server.ask("GET", "/readyz").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);

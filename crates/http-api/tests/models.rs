@@ -106,7 +106,8 @@ fn router_of(vendor: &Vendor, token: Option<&'static str>, own_keys: OwnKeys) ->
         agents,
         servers: [].into(),
         workspace: None,
-        policy: Policy::default(),
+        rules: Arc::new(EmbeddedStore::in_memory()),
+        policy: Policy::default().into(),
         secrets: [].into(),
         peers: PeerHub::new().join("test"),
     };

@@ -45,7 +45,8 @@ fn router(config: Config, host: &FakeToolHost) -> Router {
         agents,
         servers: [server].into(),
         workspace: None,
-        policy: Policy::default(),
+        rules: Arc::new(EmbeddedStore::in_memory()),
+        policy: Policy::default().into(),
         secrets: [].into(),
         peers: PeerHub::new().join("test"),
     };

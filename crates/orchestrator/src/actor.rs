@@ -5,6 +5,7 @@ mod look;
 mod model;
 mod persist;
 mod request;
+mod rules;
 mod wish;
 mod workbench;
 
@@ -18,7 +19,7 @@ use crate::{
 };
 use calls::RunningCalls;
 use lockkeeper_domain::{
-    ApprovalRequired, Changes, Code, Command, Effect, Epoch, Event, EventId, Failure, Message, PrincipalId, Reaction,
+    ApprovalRequired, Code, Command, Effect, Epoch, Event, EventId, Failure, Message, Policy, PrincipalId, Reaction,
     Rules, Seq, Session, SessionId, Timestamp, ToolCall, TurnId,
 };
 use lockkeeper_ports::{CallProgress, Claim, RecordChange, ToolSessionStatus};
@@ -89,6 +90,8 @@ pub(crate) struct Actor {
     progress: mpsc::Receiver<CallProgress>,
     /// How many more looks at the sandbox are answered at once.
     looks: Arc<Semaphore>,
+    /// Tells when the rules are others than those that the waiting calls were judged by.
+    rules: watch::Receiver<Arc<Policy>>,
 }
 
 /// What an actor takes over from the store.
@@ -115,6 +118,7 @@ enum Wake {
     Bench(Result<Workbench, Failure>),
     Server(ToolSessionStatus),
     Deadline,
+    Rules,
     Renew,
     Drain,
     Stop,
@@ -139,6 +143,9 @@ impl Actor {
             persist::remember_question(&mut question, event);
         }
         let owner = record.owner.clone();
+        let mut rules = shared.ports.policy.follow();
+        // What waits was judged by another process, perhaps by other rules.
+        rules.mark_changed();
         let handle = ActorHandle { owner: record.owner, mailbox: sender };
         let actor = Self {
             id: record.id,
@@ -164,6 +171,7 @@ impl Actor {
             calls,
             progress,
             looks: Arc::new(Semaphore::new(shared.config.looks_at_once)),
+            rules,
             shared,
         };
         (actor, handle)
@@ -202,13 +210,14 @@ impl Actor {
     }
 
     async fn sleep(&mut self, renew: &mut tokio::time::Interval) -> Wake {
-        let deadline = self.session.next_deadline().map(|at| at.since(self.shared.now()));
+        let deadline = self.session.next_deadline(&self.shared.rules).map(|at| at.since(self.shared.now()));
         let draining = self.shared.soft.is_cancelled();
         tokio::select! {
             () = self.shared.hard.cancelled() => Wake::Stop,
             () = self.shared.soft.cancelled(), if !draining => Wake::Drain,
             _ = renew.tick() => Wake::Renew,
             () = tokio::time::sleep(deadline.unwrap_or_default()), if deadline.is_some() => Wake::Deadline,
+            Ok(()) = self.rules.changed() => Wake::Rules,
             asked = self.mailbox.recv() => asked.map_or(Wake::Abandoned, Wake::Asked),
             ended = self.calls.next_end(), if !self.calls.is_empty() => Wake::Called(ended.0, ended.1),
             Some(progress) = self.progress.recv() => Wake::Progress(progress),
@@ -230,6 +239,10 @@ impl Actor {
             Wake::Bench(started) => self.bench_started(started).await?,
             Wake::Server(status) => self.server_changed(status),
             Wake::Deadline => self.follow(Command::Tick).await?,
+            Wake::Rules => {
+                self.rules.mark_changed();
+                self.heed_rules().await?;
+            }
             Wake::Renew => self.renew().await?,
             Wake::Drain => {}
             Wake::Stop | Wake::Abandoned => return Ok(Flow::Exit),
@@ -289,13 +302,4 @@ async fn heard(model: &mut Option<ModelCall>) -> Vec<ModelItem> {
         Some(model) => model.hear().await,
         None => std::future::pending().await,
     }
-}
-
-/// Two changes that follow each other, as one.
-fn joined(mut first: Changes, second: Changes) -> Changes {
-    first.events.extend(second.events);
-    first.append.extend(second.append);
-    first.drop_front += second.drop_front;
-    first.clear |= second.clear;
-    first
 }

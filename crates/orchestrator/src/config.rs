@@ -35,6 +35,16 @@ pub struct Config {
     pub max_steps: u32,
     /// How many calls of one step are considered.
     pub max_calls_per_step: usize,
+    /// How many calls of a turn are considered: 64.
+    pub max_calls_per_turn: u32,
+    /// How much the calls of a turn may say before no more of them run, in bytes: 4 MiB.
+    pub max_turn_output_bytes: u64,
+    /// How many tokens a turn may read and write before the model is not asked again: a million.
+    pub max_turn_tokens: u64,
+    /// How long a turn may take, without the time in which it waits for humans, in seconds: 900.
+    pub max_turn_secs: u64,
+    /// How many rules a principal's approvals may have stored: 100.
+    pub max_rules_per_principal: usize,
     /// How many messages may wait while a turn runs.
     pub max_queued_messages: usize,
     /// The longest text of a user's message, in bytes.
@@ -98,6 +108,11 @@ impl Default for Config {
             max_history_messages: HistoryLimits::MAX_MESSAGES,
             max_steps: 16,
             max_calls_per_step: 8,
+            max_calls_per_turn: 64,
+            max_turn_output_bytes: 4 << 20,
+            max_turn_tokens: 1_000_000,
+            max_turn_secs: 900,
+            max_rules_per_principal: 100,
             max_queued_messages: 4,
             max_message_bytes: 64 << 10,
             max_attachments: 8,
@@ -143,6 +158,10 @@ impl Config {
         least("max_history_messages", self.max_history_messages as u64, 2);
         least("max_steps", self.max_steps.into(), 1);
         least("max_calls_per_step", self.max_calls_per_step as u64, 1);
+        least("max_calls_per_turn", self.max_calls_per_turn.into(), 1);
+        least("max_turn_output_bytes", self.max_turn_output_bytes, 1);
+        least("max_turn_tokens", self.max_turn_tokens, 1);
+        least("max_turn_secs", self.max_turn_secs, 1);
         least("max_message_bytes", self.max_message_bytes as u64, 1);
         least("approval_ttl_secs", self.approval_ttl_secs, 1);
         least("idle_secs", self.idle_secs, 1);
@@ -181,6 +200,10 @@ impl Config {
             max_queued: self.max_queued_messages,
             max_steps: self.max_steps,
             max_calls_per_step: self.max_calls_per_step,
+            max_calls_per_turn: self.max_calls_per_turn,
+            max_turn_output: self.max_turn_output_bytes,
+            max_turn_tokens: self.max_turn_tokens,
+            max_turn: Duration::from_secs(self.max_turn_secs),
             approval_ttl: Duration::from_secs(self.approval_ttl_secs),
             max_resumes: self.max_resumes,
             history: HistoryLimits { max_messages: self.max_history_messages, max_tokens: self.max_history_tokens },

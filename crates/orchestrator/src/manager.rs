@@ -12,7 +12,7 @@ mod sessions;
 mod takeover;
 
 use crate::{
-    Accepted, AgentFactory, Attached, Config, HistoryPage, NewMessage,
+    Accepted, AgentFactory, Attached, Config, Decided, HistoryPage, NewMessage, Rulebook,
     actor::{ActorHandle, Shared, store_failure},
     agent::Wish,
     live::Elsewhere,
@@ -25,12 +25,13 @@ use crate::{
 use attach::Waiting;
 use checks::Wanted;
 pub use health::McpHealth;
-use lockkeeper_domain::{Answer, CallId, Code, Failure, Policy, Power, Scope, Seq, ServerName, SessionId, UserMessage};
-use lockkeeper_ports::{Clock, EventStream, McpServer, Peers, Principal, SandboxRuntime, SessionStore, ToolHost};
+use lockkeeper_domain::{Answer, Code, Failure, Power, Seq, ServerName, SessionId, UserMessage};
+use lockkeeper_ports::{
+    Clock, EventStream, McpServer, Peers, Principal, RuleRepository, SandboxRuntime, SessionStore, ToolHost,
+};
 use registry::Registry;
 pub(crate) use registry::Visit;
 use secrecy::SecretString;
-use serde_json::Value;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -52,8 +53,10 @@ pub struct Ports {
     pub servers: Arc<[McpServer]>,
     /// Which of them is the built-in one, by which the owner of a session looks at its files; `None` where it is left out.
     pub workspace: Option<ServerName>,
+    /// The rules that approvals have stored.
+    pub rules: Arc<dyn RuleRepository>,
     /// The rules of the gate.
-    pub policy: Policy,
+    pub policy: Rulebook,
     /// Secrets of the server that no tool's output may carry to a model or a browser.
     pub secrets: Arc<[SecretString]>,
     /// The servers that share the store.
@@ -169,21 +172,14 @@ impl SessionManager {
         }
     }
 
-    /// Takes a human's answer for a call: the first one holds. `args` are run instead of the model's.
-    #[expect(clippy::too_many_arguments, reason = "they are the fields of one event of the contract")]
-    pub async fn decide(
-        &self,
-        id: &SessionId,
-        by: &Principal,
-        call: CallId,
-        approved: bool,
-        scope: Scope,
-        reason: Option<String>,
-        args: Option<Value>,
-    ) -> Result<(), Failure> {
+    /// Takes a human's answer for a call: the first one holds. The rule of one for always is stored before the call runs.
+    pub async fn decide(&self, id: &SessionId, by: &Principal, answer: Answer) -> Result<Decided, Failure> {
         let owner = self.decides_for(id, by).await?;
-        let answer = Answer { call, approved, scope, reason, args, by: by.id.clone(), via: by.via.clone() };
-        self.order(id, &owner, Order::Decide(answer)).await.map(drop)
+        let answer = Answer { by: by.id.clone(), via: by.via.clone(), ..answer };
+        match self.order(id, &owner, Order::Decide(answer)).await? {
+            Outcome::Decided(decided) => Ok(decided),
+            _ => Ok(Decided::default()),
+        }
     }
 
     /// Whose session it is in which `by` decides.
@@ -245,6 +241,11 @@ impl SessionManager {
     pub async fn readiness(&self) -> Result<(), Failure> {
         self.refuse_when_draining()?;
         self.shared.ports.store.check().await.map_err(|e| store_failure(&e))
+    }
+
+    /// What an operator should know, though sessions can be served.
+    pub fn warnings(&self) -> Vec<Failure> {
+        self.shared.ports.policy.warning().into_iter().collect()
     }
 
     /// How many sessions have an actor in this process.

@@ -1,7 +1,7 @@
 use crate::{Live, manager::Visit};
 use lockkeeper_domain::{
-    ApprovalRequired, Attachment, CallId, CallView, ClientMessageId, EventId, Failure, Message, SessionId, Timestamp,
-    ToolCall, ToolDefinition, TurnId,
+    ApprovalRequired, Attachment, CallId, CallView, ClientMessageId, EventId, Failure, Message, RuleId, SessionId,
+    Timestamp, ToolCall, ToolDefinition, TurnId,
 };
 use lockkeeper_ports::ToolSessionStatus;
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,13 @@ pub struct Accepted {
     pub turn: TurnId,
     /// Whether it had been accepted before, under the same client message id.
     pub duplicate: bool,
+}
+
+/// An approval or a denial was taken: it is stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decided {
+    /// The rule that an approval for always has stored.
+    pub rule: Option<RuleId>,
 }
 
 /// A session that is ready: its sandbox runs, its tools are known.

@@ -1,7 +1,7 @@
 //! What a session's owner can be asked to do, wherever it is, and how servers write it to each other.
 
 use crate::{
-    Accepted, Live,
+    Accepted, Decided, Live,
     actor::{ActorHandle, Reply, Request, Unhandled},
     agent::Wish,
     opened::Readiness,
@@ -44,6 +44,7 @@ pub(crate) enum Outcome {
     Attached(Readiness),
     Accepted(Accepted),
     Seen(Seen),
+    Decided(Decided),
     Done,
 }
 
@@ -110,7 +111,7 @@ impl ActorHandle {
         match order.clone() {
             Order::Attach { wish, patience } => self.is_ready(wish, patience).await.map(Outcome::Attached),
             Order::Submit(message) => self.put(|reply| Request::Submit(message, reply)).await.map(Outcome::Accepted),
-            Order::Decide(answer) => self.put(|reply| Request::Decide(answer, reply)).await.map(done),
+            Order::Decide(answer) => self.put(|reply| Request::Decide(answer, reply)).await.map(Outcome::Decided),
             Order::Cancel => self.put(Request::Cancel).await.map(done),
             Order::Reset => self.put(Request::Reset).await.map(done),
             Order::End => self.put(Request::End).await.map(done),

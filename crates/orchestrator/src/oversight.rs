@@ -2,7 +2,7 @@ use crate::{OpenCall, SessionManager, Snapshot, actor::store_failure, order::Ord
 use futures::{StreamExt, TryStreamExt, stream};
 use lockkeeper_domain::{Answer, CallId, Code, Failure, PrincipalId, Scope, SessionId, SessionRecord, Via};
 use lockkeeper_ports::Principal;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// What an operator may do with the sessions of everybody: see them, end them, and answer for their calls. What is done so stands
 /// in the log as the operator's.
@@ -88,7 +88,17 @@ impl Oversight {
     ) -> Result<Option<()>, Failure> {
         let Some(record) = self.record(id).await? else { return Ok(None) };
         let by = self.operator.clone();
-        let answer = Answer { call, approved, scope: Scope::Once, reason, args: None, by, via };
+        let answer = Answer {
+            call,
+            approved,
+            scope: Scope::Once,
+            reason,
+            args: None,
+            constraints: BTreeMap::new(),
+            by,
+            via,
+            rule: None,
+        };
         self.manager.order(id, &owner_of(&record), Order::Decide(answer)).await.map(|_| Some(()))
     }
 

@@ -1,7 +1,8 @@
 use crate::output::Output;
 use jsonschema::Validator;
 use lockkeeper_domain::{
-    Asked, Code, JudgedCall, Judgement, Policy, Session, ToolCall, ToolDefinition, ToolName, Verdict,
+    Asked, Code, DecisionRule, JudgedCall, Judgement, Policy, Rule, RuleId, Session, StoredRule, ToolCall,
+    ToolDefinition, ToolName, Verdict,
 };
 use lockkeeper_ports::ProposedCall;
 use lockkeeper_sanitizer::Found;
@@ -12,6 +13,8 @@ use std::{collections::HashMap, sync::Arc};
 #[derive(Clone, Copy)]
 pub(crate) struct Gate<'a> {
     pub(crate) policy: &'a Policy,
+    /// What the user's approvals have stored.
+    pub(crate) stored: &'a [StoredRule],
     pub(crate) output: &'a Output,
     /// Whose session it is.
     pub(crate) user: &'a str,
@@ -52,13 +55,17 @@ impl Catalog {
                 judgement: Judgement::Refuse { code: Code::UnknownTool, message },
                 annotations: lockkeeper_domain::Annotations::default(),
                 fingerprint: String::new(),
+                rule: None,
+                always: None,
             };
         };
         let args = if call.args.is_null() { Value::Object(serde_json::Map::new()) } else { call.args };
-        let judgement = match self.check(&tool.name, &args) {
-            Err(message) => Judgement::Refuse { code: Code::InvalidArguments, message },
-            Ok(()) => hold_back(consider(tool, &args, session, gate), gate.output.secret_in(&args).as_ref()),
+        let asked = Asked::of(tool, &args, gate.user);
+        let considered = match self.check(&tool.name, &args) {
+            Err(message) => Judgement::Refuse { code: Code::InvalidArguments, message }.into(),
+            Ok(()) => consider(asked, tool, session, gate),
         };
+        let Considered { judgement, rule, always } = hold_back(considered, gate.output.secret_in(&args).as_ref());
         JudgedCall {
             provider_id: call.provider_id,
             name,
@@ -68,6 +75,8 @@ impl Catalog {
             judgement,
             annotations: tool.annotations.clone(),
             fingerprint: tool.fingerprint.clone(),
+            rule,
+            always,
         }
     }
 
@@ -87,8 +96,8 @@ impl Catalog {
     /// The rule that denies the call with these arguments, for people.
     pub(crate) fn denial(&self, call: &ToolCall, args: &Value, gate: Gate<'_>) -> Option<String> {
         let tool = self.tools.iter().find(|tool| tool.name == call.name)?;
-        match gate.policy.judge(Asked { tool, args, user: gate.user }) {
-            Verdict::Deny { why } => Some(format!("The operator's {why} does not let this tool run.")),
+        match gate.policy.judge(Asked::of(tool, args, gate.user)) {
+            Verdict::Deny { why } => Some(denied_by(&why)),
             Verdict::Ask { .. } | Verdict::Allow { .. } => None,
         }
     }
@@ -120,35 +129,64 @@ impl Catalog {
     }
 }
 
-fn consider(tool: &ToolDefinition, args: &Value, session: &Session, gate: Gate<'_>) -> Judgement {
-    match gate.policy.judge(Asked { tool, args, user: gate.user }) {
-        Verdict::Deny { why } => Judgement::Refuse {
-            code: Code::Denied,
-            message: format!("The operator's {why} does not let this tool run."),
-        },
-        Verdict::Allow { why } => Judgement::Run { why },
-        Verdict::Ask { why } => match session.grant_for(&tool.server, &tool.tool, &tool.fingerprint) {
-            Some(grant) => Judgement::Run { why: format!("allowed for this session by {}", grant.by) },
-            None => Judgement::Ask { why },
-        },
+/// What people and the model are told of a call that a rule denies.
+pub(crate) fn denied_by(why: &str) -> String {
+    format!("The operator's {why} does not let this tool run.")
+}
+
+/// A judgement, and what comes with it.
+struct Considered {
+    judgement: Judgement,
+    /// The stored rule that lets the call run.
+    rule: Option<RuleId>,
+    /// The rule that an approval for always would store.
+    always: Option<Rule>,
+}
+
+impl From<Judgement> for Considered {
+    fn from(judgement: Judgement) -> Self {
+        Self { judgement, rule: None, always: None }
     }
 }
 
+fn consider(asked: Asked<'_>, tool: &ToolDefinition, session: &Session, gate: Gate<'_>) -> Considered {
+    let why = match gate.policy.judge(asked) {
+        Verdict::Deny { why } => return Judgement::Refuse { code: Code::Denied, message: denied_by(&why) }.into(),
+        Verdict::Allow { why } => return Judgement::Run { why }.into(),
+        Verdict::Ask { why } => why,
+    };
+    if let Some(grant) = session.grant_for(&tool.server, &tool.tool, &tool.fingerprint) {
+        return Judgement::Run { why: format!("allowed for this session by {}", grant.by) }.into();
+    }
+    // What the operator wants asked no stored rule answers.
+    if gate.policy.decisive(asked).is_some() {
+        return Judgement::Ask { why }.into();
+    }
+    let lets_run = |stored: &&StoredRule| stored.rule.decision == DecisionRule::Allow && stored.rule.covers(asked);
+    if let Some(stored) = gate.stored.iter().find(lets_run).filter(|_| !session.denials().hold(asked)) {
+        let why = format!("always allowed by {}, rule {}", gate.user, stored.id);
+        return Considered { rule: Some(stored.id.clone()), ..Judgement::Run { why }.into() };
+    }
+    let always = Rule::always(asked).filter(|rule| !session.denials().any_within(rule));
+    Considered { always, ..Judgement::Ask { why }.into() }
+}
+
 /// Asks before a secret leaves, whatever rule would let the call run.
-fn hold_back(judgement: Judgement, secret: Option<&Found>) -> Judgement {
-    let Some(Found { kind }) = secret else { return judgement };
+fn hold_back(considered: Considered, secret: Option<&Found>) -> Considered {
+    let Some(Found { kind }) = secret else { return considered };
     let seen = format!("its arguments hold what looks like a secret ({kind})");
-    match judgement {
+    match considered.judgement {
         Judgement::Run { why } => Judgement::Ask { why: format!("{seen}, though {why}") },
         Judgement::Ask { why } => Judgement::Ask { why: format!("{seen}; {why}") },
         refused @ Judgement::Refuse { .. } => refused,
     }
+    .into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lockkeeper_domain::{DecisionRule, Rule, ServerName, SessionState};
+    use lockkeeper_domain::{ServerName, SessionState};
     use lockkeeper_sanitizer::Config;
     use serde_json::json;
 
@@ -175,7 +213,7 @@ mod tests {
         let call = ProposedCall { provider_id: None, name: name.to_owned(), args };
         {
             let output = Output::new(&Config::default(), &[], &[]);
-            catalog().judge(call, &session, Gate { policy, output: &output, user: "ann" }).judgement
+            catalog().judge(call, &session, Gate { policy, stored: &[], output: &output, user: "ann" }).judgement
         }
     }
 

@@ -8,6 +8,7 @@ mod auth;
 mod clock;
 mod llm;
 mod peers;
+mod rules;
 mod sandbox;
 mod store;
 mod tools;
@@ -18,6 +19,7 @@ pub use llm::{
     Completion, GenerateRequest, KeyedLlm, LlmError, LlmProvider, ModelEvent, ModelInfo, ModelStream, ProposedCall,
 };
 pub use peers::{Asked, MAX_PEER_BYTES, PeerError, Peers, Topic};
+pub use rules::RuleRepository;
 pub use sandbox::{
     Exec, ExecSpec, ExecStatus, Isolation, ProgressSink, SandboxError, SandboxId, SandboxRuntime, SandboxSpec,
     SandboxSummary, StartProgress,
@@ -38,6 +40,7 @@ pub mod mocks {
     pub use crate::clock::MockClock;
     pub use crate::llm::{MockKeyedLlm, MockLlmProvider};
     pub use crate::peers::MockPeers;
+    pub use crate::rules::MockRuleRepository;
     pub use crate::sandbox::MockSandboxRuntime;
     pub use crate::store::MockSessionStore;
     pub use crate::tools::{MockToolHost, MockToolSession};

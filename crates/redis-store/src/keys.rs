@@ -12,6 +12,7 @@
 //! | `mcp:sessions` | sorted set | all sessions by when they were last opened, in ms | for good |
 //! | `mcp:idle` | sorted set | sessions that have a sandbox, by a lower bound of their last use | for good |
 //! | `mcp:busy` | sorted set | sessions that are busy | for good |
+//! | `mcp:rules:<owner>` | hash | the rules that the owner's approvals have stored: `<id>` the rule as JSON, `<id>:used` its last use in ms | until they are revoked |
 //! | `mcp:probe:<n>` | string | nothing: written to see whether that works | a minute |
 //!
 //! Retention is [`Config::retention_secs`](crate::Config::retention_secs) from the last write, renewals of the lease included,
@@ -99,6 +100,14 @@ pub(crate) const BUSY: &str = "mcp:busy";
 pub(crate) fn owner(owner: &PrincipalId) -> String {
     format!("mcp:owner:{owner}")
 }
+
+/// The rules that an owner's approvals have stored.
+pub(crate) fn rules(owner: &PrincipalId) -> String {
+    format!("mcp:rules:{owner}")
+}
+
+/// What follows a rule's id in the name of the field of its last use. No id holds it.
+pub(crate) const USED: &str = ":used";
 
 /// Where a server takes requests.
 pub(crate) fn mailbox(server: &str) -> String {

@@ -26,6 +26,7 @@ mod ports;
 mod random;
 mod record;
 mod reply;
+mod rules;
 mod script;
 mod sessions;
 mod step;

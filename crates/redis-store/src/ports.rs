@@ -1,11 +1,12 @@
 use crate::RedisStore;
 use async_trait::async_trait;
 use lockkeeper_domain::{
-    Epoch, Event, EventId, Message, PrincipalId, Seq, SessionId, SessionRecord, SessionTitle, Timestamp,
+    Epoch, Event, EventId, Message, PrincipalId, RuleId, Seq, SessionId, SessionRecord, SessionTitle, StoredRule,
+    Timestamp,
 };
 use lockkeeper_ports::{
-    Claim, Commit, Committed, ConversationRepository, EventLog, EventStream, SessionRepository, SessionStore,
-    StoreError,
+    Claim, Commit, Committed, ConversationRepository, EventLog, EventStream, RuleRepository, SessionRepository,
+    SessionStore, StoreError,
 };
 use std::time::Duration;
 use tracing::instrument;
@@ -130,5 +131,28 @@ impl SessionStore for RedisStore {
     #[instrument(name = "store.check", skip_all, err(level = "debug"))]
     async fn check(&self) -> Result<(), StoreError> {
         Ok(self.shared.connection.probe().await?)
+    }
+}
+
+#[async_trait]
+impl RuleRepository for RedisStore {
+    #[instrument(name = "store.rules.put", skip_all, fields(rule.id = %rule.id), err(level = "debug"))]
+    async fn put_rule(&self, owner: &PrincipalId, rule: &StoredRule) -> Result<(), StoreError> {
+        self.shared.put_rule(owner, rule).await
+    }
+
+    #[instrument(name = "store.rules.list", skip_all, err(level = "debug"))]
+    async fn rules(&self, owner: &PrincipalId) -> Result<Vec<StoredRule>, StoreError> {
+        self.shared.rules(owner).await
+    }
+
+    #[instrument(name = "store.rules.used", skip_all, fields(rule.id = %id), err(level = "debug"))]
+    async fn rule_used(&self, owner: &PrincipalId, id: &RuleId, at: Timestamp) -> Result<(), StoreError> {
+        self.shared.rule_used(owner, id, at).await
+    }
+
+    #[instrument(name = "store.rules.remove", skip_all, fields(rule.id = %id), err(level = "debug"))]
+    async fn remove_rule(&self, owner: &PrincipalId, id: &RuleId) -> Result<(), StoreError> {
+        self.shared.remove_rule(owner, id).await
     }
 }

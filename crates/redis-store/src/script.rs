@@ -38,4 +38,5 @@ scripts! {
     TRIM = "trim.lua";
     READ = "read.lua";
     REPAIR = "repair.lua";
+    RULE_USED = "rule_used.lua";
 }

@@ -4,12 +4,12 @@ use crate::{
     intake::Taken,
     pass::Pass,
     wire::{
-        Accepted, Answer, ApprovalCommand, Arguments, By, Command, DeleteCommand, HistoryCommand, ListCommand,
-        Malformed, MessageCommand, Page, ReadCommand, RefreshCommand, Refreshed, RenameCommand, Role, SessionEntry,
-        Sessions, SessionsCommand, Time, is_shallow, page,
+        Accepted, Answer, ApprovalCommand, Arguments, By, Command, Decided, DeleteCommand, HistoryCommand, ListCommand,
+        Malformed, MessageCommand, Page, ReadCommand, RefreshCommand, Refreshed, RenameCommand, RevokeCommand, Role,
+        SessionEntry, Sessions, SessionsCommand, Time, is_shallow, page, rules,
     },
 };
-use lockkeeper_domain::{Code, Failure, SessionId};
+use lockkeeper_domain::{self as domain, Code, Failure, SessionId};
 use lockkeeper_orchestrator::{NewMessage, SessionManager};
 use lockkeeper_ports::Principal;
 use serde_json::Value;
@@ -67,6 +67,8 @@ impl Desk {
             Command::WorkspaceList => self.list_files(payload, by).await,
             Command::WorkspaceRead => self.read_file(payload, by).await,
             Command::AuthRefresh => self.refresh(payload).await,
+            Command::PolicyList => Ok(Answer::Rules(rules(manager.rules(by).await?))),
+            Command::PolicyRevoke => manager.revoke(by, &RevokeCommand::parse(payload)?.id).await.map(done),
         }
     }
 
@@ -102,9 +104,21 @@ impl Desk {
     }
 
     async fn approval(&self, payload: Option<Value>, by: &Principal) -> Result<Answer, Failure> {
-        let ApprovalCommand { call_id, approved, args, scope, reason } = ApprovalCommand::parse(payload)?;
+        let ApprovalCommand { call_id, approved, args, scope, constraints, reason } = ApprovalCommand::parse(payload)?;
         fits("The reason", reason.as_ref().map_or(0, String::len), self.config.max_reason_bytes)?;
-        self.manager.decide(&self.session, by, call_id, approved, scope, reason, args).await.map(done)
+        let answer = domain::Answer {
+            call: call_id,
+            approved,
+            scope,
+            reason,
+            args,
+            constraints,
+            by: by.id.clone(),
+            via: by.via.clone(),
+            rule: None,
+        };
+        let decided = self.manager.decide(&self.session, by, answer).await?;
+        Ok(Answer::Decided(Decided { rule_id: decided.rule }))
     }
 
     async fn history(&self, payload: Option<Value>, by: &Principal) -> Result<Answer, Failure> {

@@ -9,15 +9,19 @@ mod client;
 mod command;
 mod history;
 mod project;
+mod rules;
 mod server;
 mod session;
 #[cfg(test)]
 mod tests;
 mod tool;
 
-pub use answer::{Accepted, Answer, Done, Page, Refreshed, Refused, Sessions};
-pub use client::{ApprovalCommand, HistoryCommand, ListCommand, MessageCommand, ReadCommand, RefreshCommand, Role};
+pub use answer::{Accepted, Answer, Decided, Done, Page, Refreshed, Refused, Rules, Sessions};
+pub use client::{
+    ApprovalCommand, HistoryCommand, ListCommand, MessageCommand, ReadCommand, RefreshCommand, RevokeCommand, Role,
+};
 pub use history::{HistoryCall, HistoryEntry, HistoryMessage, HistoryResult, HistorySnapshot};
+pub use rules::{FileRule, StoredRule};
 pub use server::{
     AgentError, Expired, Expiry, McpStatus, Meta, Piece, Ready, ServerEvent, Time, Tool, TurnCompleted, UserMessage,
 };
@@ -28,6 +32,7 @@ pub(crate) use client::{Arguments, Malformed, is_shallow};
 pub(crate) use command::{By, Command};
 pub(crate) use history::{page, snapshot};
 pub(crate) use project::{live, logged};
+pub(crate) use rules::rules;
 
 #[cfg(test)]
 pub(crate) use {client::Said, command::COMMANDS, server::SERVER_EVENTS};

@@ -43,6 +43,7 @@ pub(crate) fn of_turn(reason: StopReason) -> &'static str {
         StopReason::Refusal => "refusal",
         StopReason::Safety => "safety",
         StopReason::StepLimit => "step_limit",
+        StopReason::TurnLimit => "turn_limit",
         StopReason::Cancelled => "cancelled",
         StopReason::Error => "error",
         StopReason::Interrupted => "interrupted",
@@ -51,7 +52,7 @@ pub(crate) fn of_turn(reason: StopReason) -> &'static str {
 
 /// Whether a turn that ended so is a failure.
 pub(crate) fn is_failure(reason: StopReason) -> bool {
-    matches!(reason, StopReason::Error | StopReason::Interrupted | StopReason::StepLimit)
+    matches!(reason, StopReason::Error | StopReason::Interrupted | StopReason::StepLimit | StopReason::TurnLimit)
 }
 
 pub(crate) fn of_approval(decision: Decision) -> &'static str {

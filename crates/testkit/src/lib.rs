@@ -4,6 +4,7 @@ pub mod clock;
 pub mod faulty_store;
 pub mod llm;
 pub mod peers;
+pub mod rules;
 pub mod sandbox;
 pub mod store;
 pub mod tools;

@@ -18,6 +18,13 @@ pub(super) async fn every_example_of_the_documentation_is_a_configuration(ground
         let (code, said) = check(&ground, &block)?;
         ensure!(code == Some(0) && said.contains("no problems"), "{code:?}\n{block}\n{said}");
     }
+    let files = blocks(&text, "toml file");
+    ensure!(!files.is_empty(), "no example of a file of rules");
+    for block in files {
+        fs::write(ground.folder().join("rules.toml"), &block)?;
+        let (code, said) = check(&ground, "policy.file = 'rules.toml'")?;
+        ensure!(code == Some(0) && said.contains("no problems"), "{code:?}\n{block}\n{said}");
+    }
     for block in bad {
         let (code, said) = check(&ground, &block)?;
         ensure!(code == Some(78) && said.contains("policy.rules"), "{code:?}\n{block}\n{said}");

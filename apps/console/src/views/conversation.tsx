@@ -141,6 +141,7 @@ function ended(reason: string): string {
     refusal: "The model refused.",
     safety: "The provider's safety filter stopped the answer.",
     step_limit: "The turn took as many steps as are allowed.",
+    turn_limit: "The turn reached a limit.",
     cancelled: "Stopped.",
     error: "The turn ended with an error.",
     interrupted: "The server was lost, and the turn could not go on.",

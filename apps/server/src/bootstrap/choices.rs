@@ -4,6 +4,7 @@ use crate::{
     banner::Choice,
     config::{Config, ProviderName, StoreKind},
 };
+use lockkeeper_domain::Policy;
 use lockkeeper_ports::Isolation;
 
 pub(super) fn model(config: &Config) -> Choice {
@@ -55,8 +56,7 @@ pub(super) fn store(config: &Config, why: Option<&str>) -> Choice {
     }
 }
 
-pub(super) fn approval(config: &Config) -> Choice {
-    let rules = &config.policy.rules;
+pub(super) fn approval(rules: &Policy) -> Choice {
     if rules.is_empty() {
         let what = "every tool call asks you".to_owned();
         return Choice { is_stand_in: false, name: "ask".to_owned(), what, hint: String::new() };

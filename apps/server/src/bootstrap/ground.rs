@@ -5,10 +5,11 @@ use super::{
     stores,
 };
 use crate::{
-    config::{Config, Kind, Loaded, Mode, Problem, RuntimeKind, mcp_servers},
+    config::{Config, Kind, Loaded, Mode, Problem, RuntimeKind, mcp_servers, policy},
     exit::Stop,
 };
 use anyhow::{Context as _, Result};
+use lockkeeper_domain::Policy;
 use lockkeeper_ports::{Isolation, McpServer, SandboxRuntime};
 use std::{fs, net::SocketAddr, sync::Arc};
 use tokio::net::TcpListener;
@@ -17,6 +18,7 @@ use tokio::net::TcpListener;
 pub(crate) struct Ground {
     pub(crate) loaded: Loaded,
     pub(crate) mode: Mode,
+    pub(crate) policy: Policy,
     pub(crate) listener: TcpListener,
     pub(crate) store: stores::Opened,
     pub(crate) sandboxes: Arc<dyn SandboxRuntime>,
@@ -34,6 +36,10 @@ pub(crate) async fn lay(mut loaded: Loaded, mode: Mode) -> Result<Ground, Stop> 
     let chosen_store = Box::pin(stores::choose(&mut loaded, mode)).await;
     let Chosen { runtime, why } = sandboxes::choose(&loaded).await;
     let servers = checked(&loaded, mode, runtime)?;
+    let policy::Rules { policy, problems } = policy::rules(&loaded);
+    if !problems.is_empty() {
+        return Err(Stop::Configuration(problems));
+    }
     let config = &loaded.config;
     let (listener, store, sandboxes) = tokio::join!(
         listener_from_config(config),
@@ -43,7 +49,7 @@ pub(crate) async fn lay(mut loaded: Loaded, mode: Mode) -> Result<Ground, Stop> 
     match (listener, store, sandboxes) {
         (Ok(listener), Ok(store), Ok(Sandboxes { runtime: sandboxes, lock })) => {
             let servers = servers.all;
-            Ok(Ground { loaded, mode, listener, store, sandboxes, runtime, why, servers, lock })
+            Ok(Ground { loaded, mode, policy, listener, store, sandboxes, runtime, why, servers, lock })
         }
         (_, _, Err(stop @ Stop::Configuration(_))) => Err(stop),
         (listener, store, sandboxes) => {

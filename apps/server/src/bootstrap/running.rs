@@ -5,6 +5,7 @@ use super::{
     agents::{agents_from_config, catalog_from_config},
     choices,
     identity::{authenticator_from_config, made_up_token},
+    rules,
     servers::Offer,
     stores::Opened,
 };
@@ -20,7 +21,7 @@ use anyhow::{Context as _, Result};
 use lockkeeper_domain::{PrincipalId, ServerName};
 use lockkeeper_http_api::{AdminApi, HttpApi, ModelsApi};
 use lockkeeper_mcp_client::McpToolHost;
-use lockkeeper_orchestrator::{Janitor, Oversight, Ports, SessionManager};
+use lockkeeper_orchestrator::{Janitor, Oversight, Ports, Rulebook, SessionManager};
 use lockkeeper_ports::{Clock, SandboxRuntime, ToolHost};
 use lockkeeper_redis_store::RedisStore;
 use lockkeeper_socket_gateway::Gateway;
@@ -54,9 +55,9 @@ const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
 /// Starts a server on this ground: from here on it acts.
 pub(crate) async fn start(ground: Ground) -> Result<Running, Stop> {
-    let Ground { loaded, mode, listener, store, sandboxes, runtime, why, servers, lock } = ground;
+    let Ground { loaded, mode, policy, listener, store, sandboxes, runtime, why, servers, lock } = ground;
     let config = &loaded.config;
-    let Opened { store, peers, redis, choice: stored } = store;
+    let Opened { store, rules: stored_rules, peers, redis, choice: stored } = store;
     let lifecycle = Lifecycle::default();
     let clock = clock(redis, &lifecycle).await?;
     let token = made_up_token(config)?;
@@ -65,6 +66,7 @@ pub(crate) async fn start(ground: Ground) -> Result<Running, Stop> {
     let agents = agents_from_config(config, &telemetry)?;
     let catalog = catalog_from_config(config, &agents);
     let sandboxes = telemetry.sandboxes(sandboxes);
+    let rulebook = Rulebook::from(policy);
     let ports = Ports {
         store: telemetry.store(store),
         tools: telemetry.tools(tools_from_config(config, Arc::clone(&sandboxes))?),
@@ -72,7 +74,8 @@ pub(crate) async fn start(ground: Ground) -> Result<Running, Stop> {
         agents,
         servers: servers.into(),
         workspace: config.mcp.workspace.then(|| ServerName::new(WORKSPACE)),
-        policy: config.policy.rules.clone(),
+        rules: stored_rules,
+        policy: rulebook.clone(),
         secrets: secrets_of(config),
         peers,
         sandboxes: Arc::clone(&sandboxes),
@@ -112,13 +115,14 @@ pub(crate) async fn start(ground: Ground) -> Result<Running, Stop> {
         model: choices::model(config),
         sandbox: choices::sandbox(&sandboxes.isolation(), why.as_deref()),
         store: stored,
-        approval: choices::approval(config),
+        approval: choices::approval(&rulebook.now()),
         url,
         token: token.as_ref().map(|token| token.expose_secret().to_owned()),
     };
     let drain = Duration::from_secs(config.server.drain_secs);
     let (offer, soft) = (Offer::of(&loaded, mode, runtime), lifecycle.soft.clone());
-    lifecycle.spawn(offer.keep_current(Arc::clone(&manager), hangups, soft));
+    lifecycle.spawn(offer.keep_current(Arc::clone(&manager), hangups.clone(), soft.clone()));
+    lifecycle.spawn(rules::keep_current(rulebook, loaded, hangups, soft));
     Ok(Running { banner, token, drain, manager, gateway, telemetry, lifecycle, _lock: lock })
 }
 

@@ -8,7 +8,7 @@ use crate::{
 };
 use anyhow::{Context as _, Result};
 use lockkeeper_embedded_store::{EmbeddedStore, PeerHub};
-use lockkeeper_ports::{Peers, SessionStore};
+use lockkeeper_ports::{Peers, RuleRepository, SessionStore};
 use lockkeeper_redis_store::RedisStore;
 use std::{fs, path::Path, sync::Arc};
 use tokio::task::spawn_blocking;
@@ -30,6 +30,7 @@ pub(super) struct Chosen {
 /// A store that is open, the servers that share it, and what to say of it.
 pub(crate) struct Opened {
     pub(super) store: Arc<dyn SessionStore>,
+    pub(super) rules: Arc<dyn RuleRepository>,
     pub(super) peers: Arc<dyn Peers>,
     /// The Redis that says what time it is, where servers share one.
     pub(super) redis: Option<Arc<RedisStore>>,
@@ -57,6 +58,12 @@ pub(super) async fn choose(loaded: &mut Loaded, mode: Mode) -> Chosen {
     }
 }
 
+/// The store of a configuration, for a command that reads it while no server has it.
+pub(crate) async fn store(loaded: &mut Loaded) -> Result<Arc<dyn SessionStore>> {
+    let chosen = Box::pin(choose(loaded, Mode::Serve)).await;
+    Ok(Box::pin(open(&loaded.config, chosen)).await?.store)
+}
+
 /// Opens what was chosen.
 pub(super) async fn open(config: &Config, chosen: Chosen) -> Result<Opened> {
     let name = format!("{}-{}", std::process::id(), random::hex::<4>()?);
@@ -71,14 +78,21 @@ pub(super) async fn open(config: &Config, chosen: Chosen) -> Result<Opened> {
         }
         let peers = redis.join(&name);
         let redis = Arc::new(redis);
-        return Ok(Opened { store: Arc::clone(&redis) as _, peers, redis: Some(redis), choice });
+        return Ok(Opened {
+            store: Arc::clone(&redis) as _,
+            rules: Arc::clone(&redis) as _,
+            peers,
+            redis: Some(redis),
+            choice,
+        });
     }
     let store = spawn_blocking(embedded_from_config(&config.store)).await??;
-    Ok(Opened { store, peers: PeerHub::new().join(name), redis: None, choice })
+    let peers = PeerHub::new().join(name);
+    Ok(Opened { store: Arc::clone(&store) as _, rules: store, peers, redis: None, choice })
 }
 
 /// Blocks until the store's file is checked.
-fn embedded_from_config(store: &Store) -> impl FnOnce() -> Result<Arc<dyn SessionStore>> + Send + 'static {
+fn embedded_from_config(store: &Store) -> impl FnOnce() -> Result<Arc<EmbeddedStore>> + Send + 'static {
     let (kind, config) = (store.kind, store.embedded());
     move || {
         if kind == Some(StoreKind::Memory) {

@@ -15,6 +15,8 @@ pub(super) struct Approval {
     hints: Vec<&'static str>,
     expires_at: Option<String>,
     place: Option<(u64, u64)>,
+    /// What a rule for always would say; none where it is not offered.
+    always: Option<Value>,
 }
 
 /// What the human wants.
@@ -49,6 +51,7 @@ impl Approval {
             hints: hints.into_iter().flatten().collect(),
             expires_at: text("expiresAt"),
             place: number("queuePosition").zip(number("totalInQueue")),
+            always: payload.get("alwaysRule").filter(|rule| rule.is_object()).cloned(),
         })
     }
 
@@ -70,11 +73,20 @@ impl Approval {
         if !notes.is_empty() {
             let _ = writeln!(card, "  {}", notes.join("; "));
         }
+        if let Some(rule) = &self.always {
+            // The rule as it is stored, and not what somebody makes of it.
+            let _ = writeln!(card, "  always stores the rule {}", visible::line(&rule.to_string()));
+        }
         card
     }
 
     /// What can be answered.
+    pub(super) fn question(&self) -> &'static str {
+        if self.always.is_some() { Self::QUESTION_WITH_ALWAYS } else { Self::QUESTION }
+    }
+
     pub(super) const QUESTION: &'static str = "  y once, s for the session, e edit, n [reason] no > ";
+    const QUESTION_WITH_ALWAYS: &'static str = "  y once, s for the session, a always, e edit, n [reason] no > ";
 
     /// Reads an answer; none where it is no answer.
     pub(super) fn answer(&self, line: &str) -> Option<Answer> {
@@ -83,6 +95,9 @@ impl Approval {
         match (word.to_lowercase().as_str(), rest) {
             ("y" | "yes", "") => Some(Answer::Decide(self.decision(true, &[]))),
             ("s" | "session", "") => Some(Answer::Decide(self.decision(true, &[("scope", json!("session"))]))),
+            ("a" | "always", "") if self.always.is_some() => {
+                Some(Answer::Decide(self.decision(true, &[("scope", json!("always"))])))
+            }
             ("e" | "edit", "") => Some(Answer::Edit),
             ("e" | "edit", args) => self.edited(args),
             ("n" | "no", "") => Some(Answer::Decide(self.decision(false, &[]))),
@@ -134,6 +149,19 @@ mod tests {
         let expected = "\n? write_file of workspace  (1 of 2)\n    {\n      \"path\": \"a\\u{202e}b\\u001b[2J\"\n    }\n  \
             may destroy; no rule covers this tool; refused by itself at 2026-01-01T00:00:00Z\n";
         assert_eq!(approval().card(), expected);
+    }
+
+    #[test]
+    fn always_is_an_answer_where_its_rule_was_shown() {
+        let mut approval = approval();
+        assert_eq!(approval.answer("a"), None);
+        approval.always = Some(json!({"server": "workspace", "tool": "read\u{202e}", "decision": "allow"}));
+        let card = approval.card();
+        let line = r#"  always stores the rule {"server":"workspace","tool":"read\u{202e}","decision":"allow"}"#;
+        assert_eq!(card.lines().last(), Some(line), "{card}");
+        assert!(approval.question().contains("a always"));
+        let expected = json!({"callId": "c1", "approved": true, "scope": "always"});
+        assert_eq!(approval.answer(" A "), Some(Answer::Decide(expected)));
     }
 
     #[test]

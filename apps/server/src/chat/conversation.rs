@@ -244,7 +244,7 @@ impl Conversation {
             return vec![card, say("  denied: the input ended before an answer".to_owned()), self.send_answer(refusal)];
         }
         let end = if self.manner.interactive { "" } else { "\n" };
-        vec![card, Act::Say(format!("{}{end}", Approval::QUESTION))]
+        vec![card, Act::Say(format!("{}{end}", approval.question()))]
     }
 
     fn send_answer(&mut self, payload: Value) -> Act {

@@ -86,3 +86,13 @@ pub(super) const MCP_TOOLS: &str = "\
 Examples:
   $ lockkeeper mcp tools
   $ lockkeeper mcp tools workspace --user alice --json";
+
+pub(super) const POLICY_CHECK: &str = "\
+Examples:
+  $ lockkeeper policy check rules.toml                       # not run";
+
+pub(super) const POLICY_SIMULATE: &str = "\
+Examples:
+  $ lockkeeper policy simulate rules.toml --changes          # not run
+  $ lockkeeper policy simulate rules.toml --user alice --save logs.jsonl   # not run
+  $ lockkeeper policy simulate rules.toml --log logs.jsonl   # not run";

@@ -1,7 +1,7 @@
 //! What a well-formed configuration may still lack: checked all at once, before anything is started.
 
 use super::{
-    AuthMode, Config, Loaded, ProviderName, RuntimeKind, StoreKind,
+    AuthMode, Config, Loaded, ProviderName, RuntimeKind, StoreKind, policy,
     problem::{Kind, Problem},
 };
 use lockkeeper_domain::PrincipalId;
@@ -202,9 +202,7 @@ impl<'a> Checker<'a> {
                 self.problem(Kind::BadValue, &format!("{section}.{key}"), what, "set it within its bounds");
             }
         }
-        for (place, what) in config.policy.rules.problems() {
-            self.problem(Kind::BadValue, &format!("policy.rules.{place}"), what, "change the rule");
-        }
+        self.problems.extend(policy::rules(self.loaded).problems);
         if crate::logging::filter(&config.log.level).is_err() {
             let what = format!("`{}` is no log level", config.log.level);
             self.problem(Kind::BadValue, "log.level", what, "set it as in \"info\" or \"warn,lockkeeper=debug\"");

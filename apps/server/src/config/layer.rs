@@ -65,6 +65,11 @@ impl Layer {
         self.texts.get(path).map(String::as_str)
     }
 
+    /// All values.
+    pub(crate) fn dict(&self) -> &Dict {
+        &self.dict
+    }
+
     /// The name.
     pub(crate) fn name(&self) -> &str {
         &self.name

@@ -234,7 +234,7 @@ fn text_of(loaded: &Loaded, path: &str) -> Option<String> {
 }
 
 /// Takes the value at `path` out; with an element of an array goes the whole array, so that no index moves.
-fn remove(value: &mut Value, path: &[String]) -> bool {
+pub(super) fn remove(value: &mut Value, path: &[String]) -> bool {
     let Some((key, rest)) = path.split_first() else { return false };
     let Value::Dict(_, dict) = value else { return false };
     let Some(inner) = dict.get_mut(key) else { return false };

@@ -17,6 +17,8 @@ pub enum StopReason {
     Safety,
     /// The turn took as many steps as are allowed.
     StepLimit,
+    /// It reached another limit of turns; an `agent:error` before it says which.
+    TurnLimit,
     /// A user cancelled it.
     Cancelled,
     /// Something failed; an `agent:error` before it says what.
@@ -37,6 +39,13 @@ pub struct Usage {
     pub cached_input_tokens: u64,
     /// Of the tokens written, those that were reasoning.
     pub reasoning_tokens: u64,
+}
+
+impl Usage {
+    /// Tokens read and written.
+    pub fn total(&self) -> u64 {
+        self.input_tokens.saturating_add(self.output_tokens)
+    }
 }
 
 impl std::ops::AddAssign for Usage {

@@ -1,4 +1,4 @@
-use super::*;
+use super::{rule::glob, *};
 use crate::{ServerName, ToolName};
 use proptest::prelude::*;
 use serde_json::json;
@@ -19,7 +19,7 @@ fn tool(server: &str, tool: &str, annotations: Annotations) -> ToolDefinition {
 
 fn judge(policy: &Policy, server: &str, name: &str, args: &Value) -> Verdict {
     let tool = tool(server, name, Annotations { read_only_hint: Some(true), ..Annotations::default() });
-    policy.judge(Asked { tool: &tool, args, user: "ann" })
+    policy.judge(Asked::of(&tool, args, "ann"))
 }
 
 fn policy(rules: Value) -> Policy {
@@ -91,7 +91,7 @@ fn hints_may_raise_a_risk_and_never_lower_it() {
     let strict = policy(json!([{"decision": "allow"}, {"hints": {"destructive": true}, "decision": "ask"}]));
     let says = |hint: Option<bool>| {
         let tool = tool("fs", "write", Annotations { destructive_hint: hint, ..Annotations::default() });
-        strict.judge(Asked { tool: &tool, args: &json!({}), user: "ann" })
+        strict.judge(Asked::of(&tool, &json!({}), "ann"))
     };
     assert!(matches!(says(Some(true)), Verdict::Ask { .. }));
     assert!(matches!(says(None), Verdict::Ask { .. }), "what is not said is the riskier thing");
@@ -167,7 +167,7 @@ proptest! {
         path in prop::sample::select(vec!["/a/b/c", "/a", "/a/../b", "c/d", "/x"]),
     ) {
         let (tool, args) = (tool(server, name, Annotations::default()), json!({"path": path}));
-        let asked = Asked { tool: &tool, args: &args, user: "ann" };
+        let asked = Asked::of(&tool, &args, "ann");
         let said: Vec<_> = rules.iter().filter(|rule| rule.covers(asked)).map(|rule| rule.decision).collect();
         let found = match Policy::new(rules).judge(asked) {
             Verdict::Deny { .. } => DecisionRule::Deny,

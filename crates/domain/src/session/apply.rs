@@ -1,5 +1,7 @@
 use super::{Queued, Session};
-use crate::{ApprovalResolved, Decision, EventBody, Grant, Message, NoticeKind, Scope, Timestamp, Turn, TurnId};
+use crate::{
+    ApprovalResolved, Decision, Denials, EventBody, Grant, Message, NoticeKind, Scope, Timestamp, Turn, TurnId,
+};
 
 /// How many of the clients' own message names are remembered. A client sends a message again within seconds, so
 /// this bounds the record and not the promise.
@@ -37,7 +39,10 @@ impl Session {
             return Vec::new();
         };
         let grant = match body {
-            EventBody::ApprovalResolved(resolved) => grant_of(open, resolved),
+            EventBody::ApprovalResolved(resolved) => {
+                remember_denial(&mut self.state.denials, open, resolved);
+                grant_of(open, resolved)
+            }
             _ => None,
         };
         let whole = open.apply(at, body);
@@ -57,6 +62,16 @@ impl Session {
             let opened_at = self.state.last_turn_ended_at.map_or(at, |ended| ended.max(at));
             self.turn = Some(Turn::open(turn, message, at, opened_at));
         }
+    }
+}
+
+fn remember_denial(denials: &mut Denials, turn: &Turn, resolved: &ApprovalResolved) {
+    if resolved.decision != Decision::Denied || resolved.by.is_none() {
+        return;
+    }
+    let denied = turn.open_calls().find(|open| open.call.id == resolved.call);
+    if let Some((server, call)) = denied.and_then(|open| Some((open.call.server.as_ref()?, open.call))) {
+        denials.remember(server, &call.tool, &call.args);
     }
 }
 

@@ -1,7 +1,10 @@
-use super::{Changes, Command, Effect, Judgement, ModelOutcome, Reaction, Refusal, Reply, Rules, Said, Session};
+use super::{
+    Changes, Command, Effect, JudgedCall, Judgement, ModelOutcome, Reaction, Refusal, Reply, Rules, Said, Session,
+    limits::spent,
+};
 use crate::{
     AssistantMessage, CallGate, CallId, CallStatus, Code, EventBody, Failure, HistoryLimits, NoticeKind, StopReason,
-    Timestamp, ToolCall, ToolCalls, ToolResult, ToolSettled, TurnCompleted, TurnId, UserMessage, Window,
+    Timestamp, ToolCall, ToolCalls, ToolResult, ToolSettled, Turn, TurnCompleted, TurnId, UserMessage, Window,
 };
 
 /// A reaction while it is made.
@@ -29,7 +32,11 @@ impl Session {
             Command::Cancel => self.cancel(draft)?,
             Command::Reset => self.reset(draft),
             Command::End => self.end(draft),
-            Command::Tick => self.expire_questions(draft),
+            Command::Tick => {
+                self.expire_questions(draft);
+                self.end_overlong(draft);
+            }
+            Command::Forbid(calls) => self.forbid(calls, draft),
             Command::ModelSaid(pieces) => self.model_said(pieces, draft),
             Command::ModelDone(outcome) => self.model_done(outcome, draft),
             Command::ModelFailed(failure) => self.model_failed(failure, draft),
@@ -152,26 +159,31 @@ impl Session {
         let mut calls = Vec::with_capacity(outcome.calls.len());
         let mut gates = Vec::with_capacity(outcome.calls.len());
         let mut refused = Vec::new();
-        let is_last = step + 1 >= draft.rules.max_steps;
+        let spent = self.turn.as_ref().and_then(|turn| spent(turn, step, outcome.usage, draft.rules));
+        let before = self.turn.as_ref().map_or(0, Turn::tool_calls) as usize;
+        let (per_step, per_turn) = (draft.rules.max_calls_per_step, draft.rules.max_calls_per_turn as usize);
         for (index, judged) in outcome.calls.into_iter().enumerate() {
-            let judgement = if is_last {
-                let message = format!("the turn has taken all of its {} steps", draft.rules.max_steps);
+            let judgement = if let Some(message) = spent.clone() {
                 Judgement::Refuse { code: Code::TurnLimit, message }
-            } else if index >= draft.rules.max_calls_per_step {
-                let message = format!("only {} calls are run in one step", draft.rules.max_calls_per_step);
+            } else if before + index >= per_turn {
+                let message = format!("the turn has had all of its {per_turn} calls (session.max_calls_per_turn)");
+                Judgement::Refuse { code: Code::TurnLimit, message }
+            } else if index >= per_step {
+                let message = format!("only {per_step} calls are run in one step");
                 Judgement::Refuse { code: Code::TooManyCalls, message }
             } else {
                 judged.judgement
             };
             let id = CallId::minted(turn, step, index);
-            let (annotations, fingerprint) = (judged.annotations, judged.fingerprint);
+            let JudgedCall { annotations, fingerprint, rule, always, .. } = judged;
+            let gate = |status, why| CallGate { status, why, annotations, fingerprint, rule: None, always: None };
             gates.push(match judgement {
-                Judgement::Run { why } => CallGate { status: CallStatus::Allowed, why, annotations, fingerprint },
-                Judgement::Ask { why } => CallGate { status: CallStatus::Waiting, why, annotations, fingerprint },
+                Judgement::Run { why } => CallGate { rule, ..gate(CallStatus::Allowed, why) },
+                Judgement::Ask { why } => CallGate { always, ..gate(CallStatus::Waiting, why) },
                 Judgement::Refuse { code, message } => {
                     let result = ToolResult::failed(code, message.clone());
                     refused.push(ToolSettled { call: id.clone(), tool: judged.tool.clone(), result });
-                    CallGate::refused(message, annotations, fingerprint)
+                    gate(CallStatus::Refused, message)
                 }
             });
             calls.push(ToolCall {
@@ -229,10 +241,7 @@ impl Session {
         let Some(turn) = &self.turn else { return };
         let (id, step, attempt) = (turn.id(), turn.step(), turn.attempt());
         if !turn.is_acting() {
-            if step >= draft.rules.max_steps {
-                let message = format!("The turn was ended after {step} steps, as many as are allowed.");
-                self.record(draft, Some(id), EventBody::Failure(Failure::new(Code::TurnLimit, message)));
-                self.complete(draft, StopReason::StepLimit);
+            if self.ends_at_a_limit(draft) {
                 self.advance(draft);
             } else if self.asked.is_none() {
                 self.asked = Some((id, step, attempt));
@@ -246,7 +255,9 @@ impl Session {
             draft.effects.push(Effect::RunCall(call));
         }
         let expires_at = draft.now.after(draft.rules.approval_ttl);
-        if let Some(question) = self.turn.as_ref().and_then(|t| t.next_question(expires_at)) {
+        if let Some(mut question) = self.turn.as_ref().and_then(|t| t.next_question(expires_at)) {
+            // Another call of the step may have been denied since.
+            question.always.take_if(|rule| self.state.denials.any_within(rule));
             self.record(draft, Some(id), EventBody::ApprovalRequired(question));
         }
     }

@@ -1,16 +1,15 @@
 use super::{Answer, Refusal, Session, command::Draft};
 use crate::{
-    ApprovalResolved, CallId, Code, Decision, Effect, EventBody, Failure, NoticeKind, Scope, StopReason, ToolCall,
-    ToolResult, ToolSettled, Turn, TurnId, Via, turn::Undecidable,
+    ApprovalResolved, CallId, Code, Decision, Effect, EventBody, Failure, NoticeKind, Rule, Scope, StopReason,
+    ToolCall, ToolResult, ToolSettled, Turn, TurnId, Via, turn::Undecidable,
 };
 
 impl Session {
     pub(super) fn decide(&mut self, answer: Answer, draft: &mut Draft<'_>) -> Result<(), Refusal> {
-        let Answer { call, approved, scope, reason, args, by, via } = answer;
+        let Answer { call, approved, scope, reason, args, by, via, rule, constraints: _ } = answer;
         let (turn, call) = self.decidable(&call)?;
-        if scope == Scope::Always {
-            let message = "approvals are for one call or for the session here".to_owned();
-            return Err(Refusal { code: Code::ScopeUnavailable, message });
+        if approved && scope == Scope::Always && rule.is_none() {
+            return Err(not_offered("the rule for it was not stored"));
         }
         let reason = reason.map(|r| r.trim().to_owned()).filter(|r| !approved && !r.is_empty());
         let said = match &reason {
@@ -25,12 +24,38 @@ impl Session {
             reason,
             edited_args: args.filter(|args| approved && *args != call.args),
             via,
+            rule: rule.filter(|_| approved && scope == Scope::Always),
         };
         self.record(draft, Some(turn), EventBody::ApprovalResolved(resolved));
         if !approved {
             self.settle(draft, turn, call, ToolResult::failed(Code::Denied, said));
         }
         Ok(())
+    }
+
+    /// The rule that must be stored before this answer is followed; `None` where it is not for always. It covers the call as it
+    /// will run, and none that a human denied in this session.
+    pub fn rule_to_store(&self, answer: &Answer) -> Result<Option<Rule>, Refusal> {
+        if !answer.approved || answer.scope != Scope::Always {
+            return Ok(None);
+        }
+        self.decidable(&answer.call)?;
+        let open = self.open_calls().into_iter().find(|open| open.call.id == answer.call);
+        let Some((call, offered)) = open.and_then(|open| Some((open.call, open.gate.always.clone()?))) else {
+            return Err(not_offered("this call can be approved once or for the session, and not for always"));
+        };
+        let rule = Rule { args: answer.constraints.clone(), ..offered };
+        if let Some(problem) = rule.problem() {
+            return Err(Refusal { code: Code::InvalidPayload, message: format!("the rule {problem}") });
+        }
+        if !rule.fits_args(answer.args.as_ref().unwrap_or(&call.args)) {
+            let message = "the constraints do not cover the call that is approved".to_owned();
+            return Err(Refusal { code: Code::InvalidPayload, message });
+        }
+        if self.denials().any_within(&rule) {
+            return Err(not_offered("the rule would cover a call that was denied in this session"));
+        }
+        Ok(Some(rule))
     }
 
     fn decidable(&self, id: &CallId) -> Result<(TurnId, ToolCall), Refusal> {
@@ -67,8 +92,28 @@ impl Session {
             reason: None,
             edited_args: None,
             via: Via::default(),
+            rule: None,
         };
         self.record(draft, Some(turn), EventBody::ApprovalResolved(resolved));
+    }
+
+    /// Refuses calls that wait and that a rule denies by now. One that was decided meanwhile stays as it is.
+    pub(super) fn forbid(&mut self, calls: Vec<(CallId, String)>, draft: &mut Draft<'_>) {
+        for (id, said) in calls {
+            let Ok((turn, call)) = self.decidable(&id) else { continue };
+            let resolved = ApprovalResolved {
+                call: id,
+                decision: Decision::Denied,
+                by: None,
+                scope: Scope::Once,
+                reason: Some(said.clone()),
+                edited_args: None,
+                via: Via::default(),
+                rule: None,
+            };
+            self.record(draft, Some(turn), EventBody::ApprovalResolved(resolved));
+            self.settle(draft, turn, call, ToolResult::failed(Code::Denied, said));
+        }
     }
 
     /// Refuses the calls whose time is over.
@@ -84,17 +129,22 @@ impl Session {
 
     /// Gives every open call of the turn a result, because the turn is cancelled.
     pub(super) fn refuse_open_calls(&mut self, draft: &mut Draft<'_>) {
+        self.settle_open_calls(draft, Code::Cancelled, "the turn was cancelled");
+    }
+
+    /// Gives every open call of the turn a result, because the turn ends.
+    pub(super) fn settle_open_calls(&mut self, draft: &mut Draft<'_>, code: Code, why: &str) {
         let Some(turn) = &self.turn else { return };
         let (id, open) = (turn.id(), turn.unsettled());
         for (call, waiting) in open {
             let said = if waiting {
                 self.resolve(draft, id, &call, Decision::Cancelled);
-                "The turn was cancelled before anyone approved this call; it was not run."
+                format!("Before anyone approved this call, {why}; it was not run.")
             } else {
                 draft.effects.push(Effect::StopCall(call.id.clone()));
-                "The turn was cancelled while this call ran; it may have had effects."
+                format!("While this call ran, {why}; it may have had effects.")
             };
-            self.settle(draft, id, call, ToolResult::failed(Code::Cancelled, said));
+            self.settle(draft, id, call, ToolResult::failed(code, said));
         }
     }
 
@@ -124,4 +174,8 @@ impl Session {
             self.settle(draft, id, call, ToolResult::failed(Code::OutcomeUnknown, said));
         }
     }
+}
+
+fn not_offered(message: &str) -> Refusal {
+    Refusal { code: Code::ScopeUnavailable, message: message.to_owned() }
 }

@@ -1,4 +1,4 @@
-use crate::{Annotations, Code, Replay, ServerName, StopReason, ToolName, Usage};
+use crate::{Annotations, Code, Replay, Rule, RuleId, ServerName, StopReason, ToolName, Usage};
 use serde_json::Value;
 
 /// A piece of what a model says.
@@ -46,6 +46,10 @@ pub struct JudgedCall {
     pub annotations: Annotations,
     /// The hash of the tool's definition.
     pub fingerprint: String,
+    /// The stored rule that lets it run.
+    pub rule: Option<RuleId>,
+    /// The rule that an approval for always would store; none where that is not offered.
+    pub always: Option<Rule>,
 }
 
 /// What the gate says of a call.

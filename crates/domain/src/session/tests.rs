@@ -1,6 +1,8 @@
 //! The session, step by step and under random commands.
 
+mod always;
 mod invariants;
+mod limits;
 mod world;
 
 use crate::*;
@@ -76,7 +78,7 @@ fn the_first_answer_holds() {
 #[test]
 fn silence_is_a_refusal() {
     let mut world = World::acting([ask("a")]);
-    let deadline = world.session.next_deadline().expect("a question runs out");
+    let deadline = world.session.next_deadline(&world.rules).expect("a question runs out");
     assert_eq!(deadline, world.now.after(world.rules.approval_ttl));
     world.now = deadline;
     world.does(Command::Tick);
@@ -87,7 +89,7 @@ fn silence_is_a_refusal() {
 #[test]
 fn an_expired_question_says_so_while_its_step_is_open() {
     let mut world = World::acting([ask("a"), run("b")]);
-    world.now = world.session.next_deadline().expect("a question");
+    world.now = world.session.next_deadline(&world.rules).expect("a question");
     world.does(Command::Tick);
     assert_eq!(world.approve("call_1_0_0").expect_err("late").code, Code::ApprovalExpired);
 }

@@ -9,19 +9,27 @@ use crate::{
 impl Turn {
     /// Accounts for an event of this turn. What it returns has become whole and belongs to the history.
     pub(crate) fn apply(&mut self, at: Timestamp, body: &EventBody) -> Vec<Message> {
+        let whole = self.account(at, body);
+        self.last_event_at = at;
+        whole
+    }
+
+    fn account(&mut self, at: Timestamp, body: &EventBody) -> Vec<Message> {
         match body {
             EventBody::Delta { step, attempt, text } => {
                 (self.step, self.attempt) = (*step, *attempt);
                 self.partial.push_str(text);
             }
-            EventBody::Notice { kind: NoticeKind::TurnResumed, .. } => self.begin_again(),
+            EventBody::Notice { kind: NoticeKind::TurnResumed, .. } => self.begin_again(at),
             EventBody::ToolCalls(calls) => self.act(calls),
             EventBody::ApprovalRequired(asked) => {
+                self.asking = Some((asked.call.clone(), at));
                 self.set(&asked.call, Status::Waiting { asked: Some(asked.expires_at) });
             }
-            EventBody::ApprovalResolved(resolved) => self.resolve(resolved),
+            EventBody::ApprovalResolved(resolved) => self.resolve(at, resolved),
             EventBody::ToolStarted { call, .. } => self.set(call, Status::Running),
             EventBody::ToolSettled(settled) => {
+                self.output = self.output.saturating_add(settled.result.size());
                 let decision = match self.find(&settled.call).map(|c| &c.status) {
                     Some(Status::Refused(decision)) => Some(*decision),
                     _ => None,
@@ -40,8 +48,11 @@ impl Turn {
         Vec::new()
     }
 
-    fn begin_again(&mut self) {
+    fn begin_again(&mut self, at: Timestamp) {
         self.resumes += 1;
+        if self.asking.is_none() {
+            self.waited = self.waited.saturating_add(at.since(self.last_event_at));
+        }
         if !self.partial.is_empty() {
             self.attempt += 1;
             self.partial.clear();
@@ -65,7 +76,10 @@ impl Turn {
         self.calls = calls.message.calls.iter().zip(&calls.gates).map(open).collect();
     }
 
-    fn resolve(&mut self, resolved: &ApprovalResolved) {
+    fn resolve(&mut self, at: Timestamp, resolved: &ApprovalResolved) {
+        if let Some((_, since)) = self.asking.take_if(|(call, _)| *call == resolved.call) {
+            self.waited = self.waited.saturating_add(at.since(since));
+        }
         let Some(call) = self.calls.iter_mut().find(|c| c.asked_for.id == resolved.call) else { return };
         call.status = match resolved.decision {
             Decision::Approved => Status::Ready,

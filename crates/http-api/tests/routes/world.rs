@@ -66,7 +66,8 @@ impl World {
             agents,
             servers: [server].into(),
             workspace: None,
-            policy: Policy::default(),
+            rules: Arc::new(EmbeddedStore::in_memory()),
+            policy: Policy::default().into(),
             secrets: [].into(),
             peers: PeerHub::new().join("test"),
         };

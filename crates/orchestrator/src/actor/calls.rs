@@ -1,6 +1,6 @@
 use super::{Actor, Bench, persist::Lost};
 use crate::{output::Output, tools::Gate};
-use lockkeeper_domain::{CallId, Code, Command, SessionId, ToolCall, ToolResult};
+use lockkeeper_domain::{CallId, Code, Command, Policy, SessionId, ToolCall, ToolResult};
 use lockkeeper_ports::{CallContext, CallProgress, ToolHostError, ToolSession};
 use std::{
     collections::{HashMap, HashSet},
@@ -97,8 +97,8 @@ impl RunningCalls {
 
 impl Actor {
     /// What decides over this session's calls.
-    pub(super) fn gate(&self) -> Gate<'_> {
-        Gate { policy: &self.shared.ports.policy, output: &self.shared.output, user: self.owner.as_str() }
+    pub(super) fn gate<'a>(&'a self, policy: &'a Policy) -> Gate<'a> {
+        Gate { policy, stored: &[], output: &self.shared.output, user: self.owner.as_str() }
     }
 
     /// Runs a call that the gate let through, once the tools are there.
@@ -107,7 +107,8 @@ impl Actor {
             // What is let through is this tool, and the tool may be another one by now.
             let open = self.session.open_calls();
             let judged = open.iter().find(|open| open.call.id == call.id).map(|open| open.gate.fingerprint.as_str());
-            if let Some((code, said)) = bench.catalog.objection(&call, judged, self.gate()) {
+            let policy = self.shared.ports.policy.now();
+            if let Some((code, said)) = bench.catalog.objection(&call, judged, self.gate(&policy)) {
                 self.calls.settle(call, ToolResult::failed(code, said));
                 return;
             }

@@ -1,7 +1,7 @@
 use super::{Actor, Bench, Flow, Reply, Request, persist::Lost, send};
 use crate::{
     janitor::IDLE_TOO_LONG,
-    opened::{Accepted, Snapshot},
+    opened::{Accepted, Decided, Snapshot},
 };
 use lockkeeper_domain::{
     Answer, Code, Command, Failure, Refusal, Reply as Followed, SessionTitle, Timestamp, UserMessage,
@@ -10,7 +10,7 @@ use lockkeeper_ports::RecordChange;
 
 impl Actor {
     pub(super) async fn answer(&mut self, request: Request) -> Result<Flow, Lost> {
-        if let Err(lost) = self.refuse_overdue().await {
+        if let Err(lost) = self.refuse_what_may_not_wait().await {
             request.refuse();
             return Err(lost);
         }
@@ -22,8 +22,8 @@ impl Actor {
             }
             Request::Submit(message, reply) => self.submit(message, reply).await?,
             Request::Decide(answer, reply) => self.decide(answer, reply).await?,
-            Request::Cancel(reply) => self.obey(Command::Cancel, reply).await?,
-            Request::Reset(reply) => self.obey(Command::Reset, reply).await?,
+            Request::Cancel(reply) => self.obey(Command::Cancel, (), reply).await?,
+            Request::Reset(reply) => self.obey(Command::Reset, (), reply).await?,
             Request::End(reply) => return self.end(reply).await,
             Request::Snapshot(reply) => send(reply, Ok(self.snapshot())),
             Request::Look(look, reply) => self.look(look, reply),
@@ -32,13 +32,14 @@ impl Actor {
         Ok(Flow::Continue)
     }
 
-    /// A question whose time is over is refused before anything else is decided: doubt never executes.
-    async fn refuse_overdue(&mut self) -> Result<(), Lost> {
+    /// A question whose time is over, or that the rules would not let be asked any more, is refused before anything else is
+    /// decided: doubt never executes.
+    async fn refuse_what_may_not_wait(&mut self) -> Result<(), Lost> {
         let now = self.shared.now();
-        if self.session.next_deadline().is_some_and(|at| at <= now) {
+        if self.session.next_deadline(&self.shared.rules).is_some_and(|at| at <= now) {
             self.follow(Command::Tick).await?;
         }
-        Ok(())
+        self.heed_rules().await
     }
 
     async fn submit(&mut self, message: UserMessage, reply: Reply<Accepted>) -> Result<(), Lost> {
@@ -70,13 +71,21 @@ impl Actor {
         self.acknowledge(reaction, record, accepted, reply).await
     }
 
-    async fn decide(&mut self, answer: Answer, reply: Reply<()>) -> Result<(), Lost> {
+    async fn decide(&mut self, mut answer: Answer, reply: Reply<Decided>) -> Result<(), Lost> {
         if let Some((code, problem)) = self.edited_args_problem(&answer) {
             let failure = Failure::new(code, problem).with_hint("Mend the arguments, or deny the call.");
             send(reply, Err(failure));
             return Ok(());
         }
-        self.obey(Command::Decide(answer), reply).await
+        answer.rule = match self.store_rule(&answer).await {
+            Ok(rule) => rule,
+            Err(failure) => {
+                send(reply, Err(failure));
+                return Ok(());
+            }
+        };
+        let decided = Decided { rule: answer.rule.clone() };
+        self.obey(Command::Decide(answer), decided, reply).await
     }
 
     /// What is wrong with the arguments that a human put in the place of the model's.
@@ -88,15 +97,16 @@ impl Actor {
             let said = "The tools are not there at the moment, so edited arguments cannot be checked.";
             return Some((Code::InvalidArguments, said.to_owned()));
         };
+        let policy = self.shared.ports.policy.now();
         match catalog.check(&call.name, args) {
             Err(problem) => Some((Code::InvalidArguments, problem)),
-            Ok(()) => catalog.denial(call, args, self.gate()).map(|said| (Code::Denied, said)),
+            Ok(()) => catalog.denial(call, args, self.gate(&policy)).map(|said| (Code::Denied, said)),
         }
     }
 
-    async fn obey(&mut self, command: Command, reply: Reply<()>) -> Result<(), Lost> {
+    async fn obey<T>(&mut self, command: Command, done: T, reply: Reply<T>) -> Result<(), Lost> {
         match self.session.handle(command, self.shared.now(), &self.shared.rules) {
-            Ok(reaction) => self.acknowledge(reaction, RecordChange::default(), Ok(()), reply).await,
+            Ok(reaction) => self.acknowledge(reaction, RecordChange::default(), Ok(done), reply).await,
             Err(refusal) => {
                 send(reply, Err(refused(refusal)));
                 Ok(())
@@ -167,6 +177,6 @@ impl Actor {
     }
 }
 
-fn refused(refusal: Refusal) -> Failure {
+pub(super) fn refused(refusal: Refusal) -> Failure {
     Failure::new(refusal.code, refusal.message)
 }

@@ -1,7 +1,10 @@
-use super::{Actor, joined, persist::Lost};
-use crate::{LiveEvent, tools::Catalog};
+use super::{Actor, persist::Lost};
+use crate::{
+    LiveEvent, standing,
+    tools::{Catalog, Gate},
+};
 use futures::StreamExt;
-use lockkeeper_domain::{Code, Command, Failure, HistoryLimits, Message, ModelOutcome, Said, TurnId};
+use lockkeeper_domain::{Changes, Code, Command, Failure, HistoryLimits, Message, ModelOutcome, Said, TurnId};
 use lockkeeper_ports::{Completion, GenerateRequest, LlmError, LlmProvider, ModelEvent, RecordChange};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc;
@@ -93,7 +96,7 @@ impl Actor {
     /// Takes a batch of what the model said.
     pub(super) async fn hear(&mut self, items: Vec<ModelItem>) -> Result<(), Lost> {
         let (said, end) = sort(items);
-        let mut changes = lockkeeper_domain::Changes::default();
+        let mut changes = Changes::default();
         let (now, rules) = (self.shared.now(), self.shared.rules);
         if !said.is_empty() {
             if let Some(model) = &mut self.model {
@@ -108,7 +111,7 @@ impl Actor {
         };
         let Some(model) = self.model.take() else { return Ok(()) };
         let command = match end {
-            Ok(completion) => Command::ModelDone(self.judge(completion, &model.catalog)),
+            Ok(completion) => Command::ModelDone(self.judge(completion, &model.catalog).await),
             Err(failure) if failure.code == Code::ContextTooLong && !model.spoke && !model.shrunk => {
                 return self.shrink(model).await;
             }
@@ -121,12 +124,21 @@ impl Actor {
         Ok(())
     }
 
-    fn judge(&self, completion: Completion, catalog: &Catalog) -> ModelOutcome {
-        let judge = |call| catalog.judge(call, &self.session, self.gate());
+    async fn judge(&self, completion: Completion, catalog: &Catalog) -> ModelOutcome {
+        let ports = &self.shared.ports;
+        let stored =
+            if completion.calls.is_empty() { Vec::new() } else { standing::rules_of(ports, &self.owner).await };
+        let policy = ports.policy.now();
+        let gate = Gate { stored: &stored, ..self.gate(&policy) };
+        let calls: Vec<_> = completion.calls.into_iter().map(|call| catalog.judge(call, &self.session, gate)).collect();
+        let used: Vec<_> = calls.iter().filter_map(|call| call.rule.clone()).collect();
+        if !used.is_empty() {
+            self.shared.tasks.spawn(standing::tell_used(ports.clone(), self.owner.clone(), used));
+        }
         ModelOutcome {
             text: completion.text,
             reasoning: completion.reasoning,
-            calls: completion.calls.into_iter().map(judge).collect(),
+            calls,
             stop: completion.stop,
             usage: completion.usage,
             replay: completion.replay,
@@ -209,4 +221,13 @@ fn failure(error: &LlmError, model: Option<&str>) -> Failure {
         _ => return Failure::new(code, message),
     };
     Failure::new(code, message).with_hint(hint)
+}
+
+/// Two changes that follow each other, as one.
+fn joined(mut first: Changes, second: Changes) -> Changes {
+    first.events.extend(second.events);
+    first.append.extend(second.append);
+    first.drop_front += second.drop_front;
+    first.clear |= second.clear;
+    first
 }

@@ -1,6 +1,6 @@
 use crate::{
     agent::Wish,
-    opened::{Accepted, Readiness, Snapshot},
+    opened::{Accepted, Decided, Readiness, Snapshot},
     workspace::{Look, Seen},
 };
 use lockkeeper_domain::{Answer, Failure, Timestamp, UserMessage};
@@ -23,7 +23,7 @@ pub(crate) enum Request {
     /// Somebody attached, with wishes for the agent: a sandbox is wanted. The answer tells how far it is.
     Attach(Wish, Reply<watch::Receiver<Readiness>>),
     Submit(UserMessage, Reply<Accepted>),
-    Decide(Answer, Reply<()>),
+    Decide(Answer, Reply<Decided>),
     Cancel(Reply<()>),
     Reset(Reply<()>),
     End(Reply<()>),
@@ -40,7 +40,8 @@ impl Request {
         match self {
             Self::Attach(_, reply) => drop(reply.send(Err(Unhandled))),
             Self::Submit(_, reply) => drop(reply.send(Err(Unhandled))),
-            Self::Decide(_, reply) | Self::Cancel(reply) | Self::Reset(reply) | Self::End(reply) => {
+            Self::Decide(_, reply) => drop(reply.send(Err(Unhandled))),
+            Self::Cancel(reply) | Self::Reset(reply) | Self::End(reply) => {
                 drop(reply.send(Err(Unhandled)));
             }
             Self::Snapshot(reply) => drop(reply.send(Err(Unhandled))),

@@ -1,5 +1,5 @@
-use crate::desk::{Desk, User};
-use lockkeeper_domain::{CallId, Code, EventBody, Outcome, Scope, StopReason};
+use crate::desk::{Desk, User, answer};
+use lockkeeper_domain::{Answer, CallId, Code, EventBody, Outcome, Scope, StopReason};
 use lockkeeper_testkit::llm::Step;
 use serde_json::json;
 use std::time::Duration;
@@ -16,7 +16,7 @@ async fn a_denial_is_a_result_with_the_reason() {
     ann.says("go").await.expect("accepted");
     let call = ann.is_asked().await;
     let reason = Some("not today".to_owned());
-    ann.manager.decide(&ann.session, &ann.me, call, false, Scope::Once, reason, None).await.expect("denied");
+    ann.decides(Answer { reason, ..answer(&call, false) }).await.expect("denied");
     let settled = ann.sees_result().await;
     assert_eq!(settled.result.outcome, Outcome::Failed(Code::Denied));
     assert!(settled.result.text().contains("not today"));
@@ -48,9 +48,8 @@ async fn of_many_answers_at_once_one_holds_and_the_call_runs_at_most_once() {
         for n in 0..20 {
             let (manager, session, me, call) = (ann.manager.clone(), ann.session.clone(), ann.me.clone(), call.clone());
             let approved = (n + round) % 2 == 0;
-            answers.spawn(async move {
-                manager.decide(&session, &me, call, approved, Scope::Once, None, None).await.map(|()| approved)
-            });
+            answers
+                .spawn(async move { manager.decide(&session, &me, answer(&call, approved)).await.map(|_| approved) });
         }
         let answers = answers.join_all().await;
         let held: Vec<_> = answers.iter().filter_map(|answer| answer.as_ref().ok()).collect();
@@ -70,8 +69,7 @@ async fn edited_arguments_are_checked_and_run_instead_of_the_models() {
     let mut ann = User::ready(&desk.manager()).await;
     ann.says("go").await.expect("accepted");
     let call = ann.is_asked().await;
-    let edit =
-        async |args| ann.manager.decide(&ann.session, &ann.me, call.clone(), true, Scope::Once, None, Some(args)).await;
+    let edit = async |args| ann.decides(Answer { args: Some(args), ..answer(&call, true) }).await;
     assert_eq!(edit(json!({"text": 7})).await.expect_err("refused").code, Code::InvalidArguments);
     edit(json!({"text": "b"})).await.expect("approved");
     ann.sees_end().await;
@@ -84,7 +82,7 @@ async fn a_grant_for_the_session_asks_no_more_for_that_tool() {
     let mut ann = User::ready(&desk.manager()).await;
     ann.says("go").await.expect("accepted");
     let call = ann.is_asked().await;
-    ann.manager.decide(&ann.session, &ann.me, call, true, Scope::Session, None, None).await.expect("granted");
+    ann.decides(Answer { scope: Scope::Session, ..answer(&call, true) }).await.expect("granted");
     let next = ann.is_asked().await;
     assert_eq!(next.as_str(), "call_1_2_0", "the second echo ran by the grant, and another tool asks");
     assert_eq!(desk.host.calls().len(), 2);
@@ -98,7 +96,7 @@ async fn invalid_answers_change_nothing() {
     let call = ann.is_asked().await;
     let unknown = CallId::parse("call_7_0_0").expect("an id");
     assert_eq!(ann.answers(&unknown, true).await.expect_err("unknown").code, Code::UnknownCall);
-    let always = ann.manager.decide(&ann.session, &ann.me, call.clone(), true, Scope::Always, None, None).await;
+    let always = ann.decides(Answer { scope: Scope::Always, ..answer(&call, true) }).await;
     assert_eq!(always.expect_err("not offered").code, Code::ScopeUnavailable);
     ann.answers(&call, true).await.expect("still open");
 }

@@ -2,15 +2,17 @@
 
 use futures::StreamExt;
 use lockkeeper_domain::{
-    CallId, ClientMessageId, Event, EventBody, Failure, Policy, PrincipalId, Rule, Scope, Seq, ServerName, SessionId,
-    StopReason, ToolSettled,
+    Answer, CallId, ClientMessageId, Event, EventBody, Failure, Policy, PrincipalId, Rule, Scope, Seq, ServerName,
+    SessionId, StopReason, ToolSettled,
 };
 use lockkeeper_embedded_store::{EmbeddedStore, PeerHub};
 use lockkeeper_orchestrator::{
-    Accepted, AgentFactory, Attached, Config, NewMessage, OpenSession, OwnKeys, Ports, Provider, SessionManager,
+    Accepted, AgentFactory, Attached, Config, Decided, NewMessage, OpenSession, OwnKeys, Ports, Provider, Rulebook,
+    SessionManager,
 };
 use lockkeeper_ports::{
-    Clock, EventStream, McpServer, Peers, Principal, SandboxId, SandboxSummary, SessionStore, mocks::MockSandboxRuntime,
+    Clock, EventStream, McpServer, Peers, Principal, RuleRepository, SandboxId, SandboxSummary, SessionStore,
+    mocks::MockSandboxRuntime,
 };
 use lockkeeper_testkit::{
     clock::TokioClock,
@@ -40,6 +42,10 @@ pub(crate) struct Desk {
     pub(crate) listed: Arc<Mutex<Vec<SandboxSummary>>>,
     pub(crate) config: Config,
     pub(crate) rules: Vec<Rule>,
+    /// The rules that approvals have stored.
+    pub(crate) stored: Arc<EmbeddedStore>,
+    /// The rules, where they change.
+    pub(crate) rulebook: Option<Rulebook>,
     pub(crate) hub: PeerHub,
     /// How this server sees the others, if not over the hub as it is.
     pub(crate) peers: Option<Arc<dyn Peers>>,
@@ -64,6 +70,8 @@ impl Desk {
             listed: Arc::default(),
             config: Config::default(),
             rules: Vec::new(),
+            stored: Arc::new(EmbeddedStore::in_memory()),
+            rulebook: None,
             hub: PeerHub::new(),
             peers: None,
             own_keys: OwnKeys::Refused,
@@ -95,7 +103,8 @@ impl Desk {
             agents: AgentFactory::new(provider, None).with_own_keys(self.own_keys.clone()),
             servers: [server].into(),
             workspace: self.workspace.clone(),
-            policy: Policy::new(self.rules.clone()),
+            rules: Arc::clone(&self.stored) as Arc<dyn RuleRepository>,
+            policy: self.rulebook.clone().unwrap_or_else(|| Policy::new(self.rules.clone()).into()),
             secrets: [].into(),
             peers: self.peers.clone().unwrap_or_else(|| self.join()),
         };
@@ -145,6 +154,21 @@ pub(crate) fn wish(session: Option<&str>, name: &str) -> OpenSession {
     OpenSession { id, principal: principal(name), model: None, key: None }
 }
 
+/// A plain answer for a call.
+pub(crate) fn answer(call: &CallId, approved: bool) -> Answer {
+    Answer {
+        call: call.clone(),
+        approved,
+        scope: Scope::Once,
+        reason: None,
+        args: None,
+        constraints: BTreeMap::new(),
+        by: principal("nobody").id,
+        via: lockkeeper_domain::Via::default(),
+        rule: None,
+    }
+}
+
 impl User {
     /// Opens session `s` and waits until it is ready.
     pub(crate) async fn ready(manager: &Arc<SessionManager>) -> Self {
@@ -180,8 +204,12 @@ impl User {
         self.manager.submit(&self.session, &self.me, message).await
     }
 
-    pub(crate) async fn answers(&self, call: &CallId, approved: bool) -> Result<(), Failure> {
-        self.manager.decide(&self.session, &self.me, call.clone(), approved, Scope::Once, None, None).await
+    pub(crate) async fn answers(&self, call: &CallId, approved: bool) -> Result<Decided, Failure> {
+        self.decides(answer(call, approved)).await
+    }
+
+    pub(crate) async fn decides(&self, answer: Answer) -> Result<Decided, Failure> {
+        self.manager.decide(&self.session, &self.me, answer).await
     }
 
     /// The next event that `pick` picks; those before it are passed over.

@@ -1,5 +1,6 @@
 //! The use cases with mocks and small fakes, under paused time.
 
+mod always;
 mod approvals;
 mod desk;
 mod doubt;
@@ -11,6 +12,7 @@ mod mcp;
 mod oversight;
 mod recovery;
 mod replicas;
+mod rules;
 mod sandboxes;
 mod sessions;
 mod takeover;

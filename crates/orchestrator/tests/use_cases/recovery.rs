@@ -1,5 +1,5 @@
-use crate::desk::{Desk, User};
-use lockkeeper_domain::{Annotations, Code, EventBody, NoticeKind, Outcome, Rule, Scope, Seq, StopReason};
+use crate::desk::{Desk, User, answer};
+use lockkeeper_domain::{Annotations, Answer, Code, EventBody, NoticeKind, Outcome, Rule, Seq, StopReason};
 use lockkeeper_ports::Clock;
 use lockkeeper_testkit::{
     llm::{Gate, Step},
@@ -210,14 +210,13 @@ async fn a_rule_that_came_meanwhile_stops_a_call_and_an_edit_that_it_denies() {
 
     desk.rules = rules("b");
     let edited = User::ready(&desk.manager()).await;
-    let (session, me) = (&edited.session, &edited.me);
-    let answer = edited.manager.decide(session, me, call.clone(), true, Scope::Once, None, Some(json!({"text": "b"})));
-    assert_eq!(answer.await.expect_err("denied by a rule").code, Code::Denied);
+    let edit = Answer { args: Some(json!({"text": "b"})), ..answer(&call, true) };
+    assert_eq!(edited.decides(edit).await.expect_err("denied by a rule").code, Code::Denied);
     edited.manager.drain(Duration::from_secs(20)).await;
 
     desk.rules = rules("a");
     let mut back = User::ready(&desk.manager()).await;
-    back.answers(&call, true).await.expect("approved");
+    assert_eq!(back.answers(&call, true).await.expect_err("the rule was first").code, Code::AlreadyResolved);
     assert_eq!(back.sees_result().await.result.outcome, Outcome::Failed(Code::Denied));
     assert_eq!(desk.host.calls().len(), 0);
 }

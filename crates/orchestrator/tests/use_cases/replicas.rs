@@ -180,8 +180,8 @@ async fn of_a_thousand_contradictory_answers_from_two_servers_one_holds_each_tim
             owner.answers(&call, yes_here).await
         };
         let (won, loser) = match tokio::join!(other.answers(&call, !yes_here), here) {
-            (Err(lost), Ok(())) => (true, lost),
-            (Ok(()), Err(lost)) => (false, lost),
+            (Err(lost), Ok(_)) => (true, lost),
+            (Ok(_), Err(lost)) => (false, lost),
             both => panic!("one answer holds: {both:?}"),
         };
         assert_eq!(loser.code, Code::AlreadyResolved);

@@ -6,10 +6,11 @@ use crate::{
     server::{Server, patient},
 };
 use futures::{FutureExt as _, StreamExt as _, stream};
-use lockkeeper_ports::SessionStore;
+use lockkeeper_ports::{RuleRepository, SessionStore};
 use lockkeeper_redis_store::RedisStore;
 use lockkeeper_testkit::{
     peers::{CASES as PEERS, Three},
+    rules::CASES as RULES,
     store::CASES,
 };
 use std::{
@@ -41,7 +42,17 @@ pub(crate) fn cases() -> Vec<Case> {
             })
         }),
     });
-    one_server.chain(peers).chain(crate::cases![cluster, peers_over_a_cluster]).collect()
+    let rules = RULES.iter().map(|case| Case {
+        name: format!("contract::rules::{}", case.name),
+        obstacle: None,
+        run: Box::new(|| {
+            Box::pin(async {
+                let server = Server::start(&[]).await;
+                (case.check)(Arc::new(server.store().await)).await;
+            })
+        }),
+    });
+    one_server.chain(peers).chain(rules).chain(crate::cases![cluster, peers_over_a_cluster]).collect()
 }
 
 /// Three servers that share a Redis.
@@ -70,7 +81,11 @@ async fn peers_over_a_cluster() {
 async fn cluster() {
     const AT_ONCE: usize = 8;
     let cluster = Cluster::start().await;
-    let store: Arc<dyn SessionStore> = Arc::new(RedisStore::connect(&patient(cluster.url())).await.unwrap());
+    let redis = Arc::new(RedisStore::connect(&patient(cluster.url())).await.unwrap());
+    for case in RULES {
+        (case.check)(Arc::clone(&redis) as Arc<dyn RuleRepository>).await;
+    }
+    let store: Arc<dyn SessionStore> = redis;
     let check = |case: &lockkeeper_testkit::store::Case| {
         let (name, check) = (case.name, (case.check)(Arc::clone(&store)));
         async move { AssertUnwindSafe(check).catch_unwind().await.err().map(|_| name) }

@@ -1,5 +1,5 @@
-use super::{HistoryEntry, SessionEntry, Time};
-use lockkeeper_domain::{Code, Failure, TurnId};
+use super::{FileRule, HistoryEntry, SessionEntry, StoredRule, Time};
+use lockkeeper_domain::{Code, Failure, RuleId, TurnId};
 use lockkeeper_orchestrator::{FilePart, Listing};
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
@@ -11,6 +11,10 @@ pub enum Answer {
     Done,
     /// A message was accepted.
     Accepted(Accepted),
+    /// An answer for a call was taken.
+    Decided(Decided),
+    /// The rules that are about the principal's calls.
+    Rules(Rules),
     /// A part of the history.
     History(Page),
     /// A fresh token was taken.
@@ -34,6 +38,25 @@ pub struct Accepted {
     pub turn: TurnId,
     /// Whether it had been accepted before.
     pub duplicate: bool,
+}
+
+/// What acknowledges an answer for a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Decided {
+    /// The rule that an approval for always has stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule_id: Option<RuleId>,
+}
+
+/// The rules that are about the caller's calls.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Rules {
+    /// Those that approvals for always have stored, the first stored first.
+    pub rules: Vec<StoredRule>,
+    /// Those of the operator, which stand above them.
+    pub file_rules: Vec<FileRule>,
 }
 
 /// A part of the history.
@@ -76,6 +99,8 @@ impl Serialize for Answer {
         match self {
             Self::Done => Followed { ok: true, answer: Done {} }.serialize(to),
             Self::Accepted(answer) => Followed { ok: true, answer }.serialize(to),
+            Self::Decided(answer) => Followed { ok: true, answer }.serialize(to),
+            Self::Rules(answer) => Followed { ok: true, answer }.serialize(to),
             Self::History(answer) => Followed { ok: true, answer }.serialize(to),
             Self::Refreshed(answer) => Followed { ok: true, answer }.serialize(to),
             Self::Directory(answer) => Followed { ok: true, answer }.serialize(to),

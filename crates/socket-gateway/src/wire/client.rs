@@ -1,9 +1,9 @@
-use lockkeeper_domain::{Attachment, CallId, ClientMessageId, Scope};
+use lockkeeper_domain::{ArgumentRule, Attachment, CallId, ClientMessageId, RuleId, Scope};
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 /// The payload of `message`: a text alone, or this object. Fields that are not known are ignored, here and below, so that a
 /// newer client is understood.
@@ -48,6 +48,10 @@ pub struct ApprovalCommand {
     #[serde(default, deserialize_with = "null_is_default")]
     #[schemars(with = "Option<Scope>")]
     pub scope: Scope,
+    /// What arguments must be for the rule of a yes for always to cover a call, as in a configuration's `args`.
+    #[serde(default, deserialize_with = "null_is_default")]
+    #[schemars(with = "Option<BTreeMap<String, ArgumentRule>>")]
+    pub constraints: BTreeMap<String, ArgumentRule>,
     /// Why not; it reaches the model.
     #[serde(default)]
     pub reason: Option<String>,
@@ -63,6 +67,13 @@ pub struct HistoryCommand {
     /// How many messages at most.
     #[serde(default)]
     pub limit: Option<usize>,
+}
+
+/// The payload of `policy:revoke`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct RevokeCommand {
+    /// Which stored rule.
+    pub id: RuleId,
 }
 
 /// The payload of `auth:refresh`.
@@ -165,7 +176,7 @@ fn workspace_itself() -> String {
 impl ApprovalCommand {
     pub(crate) fn parse(payload: Option<Value>) -> Result<Self, Malformed> {
         let form = Malformed(
-            "An approval is { callId, approved, args?, scope?, reason? }, with approved true or false and scope once, session or always.",
+            "An approval is { callId, approved, args?, scope?, constraints?, reason? }, with approved true or false and scope once, session or always.",
         );
         match payload {
             Some(object @ Value::Object(_)) => serde_json::from_value(object).map_err(|_| form),
@@ -181,6 +192,13 @@ impl RefreshCommand {
             Some(object @ Value::Object(_)) => serde_json::from_value(object).map_err(|_| form),
             _ => Err(form),
         }
+    }
+}
+
+impl RevokeCommand {
+    pub(crate) fn parse(payload: Option<Value>) -> Result<Self, Malformed> {
+        let form = Malformed("A revocation is { id }, the id of a stored rule.");
+        serde_json::from_value(payload.unwrap_or_default()).map_err(|_| form)
     }
 }
 
@@ -280,7 +298,9 @@ mod tests {
     fn an_approval_says_yes_or_no_and_nothing_in_between() {
         let parse = |payload: Value| ApprovalCommand::parse(Some(payload));
         let call_id = CallId::parse("call_1_0_0").expect("valid");
-        let plain = ApprovalCommand { call_id, approved: true, args: None, scope: Scope::Once, reason: None };
+        let constraints = BTreeMap::new();
+        let plain =
+            ApprovalCommand { call_id, approved: true, args: None, scope: Scope::Once, constraints, reason: None };
         assert_eq!(parse(json!({"callId": "call_1_0_0", "approved": true})), Ok(plain.clone()));
         assert_eq!(parse(json!({"callId": "call_1_0_0", "approved": true, "args": null, "scope": null})), Ok(plain));
         for bad in [
@@ -293,6 +313,7 @@ mod tests {
             json!({"callId": {"$ne": 1}, "approved": true}),
             json!({"callId": "a:b", "approved": true}),
             json!({"callId": "call_1_0_0", "approved": true, "scope": "forever"}),
+            json!({"callId": "call_1_0_0", "approved": true, "scope": "always", "constraints": {"path": {"inside": "a"}}}),
         ] {
             assert!(parse(bad.clone()).is_err(), "{bad}");
         }

@@ -1,7 +1,8 @@
 use super::catalogue::commands;
 #[cfg(test)]
 use super::{
-    Accepted, ApprovalCommand, Done, HistoryCommand, ListCommand, Page, ReadCommand, RefreshCommand, Refreshed, Said,
+    Accepted, ApprovalCommand, Decided, Done, HistoryCommand, ListCommand, Page, ReadCommand, RefreshCommand,
+    Refreshed, RevokeCommand, Rules, Said,
 };
 #[cfg(test)]
 use lockkeeper_orchestrator::{FilePart, Listing};
@@ -22,7 +23,7 @@ commands! {
     /// While a turn runs it queues; then `busy`.
     Message(Said) = "message", answer: Accepted, by: Driver;
     /// Answers for any pending call, in any order; the first answer wins, a later one gets `already_resolved`.
-    ToolApproval(ApprovalCommand) = "tool:approval", answer: Done, by: Approver;
+    ToolApproval(ApprovalCommand) = "tool:approval", answer: Decided, by: Approver;
     /// Cancels the turn: running calls are cancelled, pending ones denied, each with its result.
     TurnCancel(()) = "turn:cancel", answer: Done, by: Driver;
     /// Reads the history, page by page, the newest first.
@@ -37,6 +38,10 @@ commands! {
     SessionRename(RenameCommand) = "session:rename", answer: Done, by: Driver;
     /// Removes any session of yours for good, with its log and its history.
     SessionDelete(DeleteCommand) = "session:delete", answer: Done, by: Driver;
+    /// Lists the rules that approvals for always have stored for you, and those of the operator that are about you.
+    PolicyList(()) = "policy:list", answer: Rules, by: Anyone;
+    /// Revokes a rule that is stored for you: it lets nothing run from now on. `unknown_rule` if you have none by this id.
+    PolicyRevoke(RevokeCommand) = "policy:revoke", answer: Done, by: Driver;
     /// Looks at what a directory of the sandbox holds.
     WorkspaceList(Option<ListCommand>) = "workspace:list", answer: Listing, by: Anyone;
     /// Reads a part of a file of the sandbox.

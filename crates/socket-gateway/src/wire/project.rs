@@ -109,14 +109,15 @@ impl From<domain::ApprovalRequired> for ApprovalRequired {
             expires_at: Time(approval.expires_at),
             why: approval.why,
             annotations: approval.annotations,
+            always_rule: approval.always,
         }
     }
 }
 
 impl From<domain::ApprovalResolved> for ApprovalResolved {
     fn from(resolved: domain::ApprovalResolved) -> Self {
-        let domain::ApprovalResolved { call, decision, by, scope, reason, edited_args, via: _ } = resolved;
-        Self { call_id: call, decision, by, scope, reason, args: edited_args }
+        let domain::ApprovalResolved { call, decision, by, scope, reason, edited_args, via: _, rule } = resolved;
+        Self { call_id: call, decision, by, scope, reason, args: edited_args, rule_id: rule }
     }
 }
 

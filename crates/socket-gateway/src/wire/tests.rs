@@ -3,14 +3,20 @@
 use super::*;
 use lockkeeper_domain::{
     Annotations, AssistantMessage, CallGate, CallId, CallStatus, Code, Content, Decision, Epoch, Event, EventBody,
-    EventId, Failure, NoticeKind, Scope, Seq, ServerName, StopReason, Timestamp, ToolName, ToolResult, TurnId,
+    EventId, Failure, NoticeKind, Rule, Scope, Seq, ServerName, StopReason, Timestamp, ToolName, ToolResult, TurnId,
 };
-use lockkeeper_orchestrator::{Entry, EntryKind, FilePart, Listing, LiveEvent, Snapshot};
+use lockkeeper_orchestrator::{Entry, EntryKind, FilePart, Listing, LiveEvent, RuleList, Snapshot};
 use lockkeeper_ports::{CallProgress, ServerState, StartProgress, ToolSessionStatus};
 use serde_json::{Value, json};
 
 const AT: Timestamp = Timestamp::from_millis(1_767_225_600_123);
 const TIME: &str = "2026-01-01T00:00:00.123Z";
+
+fn always() -> Rule {
+    let rule = json!({"server": "workspace", "tool": "read_file", "user": "alice", "fingerprint": "f",
+                      "args": {"path": {"one_of": ["a"]}}, "decision": "allow"});
+    serde_json::from_value(rule).expect("a rule")
+}
 
 fn call() -> CallId {
     CallId::minted(TurnId::new(2), 0, 1)
@@ -63,6 +69,8 @@ fn a_calls_life() {
         why: "the default".to_owned(),
         annotations: Annotations::default(),
         fingerprint: "f".to_owned(),
+        rule: None,
+        always: None,
     };
     let message = AssistantMessage { calls: vec![shown], ..AssistantMessage::default() };
     let calls = lockkeeper_domain::ToolCalls {
@@ -88,13 +96,16 @@ fn a_calls_life() {
         position: 1,
         total: 2,
         expires_at: AT,
+        always: Some(always()),
     };
     check(
         EventBody::ApprovalRequired(required),
         "tool:approval_required",
         json!({"callId": "call_2_0_1", "name": "write_file", "server": "workspace", "args": {"path": "a.txt"},
                "queuePosition": 1, "totalInQueue": 2, "expiresAt": TIME, "why": "the default",
-               "annotations": {"destructiveHint": true}}),
+               "annotations": {"destructiveHint": true},
+               "alwaysRule": {"server": "workspace", "tool": "read_file", "user": "alice", "fingerprint": "f",
+                              "args": {"path": {"one_of": ["a"]}}, "decision": "allow"}}),
         true,
     );
     let resolved = lockkeeper_domain::ApprovalResolved {
@@ -105,6 +116,7 @@ fn a_calls_life() {
         reason: Some("no".to_owned()),
         edited_args: None,
         via: lockkeeper_domain::Via { token: Some("secret-id".to_owned()), ..Default::default() },
+        rule: None,
     };
     let shown = json!({"callId": "call_2_0_1", "decision": "denied", "by": "alice", "scope": "once", "reason": "no"});
     check(EventBody::ApprovalResolved(resolved), "tool:approval_resolved", shown, true);
@@ -256,6 +268,15 @@ fn a_snapshot_holds_the_conversation() {
 fn answers_say_whether_it_was_done() {
     let answer = |answer: Answer| serde_json::to_value(answer).expect("JSON");
     assert_eq!(answer(Answer::Done), json!({"ok": true}));
+    assert_eq!(answer(Answer::Decided(Decided { rule_id: None })), json!({"ok": true}));
+    let stored = lockkeeper_domain::StoredRule::new(always(), AT);
+    let id = stored.id.clone();
+    let decided = Answer::Decided(Decided { rule_id: Some(id.clone()) });
+    assert_eq!(answer(decided), json!({"ok": true, "ruleId": id}));
+    let operator = vec![("rule 2 of policy.toml".to_owned(), always())];
+    let shown = json!({"ok": true, "rules": [{"id": id, "rule": always(), "createdAt": TIME}],
+                       "fileRules": [{"name": "rule 2 of policy.toml", "rule": always()}]});
+    assert_eq!(answer(Answer::Rules(rules::rules(RuleList { stored: vec![stored], operator }))), shown);
     let accepted = Answer::Accepted(Accepted { turn: TurnId::new(2), duplicate: false });
     assert_eq!(answer(accepted), json!({"ok": true, "turn": 2, "duplicate": false}));
     let message = HistoryMessage::Tool { turn: TurnId::new(1), at: Time(AT), results: Vec::new() };

@@ -1,5 +1,7 @@
 use super::Time;
-use lockkeeper_domain::{Annotations, CallId, CallStatus, Code, Decision, PrincipalId, Scope, ServerName};
+use lockkeeper_domain::{
+    Annotations, CallId, CallStatus, Code, Decision, PrincipalId, Rule, RuleId, Scope, ServerName,
+};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
@@ -44,6 +46,9 @@ pub struct ApprovalRequired {
     pub why: String,
     /// The tool's hints about its effects: untrusted.
     pub annotations: Annotations,
+    /// The rule that an approval for always stores, as a configuration has it; absent where that is not offered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub always_rule: Option<Rule>,
 }
 
 /// `tool:approval_resolved`.
@@ -54,7 +59,7 @@ pub struct ApprovalResolved {
     pub call_id: CallId,
     /// What became of it.
     pub decision: Decision,
-    /// Who decided; none when time or a cancellation did.
+    /// Who decided; none when time, a cancellation or a rule did.
     pub by: Option<PrincipalId>,
     /// How far the approval reaches.
     pub scope: Scope,
@@ -64,6 +69,9 @@ pub struct ApprovalResolved {
     /// The arguments that run instead, where the human edited them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub args: Option<Value>,
+    /// The rule that an approval for always has stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule_id: Option<RuleId>,
 }
 
 /// `tool:started`.

@@ -175,7 +175,8 @@ impl Builder {
             agents: AgentFactory::new(choice, None).with_own_keys(own_keys),
             servers: [server].into(),
             workspace: Some(ServerName::new("box")),
-            policy: Policy::default(),
+            rules: Arc::new(EmbeddedStore::in_memory()),
+            policy: Policy::default().into(),
             secrets: [].into(),
             peers: PeerHub::new().join("nobody"),
         };

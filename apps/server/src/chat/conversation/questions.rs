@@ -97,7 +97,7 @@ impl Questions {
             }
             None if editing && line.trim().is_empty() => Outcome::Again("the arguments stay as they were"),
             None if editing => Outcome::Again("that is no JSON object"),
-            None => Outcome::Again("please answer y, s, e or n"),
+            None => Outcome::Again("please give one of these answers"),
         }
     }
 }

@@ -117,6 +117,7 @@ enum Op {
     Done(Vec<u8>),
     Failed,
     Answer { pick: usize, approved: bool, scope: u8 },
+    Forbid(usize),
     Settle(usize),
     Cancel,
     Reset,
@@ -135,6 +136,7 @@ fn op() -> impl Strategy<Value = Op> {
         8 => (any::<usize>(), any::<bool>(), 0_u8..3)
             .prop_map(|(pick, approved, scope)| Op::Answer { pick, approved, scope }),
         8 => any::<usize>().prop_map(Op::Settle),
+        1 => any::<usize>().prop_map(Op::Forbid),
         1 => Just(Op::Cancel),
         1 => Just(Op::Reset),
         1 => Just(Op::End),
@@ -168,6 +170,10 @@ fn perform(world: &mut World, op: Op) {
         Op::Answer { pick, approved, scope } => {
             let scope = [Scope::Once, Scope::Session, Scope::Always][usize::from(scope)];
             world.answer(picked(pick), approved, scope, Some("because"), None)
+        }
+        Op::Forbid(pick) => {
+            let call = CallId::parse(picked(pick)).expect("an id");
+            world.follow(Command::Forbid(vec![(call.clone(), "a rule".to_owned()), (call, "again".to_owned())]))
         }
         Op::Settle(pick) => {
             let call = picked(pick).to_owned();

@@ -93,7 +93,17 @@ impl World {
     ) -> Result<Reply, Refusal> {
         let call = CallId::parse(call).expect("a call id");
         let reason = reason.map(str::to_owned);
-        self.follow(Command::Decide(Answer { call, approved, scope, reason, args, by: someone(), via: Via::default() }))
+        self.follow(Command::Decide(Answer {
+            call,
+            approved,
+            scope,
+            reason,
+            args,
+            by: someone(),
+            constraints: std::collections::BTreeMap::new(),
+            rule: None,
+            via: Via::default(),
+        }))
     }
 
     pub(super) fn settles(&mut self, call: &str, text: &str) {
@@ -199,7 +209,23 @@ fn call(tool: &str, judgement: Judgement) -> JudgedCall {
         judgement,
         annotations: Annotations::default(),
         fingerprint: format!("f-{tool}"),
+        rule: None,
+        always: None,
     }
+}
+
+/// A call that may be approved for always.
+pub(super) fn offered(tool: &str, args: Value) -> JudgedCall {
+    let call = ask(tool);
+    let rule = Rule {
+        server: "s".to_owned(),
+        tool: tool.to_owned(),
+        user: someone().as_str().to_owned(),
+        fingerprint: Some(call.fingerprint.clone()),
+        decision: DecisionRule::Allow,
+        ..Rule::default()
+    };
+    JudgedCall { args, always: Some(rule), ..call }
 }
 
 pub(super) fn ask(tool: &str) -> JudgedCall {

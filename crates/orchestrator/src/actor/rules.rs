@@ -1,0 +1,74 @@
+//! Rules that change while calls wait, and those that an approval stores.
+
+use super::{
+    Actor,
+    command::refused,
+    persist::{Lost, store_failure},
+};
+use crate::{standing, tools::denied_by};
+use lockkeeper_domain::{
+    Answer, Asked, CallView, Code, Command, DecisionRule, Failure, Rule, RuleId, StoredRule, Verdict,
+};
+use std::sync::Arc;
+
+impl Actor {
+    /// Refuses the calls that wait for a human and that the rules deny as they are now. Called before anything is decided, so
+    /// that no answer comes before it.
+    pub(super) async fn heed_rules(&mut self) -> Result<(), Lost> {
+        if !self.rules.has_changed().unwrap_or(false) {
+            return Ok(());
+        }
+        let policy = Arc::clone(&self.rules.borrow_and_update());
+        let denied = |open: CallView<'_>| match policy.judge(Asked::again(open.call, open.gate, self.owner.as_str())?) {
+            Verdict::Deny { why } => Some((open.call.id.clone(), denied_by(&why))),
+            Verdict::Ask { .. } | Verdict::Allow { .. } => None,
+        };
+        let waiting = self.session.open_calls().into_iter().filter(|open| open.waiting);
+        let denied: Vec<_> = waiting.filter_map(denied).collect();
+        if denied.is_empty() { Ok(()) } else { self.follow(Command::Forbid(denied)).await }
+    }
+
+    /// Stores the rule of an approval for always, before the call runs. Its id; `None` for any other answer.
+    pub(super) async fn store_rule(&self, answer: &Answer) -> Result<Option<RuleId>, Failure> {
+        let Some(rule) = self.session.rule_to_store(answer).map_err(refused)? else { return Ok(None) };
+        if answer.by != self.owner {
+            return Err(not_offered(
+                "A rule for always is its user's own word: it is the session's owner who gives it.",
+            ));
+        }
+        if let Some(why) = self.hindrance(answer) {
+            return Err(not_offered(why));
+        }
+        let (ports, owner) = (&self.shared.ports, &self.owner);
+        let denied = standing::is_denied_elsewhere(ports, owner, &self.id, &rule).await;
+        if denied.map_err(|e| store_failure(&e))? {
+            return Err(not_offered("The rule would cover a call that you denied in another session."));
+        }
+        let known = ports.rules.rules(owner).await.map_err(|e| store_failure(&e))?;
+        let stored = StoredRule::new(rule, self.shared.now());
+        let most = self.shared.config.max_rules_per_principal;
+        if known.len() >= most && !known.iter().any(|rule| rule.id == stored.id) {
+            let failure = not_offered(&format!("You have {} stored rules, and may have {most}.", known.len()));
+            return Err(failure.with_hint("Revoke one that you do not need; policy:list tells them."));
+        }
+        ports.rules.put_rule(owner, &stored).await.map_err(|e| store_failure(&e))?;
+        tracing::info!(rule.id = %stored.id, server = stored.rule.server, tool = stored.rule.tool, "a rule was stored");
+        Ok(Some(stored.id))
+    }
+
+    /// What has come about since an approval for always was offered, or comes with the answer, and speaks against a rule.
+    fn hindrance(&self, answer: &Answer) -> Option<&'static str> {
+        let open = self.session.open_calls().into_iter().find(|open| open.call.id == answer.call)?;
+        let args = answer.args.as_ref().unwrap_or(&open.call.args);
+        let asked = Asked { args, ..Asked::again(open.call, open.gate, self.owner.as_str())? };
+        let strict = |(_, rule): (usize, &Rule)| rule.decision != DecisionRule::Allow;
+        if self.shared.ports.policy.now().decisive(asked).is_some_and(strict) {
+            return Some("A rule of the operator's asks for this call, and no stored one stands above it.");
+        }
+        self.shared.output.secret_in(args).map(|_| "The arguments hold what looks like a secret.")
+    }
+}
+
+fn not_offered(why: &str) -> Failure {
+    Failure::new(Code::ScopeUnavailable, why).with_hint("Approve the call once, or for the session.")
+}
