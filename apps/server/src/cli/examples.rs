@@ -12,7 +12,7 @@ Examples:
 pub(super) const SERVE: &str = "\
 Examples:
   $ lockkeeper serve --config example.toml                   # server
-  $ LLM_PROVIDER=demo SANDBOX_RUNTIME=local lockkeeper serve --set store.kind=memory --port 0   # server";
+  $ LLM_PROVIDER=demo SANDBOX_RUNTIME=local lockkeeper serve --set store.kind=embedded --port 0   # server";
 
 pub(super) const CHAT: &str = "\
 Examples:

@@ -24,7 +24,6 @@ const GRACE: Duration = Duration::from_secs(15);
 pub(super) struct Probe {
     apart: Apart,
     sandbox: SandboxId,
-    pub(super) loaded: Loaded,
     pub(super) session: Arc<dyn ToolSession>,
     /// What runs the sandbox.
     pub(super) runtime: String,
@@ -64,7 +63,7 @@ pub(super) async fn probe(mut loaded: Loaded, name: Option<&str>, accepted: bool
     let session = host.connect(&sandbox, &wanted, sink).await.context("the servers were not started")?;
     let told = std::mem::take(&mut *told.lock().unwrap_or_else(PoisonError::into_inner));
     let runtime = sandboxes.isolation().runtime;
-    Ok(Probe { apart, sandbox, loaded, session, runtime, sandbox_time, told })
+    Ok(Probe { apart, sandbox, session, runtime, sandbox_time, told })
 }
 
 impl Probe {

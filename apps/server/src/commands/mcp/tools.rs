@@ -1,17 +1,24 @@
 //! `lockkeeper mcp tools`.
 
 use super::probe::probe;
-use crate::{cli::McpToolsArgs, config::Loaded, exit::Stop};
+use crate::{
+    cli::McpToolsArgs,
+    config::{Loaded, policy},
+    exit::Stop,
+};
 use lockkeeper_domain::{Annotations, Asked, Policy, Rule, ToolDefinition, Verdict};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
 /// Lists the tools that a session would have, what their servers say of them, and what the gate would.
 pub(super) async fn tools(loaded: Loaded, args: &McpToolsArgs) -> Result<ExitCode, Stop> {
+    let policy::Rules { policy, problems } = policy::rules(&loaded);
+    if !problems.is_empty() {
+        return Err(Stop::Configuration(problems));
+    }
     let probe = probe(loaded, args.name.as_deref(), args.accept_no_isolation).await?;
     let (tools, status) = (probe.session.tools(), probe.session.status());
-    let policy = &probe.loaded.config.policy.rules;
-    let rows: Vec<_> = tools.iter().map(|tool| (tool, Judged::of(policy, tool, &args.user))).collect();
+    let rows: Vec<_> = tools.iter().map(|tool| (tool, Judged::of(&policy, tool, &args.user))).collect();
     if args.json {
         println!("{:#}", rows.iter().map(|(tool, judged)| described(tool, judged)).collect::<Value>());
     } else {
@@ -36,7 +43,7 @@ struct Judged {
 impl Judged {
     fn of(policy: &Policy, tool: &ToolDefinition, user: &str) -> Self {
         let none = json!({});
-        let asked = Asked { tool, args: &none, user };
+        let asked = Asked::of(tool, &none, user);
         let (decision, why) = match policy.judge(asked) {
             Verdict::Allow { why } => ("allow", why),
             Verdict::Ask { why } => ("ask", why),
