@@ -10,6 +10,7 @@ pub(crate) fn cases() -> Vec<Case> {
         a_first_run_goes_from_a_message_to_an_approved_call_and_its_output needs Browser;
         a_card_shows_all_that_is_decided_about_and_takes_no_hasty_answer needs Browser;
         the_files_of_the_sandbox_can_be_looked_at needs Browser;
+        an_approval_for_always_stores_the_rule_that_was_shown_until_it_is_revoked needs Browser;
         a_denials_reason_reaches_the_model needs Browser;
         edited_arguments_run_instead_and_unfit_ones_are_refused needs Browser;
         a_tool_approved_for_the_session_asks_no_more needs Browser;
@@ -52,6 +53,10 @@ async fn a_card_shows_all_that_is_decided_about_and_takes_no_hasty_answer(ground
 
 async fn the_files_of_the_sandbox_can_be_looked_at(ground: Rc<Ground>) -> Result<()> {
     browse(&ground, "files.mjs").await.map(drop)
+}
+
+async fn an_approval_for_always_stores_the_rule_that_was_shown_until_it_is_revoked(ground: Rc<Ground>) -> Result<()> {
+    browse(&ground, "rules.mjs").await.map(drop)
 }
 
 async fn a_denials_reason_reaches_the_model(ground: Rc<Ground>) -> Result<()> {

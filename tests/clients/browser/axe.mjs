@@ -11,6 +11,9 @@ const markdown = [
   "| a | b |\n|---|---|\n| 1 | 2 |",
 ].join("\n\n");
 
+const long = `true ${"x".repeat(5_000)}; echo a > seen.txt`;
+const list = { calls: [{ name: "list_files", args: { path: "." } }] };
+
 async function examine(console, what) {
   const found = await console.page.evaluate(async (source) => {
     // By the debugger's hand, which the page's policy does not bind.
@@ -39,7 +42,13 @@ await play(
     const console = await Console.open(context, process.argv[2]);
     await inAllLooks(console, "empty");
     await console.say(
-      script({ ...run("echo out", markdown), reasoning: "Hm." }, run("cat nothing-there"), run("echo denied")),
+      script(
+        { ...run("echo out", markdown), reasoning: "Hm." },
+        run("cat nothing-there"),
+        run("echo denied"),
+        run(long),
+        list,
+      ),
     );
     await console.asked();
     await inAllLooks(console, "a card");
@@ -52,12 +61,33 @@ await play(
     await console.button("Deny").click();
     await inAllLooks(console, "a denial");
     await console.button("Deny the call").click();
+    await console.page.getByRole("button", { name: /^Show all/ }).waitFor();
+    await inAllLooks(console, "long arguments");
+    await console.page.getByRole("button", { name: /^Show all/ }).click();
+    await console.cards.locator(".difference summary").click();
+    await inAllLooks(console, "a difference");
+    await console.button("Approve once").click();
+    await console.button("Approve always").click();
+    await inAllLooks(console, "a rule that would be stored");
+    await console.button("Store the rule and approve").click();
     await console.settled();
     for (const tab of ["Sessions", "Tools", "Sandbox", "Usage", "Status", "Frames"]) {
       await console.page.getByRole("tab", { name: tab }).click();
       for (const details of await console.page.locator(".panel summary").all()) await details.click();
+      if (tab === "Sandbox") await console.page.getByRole("button", { name: /^seen.txt/ }).click();
       await inAllLooks(console, tab);
     }
+    await console.panel("Sessions");
+    await console.page
+      .getByRole("button", { name: /^Delete/ })
+      .first()
+      .click();
+    await inAllLooks(console, "a session to delete");
+    await console.page
+      .getByRole("button", { name: /^Rename/ })
+      .first()
+      .click();
+    await inAllLooks(console, "a session to rename");
   },
   { context: { bypassCSP: true } },
 );

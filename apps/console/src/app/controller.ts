@@ -314,7 +314,7 @@ export class Controller {
   }
 
   /** Asks for something that only the view that asks needs to know. It fails with words for people. */
-  async ask<Name extends keyof Answers>(name: Name, payload: unknown): Promise<Answers[Name]> {
+  async ask<Name extends keyof Answers>(name: Name, payload?: unknown): Promise<Answers[Name]> {
     const answer = (await this.#send(name, payload)) as Answer;
     if (!answer.ok) throw new Error(explained(answer));
     return answer as unknown as Answers[Name];

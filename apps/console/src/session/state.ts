@@ -45,7 +45,7 @@ export interface Question {
   readonly digest: string | undefined;
   readonly fingerprint: string | undefined;
   /** What an approval for always would store; `undefined` where that is not offered. */
-  readonly alwaysRule: Json | undefined;
+  readonly alwaysRule: unknown;
 }
 
 /** What stands in the conversation, in order. */

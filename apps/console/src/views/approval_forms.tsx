@@ -59,7 +59,7 @@ export function Edit({ args, schema, disabled, give, back }: Props & { args: Jso
 }
 
 /** What an approval for always would store, before it does. */
-export function Always({ rule, disabled, give, back }: Props & { rule: Json }) {
+export function Always({ rule, disabled, give, back }: Props & { rule: unknown }) {
   const id = useId();
   return (
     <div class="stack" role="group" aria-labelledby={id}>

@@ -42,7 +42,7 @@ export function Panels({ state, controller }: { state: AppState; controller: Con
       </div>
       <div class="panel" id="tab-panel" role="tabpanel" aria-labelledby={`tab-${tab}`} tabIndex={0}>
         {tab === "Sessions" && <SessionsPanel state={state} controller={controller} />}
-        {tab === "Tools" && <ToolsPanel session={state.session} />}
+        {tab === "Tools" && <ToolsPanel state={state} controller={controller} />}
         {tab === "Sandbox" && <SandboxPanel state={state} controller={controller} />}
         {tab === "Usage" && <UsagePanel session={state.session} />}
         {tab === "Status" && <StatusPanel state={state} />}

@@ -1,8 +1,11 @@
+import type { AppState, Controller } from "../app/controller.ts";
 import type { Tool } from "../contract.ts";
 import type { Session } from "../session/state.ts";
+import { Rules } from "./rules.tsx";
 import { Pre, Visible } from "./text.tsx";
 
-export function ToolsPanel({ session }: { session: Session }) {
+export function ToolsPanel({ state, controller }: { state: AppState; controller: Controller }) {
+  const { session } = state;
   const tools = session.ready?.tools ?? [];
   const servers = [...new Set(tools.map((tool) => tool.server))];
   return (
@@ -25,6 +28,7 @@ export function ToolsPanel({ session }: { session: Session }) {
             ))}
         </section>
       ))}
+      <Rules state={state} controller={controller} />
     </>
   );
 }
