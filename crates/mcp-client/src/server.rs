@@ -1,18 +1,21 @@
 //! One server of a session over all of its connections.
 
 mod keeper;
+mod opening;
+mod standing;
 
 use crate::{
     board::Seat,
     call,
     catalog::Catalog,
-    connection::{Connection, OpenError, Scope},
+    connection::{Connection, Scope},
     link::Down,
     outcome::not_sent,
     restarts::Restarts,
 };
 use lockkeeper_domain::{Code, ToolDefinition, ToolResult};
 use lockkeeper_ports::{CallContext, McpServer, ServerState, ToolHostError, ToolSessionStatus};
+use opening::{NotOpen, open};
 use serde_json::{Map, Value};
 use std::{
     collections::{BTreeMap, HashSet},
@@ -122,57 +125,6 @@ impl Server {
 
     pub(crate) fn tools(&self) -> impl Iterator<Item = &ToolDefinition> {
         self.pinned.values()
-    }
-
-    pub(crate) fn status(&self) -> ToolSessionStatus {
-        let (state, down) = self.standing();
-        self.status_of(state, down.as_ref())
-    }
-
-    /// What the process is doing, and why it is not up.
-    fn standing(&self) -> (ServerState, Option<Down>) {
-        let given_up = self.given_up.load(Ordering::Acquire);
-        let ended = if given_up { ServerState::Down } else { ServerState::Restarting };
-        match &*self.latest() {
-            Latest::Connected(connection) => match connection.link.down() {
-                None => (ServerState::Up, None),
-                Some(down) => {
-                    let reason = connection.link.problem(&down.reason);
-                    (ended, Some(Down { reason, ..down.as_ref().clone() }))
-                }
-            },
-            Latest::Failed(down) => (ended, Some(down.clone())),
-            Latest::HeldBack(down) => (ServerState::HeldBack, Some(down.clone())),
-        }
-    }
-
-    fn status_of(&self, state: ServerState, down: Option<&Down>) -> ToolSessionStatus {
-        ToolSessionStatus {
-            server: self.spec.name.clone(),
-            state,
-            tools: down.is_none().then_some(self.pinned.len()),
-            code: down.map(|down| down.code),
-            problem: down.map(|down| format!("MCP server {} {}", self.spec.name, down.reason)),
-        }
-    }
-
-    /// Each change of its state from now on. The first thing that is seen is how it does at that time.
-    pub(crate) fn told(&self) -> watch::Receiver<ToolSessionStatus> {
-        self.told.subscribe()
-    }
-
-    /// Tells how it does, if that is new.
-    fn tell(&self) {
-        let (state, down) = self.standing();
-        let status = self.status_of(state, down.as_ref());
-        self.told.send_if_modified(|told| {
-            let changed = *told != status;
-            if changed {
-                self.seat.tell(state, status.tools, down.map(|down| (down.code, down.brief)));
-                *told = status;
-            }
-            changed
-        });
     }
 
     /// Calls a tool, once. A server that ended is started again before, never after.
@@ -285,54 +237,5 @@ impl Server {
 
     fn latest(&self) -> std::sync::MutexGuard<'_, Latest> {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Why a server was not started.
-enum NotOpen {
-    SandboxGone,
-    Failed(Down),
-    HeldBack(Down),
-}
-
-/// Starts the server and lists its tools, unless it is held back.
-async fn open(
-    scope: &Scope,
-    spec: &McpServer,
-    seat: &Seat,
-    greeted: &(dyn Fn() + Sync),
-) -> Result<(Arc<Connection>, Catalog), NotOpen> {
-    if let Err(rest) = seat.admit() {
-        let secs = rest.as_secs().max(1);
-        let reason = format!("failed to start too often lately; it is tried again in {secs} s at the earliest");
-        return Err(NotOpen::HeldBack(Down::new(Code::ToolCrashed, reason)));
-    }
-    match try_open(scope, spec, greeted).await {
-        Ok(opened) => {
-            seat.started(true);
-            Ok(opened)
-        }
-        Err(OpenError::SandboxGone) => Err(NotOpen::SandboxGone),
-        Err(OpenError::Failed(down)) => {
-            seat.started(false);
-            Err(NotOpen::Failed(down))
-        }
-    }
-}
-
-async fn try_open(
-    scope: &Scope,
-    spec: &McpServer,
-    greeted: &(dyn Fn() + Sync),
-) -> Result<(Arc<Connection>, Catalog), OpenError> {
-    let connection = Connection::open(scope, spec).await?;
-    greeted();
-    match connection.list().await {
-        Ok(catalog) => Ok((Arc::new(connection), catalog)),
-        Err(down) => {
-            let reason = connection.link.problem(&down.reason);
-            connection.link.fail(down.clone());
-            Err(OpenError::Failed(Down { reason, ..down }))
-        }
     }
 }
