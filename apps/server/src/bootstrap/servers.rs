@@ -60,7 +60,9 @@ impl Offer {
         }
         let names: Vec<_> = servers.all.iter().map(|server| server.name.to_string()).collect();
         if manager.offer_servers(servers.all.into()) {
-            notices.iter().for_each(|notice| tracing::warn!("{notice}"));
+            for notice in &notices {
+                tracing::warn!("{notice}");
+            }
             let names = names.join(", ");
             tracing::info!(names, "the MCP servers have changed; each sandbox from now on gets the new ones");
         }

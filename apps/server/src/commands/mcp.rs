@@ -22,8 +22,8 @@ pub(crate) async fn mcp(cli: &Cli, command: &McpCommand) -> Result<ExitCode, Sto
         McpCommand::List(args) => list::list(&super::loaded(cli)?, args.json),
         McpCommand::Add(args) => add::add(cli, args),
         McpCommand::Import(args) => import::import(cli, args),
-        McpCommand::Test(args) => test::test(super::loaded(cli)?, args).await,
-        McpCommand::Tools(args) => tools::tools(super::loaded(cli)?, args).await,
+        McpCommand::Test(args) => Box::pin(test::test(super::loaded(cli)?, args)).await,
+        McpCommand::Tools(args) => Box::pin(tools::tools(super::loaded(cli)?, args)).await,
     }
 }
 
