@@ -39,39 +39,42 @@ async def main(url: str = "http://127.0.0.1:3000", token: str | None = None) -> 
         while not await send("message", await ask("> ")):
             pass
 
-    await client.connect(address, auth=auth)
-    while True:
-        name, payload, meta = await events.get()
-        if "id" in meta:
-            if last and number(meta["id"]) <= number(last):
-                continue  # seen before the connection broke
-            last = meta["id"]
-        match name:
-            case "system:ready":
-                session = payload["sessionId"]
-                if not last:  # else the connection is back, and the log goes on where it was
-                    last = payload["lastEventId"] if payload["resumed"] else "0-0"
-                    print(f"{payload['model']} is ready, in the session {session}")
+    try:
+        await client.connect(address, auth=auth)
+        while True:
+            name, payload, meta = await events.get()
+            if "id" in meta:
+                if last and number(meta["id"]) <= number(last):
+                    continue  # seen before the connection broke
+                last = meta["id"]
+            match name:
+                case "system:ready":
+                    session = payload["sessionId"]
+                    if not last:  # else the connection is back, and the log goes on where it was
+                        last = payload["lastEventId"] if payload["resumed"] else "0-0"
+                        print(f"{payload['model']} is ready, in the session {session}")
+                        await talk()
+                case "agent:delta":
+                    print(payload["text"], end="", flush=True)
+                case "tool:approval_required":
+                    call = f"{payload['server']} wants to run {payload['name']} {json.dumps(payload['args'])}"
+                    said = await ask(f"\n{call}\n{payload['why']} Let it? [y/N] ")
+                    approved = said.strip().lower() == "y"
+                    answer = {"callId": payload["callId"], "approved": approved, "reason": "The user said no."}
+                    await send("tool:approval", answer)
+                case "tool:output":
+                    print("\n".join(part.get("text", f"({part['type']})") for part in json.loads(payload)))
+                case "tool:error":
+                    print(f"{payload['name']}: {payload['message']}")
+                case "agent:error":
+                    print(payload["message"], payload.get("hint", ""), file=sys.stderr)
+                case "turn:completed":
+                    print()
                     await talk()
-            case "agent:delta":
-                print(payload["text"], end="", flush=True)
-            case "tool:approval_required":
-                call = f"{payload['server']} wants to run {payload['name']} {json.dumps(payload['args'])}"
-                said = await ask(f"\n{call}\n{payload['why']} Let it? [y/N] ")
-                approved = said.strip().lower() == "y"
-                answer = {"callId": payload["callId"], "approved": approved, "reason": "The user said no."}
-                await send("tool:approval", answer)
-            case "tool:output":
-                print("\n".join(part.get("text", f"({part['type']})") for part in json.loads(payload)))
-            case "tool:error":
-                print(f"{payload['name']}: {payload['message']}")
-            case "agent:error":
-                print(payload["message"], payload.get("hint", ""), file=sys.stderr)
-            case "turn:completed":
-                print()
-                await talk()
-            case "error":
-                sys.exit(payload)
+                case "error":
+                    sys.exit(payload)
+    finally:
+        await client.disconnect()
 
 
 try:

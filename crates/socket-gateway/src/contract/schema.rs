@@ -91,13 +91,17 @@ fn merged(sent: Map<String, Value>, taken: Map<String, Value>) -> Map<String, Va
 }
 
 /// Brings a schema to the form in which the contract is told: what may be left out is left out, and never null; descriptions
-/// are lines.
+/// are lines; formats are those of JSON Schema.
 fn mend(schema: &mut Value) {
     match schema {
         Value::Array(items) => items.iter_mut().for_each(mend),
         Value::Object(object) => {
             if object.get("default").is_some_and(Value::is_null) {
                 object.remove("default");
+            }
+            // Rust's own names for numbers are no formats of JSON Schema; `minimum` says what of them counts.
+            if object.get("format").and_then(Value::as_str).is_some_and(|name| !name.contains('-')) {
+                object.remove("format");
             }
             let required = object.get("required").cloned().unwrap_or_default();
             if let Some(Value::Object(properties)) = object.get_mut("properties") {
