@@ -1,8 +1,8 @@
 use super::catalogue::commands;
 #[cfg(test)]
 use super::{
-    Accepted, ApprovalCommand, Decided, Done, HistoryCommand, ListCommand, Page, ReadCommand, RefreshCommand,
-    Refreshed, RevokeCommand, Rules, Said,
+    Accepted, ApprovalCommand, Decided, DeleteCommand, Done, HistoryCommand, ListCommand, Page, ReadCommand,
+    RefreshCommand, Refreshed, RenameCommand, RevokeCommand, Rules, Said, Sessions, SessionsCommand,
 };
 #[cfg(test)]
 use lockkeeper_orchestrator::{FilePart, Listing};
