@@ -48,6 +48,8 @@ export interface ApprovalCommand {
   args?: Json;
   /** How far a yes reaches. */
   scope?: Scope;
+  /** What arguments must be for the rule of a yes for always to cover a call, as in a configuration's `args`. */
+  constraints?: { [key: string]: ArgumentRule };
   /** Why not; it reaches the model. */
   reason?: string;
 }
@@ -72,6 +74,8 @@ export interface ApprovalRequired {
   why: string;
   /** The tool's hints about its effects: untrusted. */
   annotations: Annotations;
+  /** The rule that an approval for always stores, as a configuration has it; absent where that is not offered. */
+  alwaysRule?: Rule;
 }
 
 /** `tool:approval_resolved`. */
@@ -80,7 +84,7 @@ export interface ApprovalResolved {
   callId: CallId;
   /** What became of it. */
   decision: Decision;
-  /** Who decided; none when time or a cancellation did. */
+  /** Who decided; none when time, a cancellation or a rule did. */
   by: PrincipalId | null;
   /** How far the approval reaches. */
   scope: Scope;
@@ -88,6 +92,20 @@ export interface ApprovalResolved {
   reason?: string;
   /** The arguments that run instead, where the human edited them. */
   args?: Json;
+  /** The rule that an approval for always has stored. */
+  ruleId?: RuleId;
+}
+
+/** What an argument must be: all that is given of it. */
+export interface ArgumentRule {
+  /** This very value. */
+  equals?: Json;
+  /** One of these. */
+  one_of?: Json[];
+  /** A text of this form; a `*` stands for any characters. */
+  matches?: string;
+  /** A path at or below this one, in words: without `..`, and relative only where this is. Links are the tool's business. */
+  within?: string;
 }
 
 /** A file that came with a user's message. */
@@ -151,8 +169,12 @@ export type Code =
   | "already_resolved"
   /** The approval came after its time. */
   | "approval_expired"
-  /** The configuration does not offer this scope of approval. */
+  /** There is no stored rule by this id. */
+  | "unknown_rule"
+  /** This scope of approval is not offered for the call. */
   | "scope_unavailable"
+  /** The rules that an operator changed cannot be used; those before them stay in force. */
+  | "policy_invalid"
   /** The tool is not the one that was judged and shown any more; the call was not run. */
   | "tool_changed"
   /** There is no turn to cancel. */
@@ -191,7 +213,7 @@ export type Code =
   | "invalid_arguments"
   /** The model asked for more calls in one step than are allowed. */
   | "too_many_calls"
-  /** The turn took as many steps as are allowed. */
+  /** The turn took as many steps, calls, tokens, as much output or as long as is allowed; the message says which. */
   | "turn_limit"
   /** The turn could not be continued after its server was lost. */
   | "turn_interrupted"
@@ -221,16 +243,32 @@ export type Content =
   /** Audio, resources, links, and what later revisions add: kept as it came. */
   | { [key: string]: Json };
 
+/** What acknowledges an answer for a call. */
+export interface Decided {
+  ok: true;
+  /** The rule that an approval for always has stored. */
+  ruleId?: RuleId;
+}
+
 /** What became of an approval. */
 export type Decision =
   /** The call runs. */
   | "approved"
-  /** A human said no. */
+  /** A human said no, or a rule that came while it waited. */
   | "denied"
   /** Nobody answered in time. */
   | "expired"
   /** The turn was cancelled first. */
   | "cancelled";
+
+/** What a rule decides. */
+export type DecisionRule =
+  /** The call runs without a question. */
+  | "allow"
+  /** A human is asked. */
+  | "ask"
+  /** The call is refused. */
+  | "deny";
 
 /** The payload of `session:delete`. */
 export interface DeleteCommand {
@@ -304,6 +342,14 @@ export interface FilePart {
   content: Content[];
 }
 
+/** A rule of the operator's, which stands above stored ones. */
+export interface FileRule {
+  /** What people call it, as in `rule 2 of policy.toml`. */
+  name: string;
+  /** The rule, as a configuration has it. */
+  rule: Rule;
+}
+
 /** The `auth` of the Socket.IO handshake, all of which may be left out. Give it as a function, so that each reconnect names the last event that was seen. */
 export interface HandshakeAuth {
   /** Who the client is, where the configuration has tokens. At most 8 KiB. */
@@ -324,6 +370,16 @@ export interface HandshakeQuery {
   sessionId?: SessionId;
   /** The same as `auth.model`, which comes before it. */
   model?: string;
+}
+
+/** Hints that a tool must have. One that its server does not give counts as the riskier one, as in MCP. */
+export interface HintRule {
+  /** Whether what the tool changes may be lost. */
+  destructive?: boolean;
+  /** Whether it deals with things outside of its server. */
+  open_world?: boolean;
+  /** Whether it changes nothing. */
+  read_only?: boolean;
 }
 
 /** A call of the history. */
@@ -614,6 +670,12 @@ export interface RenameCommand {
   title: string;
 }
 
+/** The payload of `policy:revoke`. */
+export interface RevokeCommand {
+  /** Which stored rule. */
+  id: RuleId;
+}
+
 /** What a connection may do: as much as its principal may, or less. */
 export type Role =
   /** Everything. */
@@ -622,6 +684,36 @@ export type Role =
   | "approver"
   /** See everything, change nothing. */
   | "observer";
+
+/** A rule that a human wrote. It covers a call that everything in it fits. */
+export interface Rule {
+  /** The server, by name; a `*` stands for any characters. */
+  server: string;
+  /** The tool, as its server calls it; a `*` stands for any characters. */
+  tool: string;
+  /** Whose calls, by the name of the principal; a `*` stands for any characters. */
+  user: string;
+  /** What arguments must be, by their names: `path`, or `options.path` within an object. An argument that is missing fits nothing. */
+  args?: { [key: string]: ArgumentRule };
+  /** The hash of the tool's definition: a tool that has changed is not covered. */
+  fingerprint?: string;
+  /** What the tool's server says of the tool. It is not to be trusted, so a rule with hints may ask or deny, and not allow. */
+  hints?: HintRule;
+  /** What becomes of its calls. */
+  decision: DecisionRule;
+}
+
+/** Names a rule that a principal's approval stored, among those of the same principal. */
+export type RuleId = string;
+
+/** The rules that are about the caller's calls. */
+export interface Rules {
+  ok: true;
+  /** Those that approvals for always have stored, the first stored first. */
+  rules: StoredRule[];
+  /** Those of the operator, which stand above them. */
+  fileRules: FileRule[];
+}
 
 /** The payload of `message`, as the contract's documents show it. */
 export type Said =
@@ -658,7 +750,7 @@ export interface SessionEntry {
   /** The session. */
   sessionId: SessionId;
   /** What it is called: the first words of its first message until it is renamed; null before the first one. */
-  title: string | null;
+  title: SessionTitle | null;
   /** When it was opened for the first time. */
   createdAt: string;
   /** When somebody last used it. */
@@ -673,6 +765,9 @@ export interface SessionEntry {
 
 /** Names a session. What a client sends becomes one only through [`SessionId::parse`], so that client input never reaches the structure of a key. */
 export type SessionId = string;
+
+/** What a session is called in lists: the first words of its first message, until somebody renames it. */
+export type SessionTitle = string;
 
 /** What acknowledges a request for the sessions. */
 export interface Sessions {
@@ -689,7 +784,7 @@ export interface SessionsCommand {
 
 /** A stage of a sandbox's start, for people who wait. */
 export interface StartProgress {
-  /** Which stage: `creating`, `starting`, `connecting`. */
+  /** Which stage: `creating`, `starting`, `connecting`, and `listing` once an MCP server has answered. */
   stage: string;
   /** `running`, `done` or `failed`. */
   status: string;
@@ -719,12 +814,26 @@ export type StopReason =
   | "safety"
   /** The turn took as many steps as are allowed. */
   | "step_limit"
+  /** It reached another limit of turns; an `agent:error` before it says which. */
+  | "turn_limit"
   /** A user cancelled it. */
   | "cancelled"
   /** Something failed; an `agent:error` before it says what. */
   | "error"
   /** Its server was lost and the turn could not be continued. */
   | "interrupted";
+
+/** A rule that an approval for always has stored. */
+export interface StoredRule {
+  /** Its name, for `policy:revoke`. */
+  id: RuleId;
+  /** The rule, as a configuration has it. */
+  rule: Rule;
+  /** When it was stored. */
+  createdAt: string;
+  /** When it last let a call run. */
+  lastUsedAt?: string;
+}
 
 /** A tool that the model has. */
 export interface Tool {
@@ -885,6 +994,10 @@ export interface ClientEvents {
   "session:rename": RenameCommand;
   /** Removes any session of yours for good, with its log and its history. */
   "session:delete": DeleteCommand;
+  /** Lists the rules that approvals for always have stored for you, and those of the operator that are about you. */
+  "policy:list": null;
+  /** Revokes a rule that is stored for you: it lets nothing run from now on. `unknown_rule` if you have none by this id. */
+  "policy:revoke": RevokeCommand;
   /** Looks at what a directory of the sandbox holds. */
   "workspace:list"?: ListCommand;
   /** Reads a part of a file of the sandbox. */
@@ -896,7 +1009,7 @@ export interface ClientEvents {
 /** What acknowledges each of them where it was followed; else it is `Refused`. */
 export interface Answers {
   message: Accepted;
-  "tool:approval": Done;
+  "tool:approval": Decided;
   "turn:cancel": Done;
   "history:get": HistoryPage;
   "history:reset": Done;
@@ -904,6 +1017,8 @@ export interface Answers {
   "session:list": Sessions;
   "session:rename": Done;
   "session:delete": Done;
+  "policy:list": Rules;
+  "policy:revoke": Done;
   "workspace:list": Directory;
   "workspace:read": FilePart;
   "auth:refresh": Refreshed;
