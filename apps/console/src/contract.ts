@@ -12,34 +12,12 @@ export type Approval = contract.ApprovalRequired & {
   digest?: string;
   /** The digest's beginning, for people to compare. */
   fingerprint?: string;
-  /** The rule that an approval for always stores; absent where that is not offered. */
-  alwaysRule?: unknown;
 };
 export type Progress = contract.StartProgress;
 export type Refusal = contract.Refused;
 export type Resolution = contract.ApprovalResolved;
 export type Snapshot = contract.HistorySnapshot;
 export type ToolProgress = contract.CallProgress;
-
-/** A rule that an approval for always has stored. The console shows a rule as it is written and looks at nothing of it. */
-export interface StoredRule {
-  id: string;
-  rule: unknown;
-  createdAt: string;
-  lastUsedAt?: string;
-}
-
-/** A rule of the operator's, which stands above stored ones. */
-export interface FileRule {
-  name: string;
-  rule: unknown;
-}
-
-/** What commands are acknowledged with. */
-export type Answers = Omit<contract.Answers, "policy:list" | "policy:revoke"> & {
-  "policy:list": { rules: StoredRule[]; fileRules: FileRule[] };
-  "policy:revoke": contract.Done;
-};
 
 /** An event as it came. */
 export type ServerEvent = {
