@@ -3,6 +3,7 @@
 //! A case whose tool is missing is listed as ignored, with the reason; where `CI=true` it fails instead.
 
 mod auth;
+mod budgets;
 mod case;
 mod chaos;
 mod clients;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let suites = [
         auth::cases(),
+        budgets::cases(),
         chaos::cases(),
         clients::cases(),
         cluster::cases(),

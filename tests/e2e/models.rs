@@ -4,6 +4,7 @@ mod vendor;
 
 use crate::{
     case::{Case, Ground, cases},
+    identity::tokens,
     script::script,
 };
 use anyhow::{Context, Result, ensure};
@@ -15,6 +16,7 @@ use vendor::{MODEL, Vendor};
 pub(crate) fn cases() -> Vec<Case> {
     cases![
         a_users_key_pays_for_the_turn_and_is_nowhere_to_be_found;
+        no_secret_of_any_kind_is_in_the_log_at_trace_level;
         a_turn_that_lost_its_key_ends_and_the_session_goes_on_with_the_key;
         whoever_has_the_provider_key_is_the_principal_across_restarts;
         keys_of_users_are_refused_where_tokens_say_who_is_who;
@@ -95,6 +97,46 @@ async fn a_users_key_pays_for_the_turn_and_is_nowhere_to_be_found(ground: Rc<Gro
         ensure!(found.is_none(), "{found:?} holds a key");
     }
     ensure!(found(ground.folder(), b"hello from the vendor")?.is_some(), "the search finds what is there");
+    Ok(())
+}
+
+/// The server's own key, the secret of tokens, tokens, and the secret of an MCP server: over the whole loop, with every line there is.
+async fn no_secret_of_any_kind_is_in_the_log_at_trace_level(ground: Rc<Ground>) -> Result<()> {
+    const KEY: &str = "sk-canary-of-the-server-0a6d3b18c9e54f72";
+    const MCP: &str = "canary-of-an-mcp-server-7d21f0b4";
+    let vendor = Vendor::start(&[KEY]).await?;
+    let more = format!(
+        "llm.openai.api_key = '{KEY}'
+         log.level = 'trace'
+         session.warm_sandboxes = 0
+         mcp_servers.extra = {{ command = '/no/such/program', env = {{ TOKEN = '{MCP}' }} }}"
+    );
+    let setup = with(&ground, &vendor, &more).config(tokens::SYMMETRIC).env("RUST_LOG", "trace");
+    let mut server = setup.start().await?;
+    let token = |secs| tokens::create(ground.folder(), "ann", secs);
+    let (first, second) = (token(600)?, token(900)?);
+    let mut ann = server.connect().auth("token", first.as_str()).open().await?;
+    ann.say("hello").await?;
+    ann.until("turn:completed").await?;
+    ann.call_ok("auth:refresh", json!({ "token": second })).await?;
+    let forged = format!("{second}x");
+    ensure!(ann.call("auth:refresh", json!({ "token": forged })).await?["code"] == "unauthenticated");
+    ann.call_bare("usage:get").await?;
+    ann.call_bare("session:end").await?;
+    let mut refused = server.connect().auth("token", forged.as_str()).open_raw().await?;
+    refused.until("error").await?;
+    ensure!(vendor.keys().iter().any(|key| key == KEY), "the vendor was not paid");
+    let shown = format!("{:?}{:?}", ann.journal(), refused.journal());
+    server.terminate()?;
+    ensure!(server.ended().await?.code() == Some(0));
+    let log = setup.log();
+    ensure!(log.contains("TRACE"), "the log is not as loud as it should be");
+    let signature = |token: &str| token.rsplit('.').next().unwrap_or_default().to_owned();
+    let canaries = [KEY, MCP, tokens::SECRET, &first, &second, &forged, &signature(&first), &signature(&second)];
+    for canary in canaries {
+        ensure!(!canary.is_empty() && !log.contains(canary), "{canary} is in the log");
+        ensure!(!shown.contains(canary), "{canary} is in an event");
+    }
     Ok(())
 }
 

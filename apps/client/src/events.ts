@@ -14,6 +14,20 @@ export interface Accepted {
   duplicate: boolean;
 }
 
+/** Where an account stands. */
+export interface Account {
+  /** The day in UTC; absent for a session. */
+  date?: string;
+  /** Tokens that models read and wrote. */
+  tokens: number;
+  /** Calls of tools that ran. */
+  toolCalls: number;
+  /** How long models and tools were at work, in milliseconds. Time in which a human is waited for costs nothing. */
+  wallMs: number;
+  /** What is set aside for work that goes on. */
+  held: Spend;
+}
+
 /** `agent:error`. */
 export interface AgentError {
   /** What failed, for people. */
@@ -118,6 +132,52 @@ export interface Attachment {
   data: string;
 }
 
+/** `budget:answered`. */
+export interface BudgetAnswered {
+  /** Whether the turn goes on. */
+  goOn: boolean;
+  /** Who said so; none when time did. */
+  by: PrincipalId | null;
+}
+
+/** `budget:asked`: a turn would cost more than there is, and waits for a human's `budget:answer`. */
+export interface BudgetAsked {
+  /** Whose budget it is. */
+  of: BudgetOf;
+  /** What there is not enough of. */
+  measure: Measure;
+  /** How much is spent or set aside. */
+  taken: number;
+  /** How much there is in all. */
+  limit: number;
+  /** When silence is a no. */
+  expiresAt: string;
+}
+
+/** The payload of `budget:answer`. */
+export interface BudgetCommand {
+  /** Whether the turn goes on to its end, whatever it costs. */
+  goOn: boolean;
+}
+
+/** Whose budget it is. */
+export type BudgetOf =
+  /** The session's. */
+  | "session"
+  /** Its owner's for the day. */
+  | "day";
+
+/** What was spent, and may be: the answer to `usage:get`. */
+export interface Budgets {
+  ok: true;
+  /** By this session, from its beginning on. */
+  session: Account;
+  /** By all of your sessions, today. */
+  day: Account;
+  /** The limits. */
+  limits: Limits;
+}
+
 /** Names a call of a tool. Minted by the turn, never by a model or a client: unique within its session. */
 export type CallId = string;
 
@@ -141,6 +201,16 @@ export type CallStatus =
   | "allowed"
   /** It will not run; its result says why. */
   | "refused";
+
+/** The most that may be spent. `None`: as much as anyone likes. */
+export interface Ceiling {
+  /** Of tokens. */
+  tokens?: number;
+  /** Of calls. */
+  toolCalls?: number;
+  /** Of milliseconds. */
+  wallMs?: number;
+}
 
 /** A client's own name for a message; the same one twice is one message. */
 export type ClientMessageId = string;
@@ -215,6 +285,8 @@ export type Code =
   | "too_many_calls"
   /** The turn took as many steps, calls, tokens, as much output or as long as is allowed; the message says which. */
   | "turn_limit"
+  /** The session, or its owner's day, has spent what it may. */
+  | "budget_exceeded"
   /** The turn could not be continued after its server was lost. */
   | "turn_interrupted"
   /** A human, or a rule that one wrote, refused the call. */
@@ -526,6 +598,8 @@ export interface HistorySnapshot {
   calls: HistoryCall[];
   /** The calls that wait for a human. */
   pending: ApprovalRequired[];
+  /** The question whether the open turn may go on, while a human is asked. */
+  budget?: BudgetAsked;
 }
 
 /** The parts that every provider understands. */
@@ -544,6 +618,16 @@ export type KnownContent =
     /** The media type, as in `image/png`. */
     mimeType: string;
   };
+
+/** The limits; what is absent has none. */
+export interface Limits {
+  /** Of a session. */
+  session: Ceiling;
+  /** Of a principal's day. */
+  day: Ceiling;
+  /** What happens beyond: `stop` or `ask`. */
+  onExceeded: string;
+}
 
 /** The payload of `workspace:list`, which may be left out. */
 export interface ListCommand {
@@ -564,6 +648,15 @@ export interface McpStatus {
   /** The code of the problem. */
   code?: Code;
 }
+
+/** One of the things that budgets count. */
+export type Measure =
+  /** Tokens. */
+  | "tokens"
+  /** Calls of tools. */
+  | "toolCalls"
+  /** The time of work. */
+  | "wallMs";
 
 /** The payload of `message`: a text alone, or this object. Fields that are not known are ignored, here and below, so that a newer client is understood. */
 export interface MessageCommand {
@@ -782,6 +875,16 @@ export interface SessionsCommand {
   limit?: number;
 }
 
+/** What work costs, as budgets count it. */
+export interface Spend {
+  /** Tokens that models read and wrote. */
+  tokens: number;
+  /** Calls of tools that ran. */
+  toolCalls: number;
+  /** How long models and tools were at work, in milliseconds. Time in which a human is waited for costs nothing. */
+  wallMs: number;
+}
+
 /** A stage of a sandbox's start, for people who wait. */
 export interface StartProgress {
   /** Which stage: `creating`, `starting`, `connecting`, and `listing` once an MCP server has answered. */
@@ -968,6 +1071,10 @@ export interface ServerEvents {
   "history:snapshot": HistorySnapshot;
   /** The session's sandbox was removed; its history stays. */
   "session:expired": Expired;
+  /** The turn would cost more than there is, and waits for a human's `budget:answer`. */
+  "budget:asked": BudgetAsked;
+  /** Somebody said whether such a turn goes on, or nobody did in time. */
+  "budget:answered": BudgetAnswered;
   /** The connection's token is over, and a fresh one is wanted: see `auth:refresh`. */
   "auth:expired": Expiry;
   /** The server refuses the connection, for a reason in a sentence, and disconnects. */
@@ -1002,6 +1109,10 @@ export interface ClientEvents {
   "workspace:list"?: ListCommand;
   /** Reads a part of a file of the sandbox. */
   "workspace:read": ReadCommand;
+  /** Tells what this session, and all of yours today, have spent, and may: for its owner. */
+  "usage:get": null;
+  /** Says whether a turn that would cost more than there is goes on to its end; the first answer holds. */
+  "budget:answer": BudgetCommand;
   /** Brings a fresh token of the same principal's, before the connection's own is over or soon after. */
   "auth:refresh": RefreshCommand;
 }
@@ -1021,6 +1132,8 @@ export interface Answers {
   "policy:revoke": Done;
   "workspace:list": Directory;
   "workspace:read": FilePart;
+  "usage:get": Budgets;
+  "budget:answer": Done;
   "auth:refresh": Refreshed;
 }
 
@@ -1046,6 +1159,8 @@ export const EVENT_NAMES: ReadonlySet<string> = new Set<keyof ServerEvents>([
   "turn:completed",
   "history:snapshot",
   "session:expired",
+  "budget:asked",
+  "budget:answered",
   "auth:expired",
   "error",
 ]);

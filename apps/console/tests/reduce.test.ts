@@ -294,6 +294,13 @@ test("a token that is over is told of until the connection has a fresh one", () 
   expect(session.tokenOver).toBe("2026-01-01T00:00:15.000Z");
 });
 
+test("a turn that costs more than there is asks until somebody answers or it ends", () => {
+  const asked = { of: "day", measure: "tokens", taken: 9, limit: 10, expiresAt: "2026-01-01T00:05:00.000Z" } as const;
+  const log = new Log().add("budget:asked", asked);
+  expect(play(log.events).budget).toEqual(asked);
+  expect(play(log.add("budget:answered", { goOn: true, by: "ann" }).events).budget).toBeUndefined();
+});
+
 test("an MCP server is up unless it is said not to be, and a new connection asks anew", () => {
   const down = { server: "web", state: "down", tools: 0, problem: "it ended", code: "tool_crashed" } as const;
   const session = play([unlogged("mcp:status", down)]);

@@ -96,6 +96,8 @@ codes! {
     TooManyCalls = "too_many_calls", retryable: false;
     /// The turn took as many steps, calls, tokens, as much output or as long as is allowed; the message says which.
     TurnLimit = "turn_limit", retryable: false;
+    /// The session, or its owner's day, has spent what it may.
+    BudgetExceeded = "budget_exceeded", retryable: false;
     /// The turn could not be continued after its server was lost.
     TurnInterrupted = "turn_interrupted", retryable: true;
     /// A human, or a rule that one wrote, refused the call.

@@ -1,5 +1,7 @@
+mod budget;
 mod end;
 
+pub use budget::{BudgetAnswered, BudgetAsked, BudgetOf};
 pub use end::{StopReason, TurnCompleted, Usage};
 
 use crate::{
@@ -87,6 +89,10 @@ pub enum EventBody {
     Failure(Failure),
     /// `turn:completed`: the turn's one end.
     TurnCompleted(TurnCompleted),
+    /// `budget:asked`: a turn would cost more than there is, and waits for a human.
+    BudgetAsked(BudgetAsked),
+    /// `budget:answered`: it waits no longer.
+    BudgetAnswered(BudgetAnswered),
     /// `session:expired`: the sandbox was removed; the history stays.
     SessionExpired {
         /// Why, for people.
@@ -264,7 +270,7 @@ impl Via {
         (!kept.trim().is_empty()).then_some(kept)
     }
 
-    fn is_unknown(&self) -> bool {
+    pub(crate) fn is_unknown(&self) -> bool {
         *self == Self::default()
     }
 }

@@ -9,6 +9,7 @@
 //! - [`Window`] says which part of a history a model may see.
 //! - [`Policy`] says which tool calls run, which ask a human and which are refused.
 
+mod budget;
 mod code;
 mod digest;
 mod event;
@@ -24,11 +25,12 @@ mod tool;
 mod turn;
 mod window;
 
+pub use budget::{Ceiling, Day, Measure, Spend};
 pub use code::Code;
 pub use digest::{Digest, InvalidDigest};
 pub use event::{
-    ApprovalRequired, ApprovalResolved, CallGate, CallStatus, Decision, Event, EventBody, Failure, NoticeKind, Scope,
-    StopReason, ToolCalls, ToolSettled, TurnCompleted, Usage, Via,
+    ApprovalRequired, ApprovalResolved, BudgetAnswered, BudgetAsked, BudgetOf, CallGate, CallStatus, Decision, Event,
+    EventBody, Failure, NoticeKind, Scope, StopReason, ToolCalls, ToolSettled, TurnCompleted, Usage, Via,
 };
 pub use id::{CallId, ClientMessageId, Epoch, EventId, InvalidId, PrincipalId, RuleId, Seq, SessionId, TurnId};
 pub use message::{AssistantMessage, Attachment, CallResult, Message, Replay, ToolCall, UserMessage};
@@ -38,8 +40,8 @@ pub use policy::{
 pub use power::{Power, Powers};
 pub use record::{Lease, SandboxRef, SessionRecord};
 pub use session::{
-    Answer, Changes, Command, Effect, Grant, JudgedCall, Judgement, ModelOutcome, Reaction, Refusal, Reply, Rules,
-    Said, Session, SessionState,
+    Answer, BudgetAnswer, Changes, Command, Effect, Grant, JudgedCall, Judgement, ModelOutcome, Reaction, Refusal,
+    Reply, Rules, Said, Session, SessionState,
 };
 pub use time::Timestamp;
 pub use title::SessionTitle;

@@ -1,4 +1,5 @@
 mod apply;
+mod budget;
 mod command;
 mod decide;
 mod limits;
@@ -8,8 +9,8 @@ mod reaction;
 mod tests;
 
 use crate::{
-    ArgumentRule, CallId, CallView, ClientMessageId, Denials, Event, Failure, HistoryLimits, Message, NoticeKind,
-    PrincipalId, RuleId, Scope, ServerName, Timestamp, ToolResult, Turn, TurnId, UserMessage, Via, Window,
+    ArgumentRule, BudgetAsked, CallId, CallView, ClientMessageId, Denials, Event, Failure, HistoryLimits, Message,
+    NoticeKind, PrincipalId, RuleId, Scope, ServerName, Timestamp, ToolResult, Turn, TurnId, UserMessage, Via, Window,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -119,6 +120,17 @@ pub enum Command {
     Submit(UserMessage),
     /// A human answers for a call.
     Decide(Answer),
+    /// What the turn wants next costs more than there is: it ends.
+    OverBudget {
+        /// The call that was not run for it.
+        call: Option<CallId>,
+        /// Why, for people.
+        failure: Failure,
+    },
+    /// What the turn wants next costs more than there is: a human is asked.
+    AskBudget(BudgetAsked),
+    /// A human says whether the turn goes on.
+    AnswerBudget(BudgetAnswer),
     /// A user stops the turn.
     Cancel,
     /// A user empties the history; turns that are open or wait end first.
@@ -192,6 +204,19 @@ impl SessionState {
     }
 }
 
+/// A human's word on a turn that costs more than there is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BudgetAnswer {
+    /// Whether it goes on, to its end.
+    pub go_on: bool,
+    /// Who says so.
+    pub by: PrincipalId,
+    /// By which way.
+    #[serde(default)]
+    pub via: Via,
+}
+
 impl Session {
     /// A session as `state` leaves it, with this history, and what `events` made of it since.
     pub fn fold<'a>(state: SessionState, history: Vec<Message>, events: impl IntoIterator<Item = &'a Event>) -> Self {
@@ -249,7 +274,8 @@ impl Session {
     /// When [`Command::Tick`] has something to do next.
     pub fn next_deadline(&self, rules: &Rules) -> Option<Timestamp> {
         let turn = self.turn.as_ref()?;
-        [turn.next_expiry(), turn.deadline(rules.max_turn)].into_iter().flatten().min()
+        let asked = turn.budget_question().map(|asked| asked.expires_at);
+        [turn.next_expiry(), turn.deadline(rules.max_turn), asked].into_iter().flatten().min()
     }
 
     /// The calls that a human denied.

@@ -1,8 +1,8 @@
 mod apply;
 
 use crate::{
-    ApprovalRequired, AssistantMessage, CallGate, CallId, Decision, Message, Timestamp, ToolCall, ToolResult, TurnId,
-    Usage, UserMessage,
+    ApprovalRequired, AssistantMessage, BudgetAsked, CallGate, CallId, Decision, Message, Timestamp, ToolCall,
+    ToolResult, TurnId, Usage, UserMessage,
 };
 use serde_json::Value;
 use std::time::Duration;
@@ -33,6 +33,10 @@ pub struct Turn {
     /// For how long it waited for humans, or had no server.
     waited: Duration,
     last_event_at: Timestamp,
+    /// Whether a human is asked if it may go on.
+    budget_question: Option<BudgetAsked>,
+    /// A human said that it may, whatever it costs.
+    is_waived: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -101,6 +105,8 @@ impl Turn {
             asking: None,
             waited: Duration::ZERO,
             last_event_at: opened_at,
+            budget_question: None,
+            is_waived: false,
         }
     }
 
@@ -138,6 +144,16 @@ impl Turn {
     /// The text of the current attempt that was streamed so far.
     pub fn partial(&self) -> &str {
         &self.partial
+    }
+
+    /// The question whether it may go on, while a human is asked.
+    pub fn budget_question(&self) -> Option<&BudgetAsked> {
+        self.budget_question.as_ref()
+    }
+
+    /// Whether a human let it go on to its end, whatever it costs.
+    pub fn is_waived(&self) -> bool {
+        self.is_waived
     }
 
     pub(crate) fn resumes(&self) -> u32 {

@@ -1,11 +1,13 @@
 //! What writes do to the tables. A change looks first and writes then: once it has written something it is no more
 //! refused, so that a refusal leaves nothing behind in the transaction that it shares with others.
 
+mod budget;
 mod commit;
 mod lease;
 mod rules;
 mod session;
 
+pub(crate) use budget::StoredAccount;
 pub(crate) use commit::step_of;
 
 use crate::{
@@ -28,6 +30,7 @@ pub(crate) struct Tables<'t> {
     idle: Table<'t, (i64, &'static str), ()>,
     busy: Table<'t, (i64, &'static str), ()>,
     rules: Table<'t, (&'static str, &'static str), &'static [u8]>,
+    budgets: Table<'t, &'static str, &'static [u8]>,
     touched: Touched,
 }
 
@@ -92,6 +95,7 @@ impl<'t> Tables<'t> {
             idle: txn.open_table(schema::IDLE)?,
             busy: txn.open_table(schema::BUSY)?,
             rules: txn.open_table(schema::RULES)?,
+            budgets: txn.open_table(schema::BUDGETS)?,
             touched: Touched::default(),
         })
     }

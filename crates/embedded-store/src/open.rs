@@ -182,6 +182,7 @@ pub(crate) fn prepare(database: &Database) -> Result<(), Unfit> {
         txn.open_table(schema::OWNED)?;
         txn.open_table(schema::IDLE)?;
         txn.open_table(schema::RULES)?;
+        txn.open_table(schema::BUDGETS)?;
         let mut leases = txn.open_table(schema::LEASES)?;
         let mut busy = txn.open_table(schema::BUSY)?;
         if leases.len()? > 0 {

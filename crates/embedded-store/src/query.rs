@@ -5,7 +5,7 @@ use crate::{
     schema::{self, AFTER_IDS, Log},
 };
 use lockkeeper_domain::{Event, EventId, Message, PrincipalId, Seq, SessionId, SessionRecord, StoredRule, Timestamp};
-use lockkeeper_ports::StoreError;
+use lockkeeper_ports::{Account, Balance, StoreError};
 use redb::{ReadTransaction, ReadableTable};
 use std::{cmp::Reverse, collections::BinaryHeap, ops::Bound};
 
@@ -88,6 +88,12 @@ fn ids(
     };
     let range = index.range::<(i64, &str)>((Bound::Unbounded, end))?;
     range.take(limit).map(|entry| id(entry?.0.value().1)).collect()
+}
+
+pub(crate) fn balance(txn: &ReadTransaction, account: &Account, now: Timestamp) -> Result<Balance, Halt> {
+    let stored = txn.open_table(schema::BUDGETS)?.get(schema::account_name(account).as_str())?;
+    let stored = stored.map(|bytes| schema::decode_account(bytes.value())).transpose()?;
+    Ok(stored.map(|account| account.balance(now)).unwrap_or_default())
 }
 
 pub(crate) fn history(txn: &ReadTransaction, id: &SessionId) -> Result<Vec<Message>, Halt> {

@@ -3,9 +3,9 @@
 //! Session ids hold no structure, so they go into keys as they are. Values are JSON where the domain defines them, and
 //! tuples where this crate does.
 
-use crate::failure::Halt;
+use crate::{change::StoredAccount, failure::Halt};
 use lockkeeper_domain::{Epoch, Event, EventId, Message, Seq, SessionRecord, StoredRule};
-use lockkeeper_ports::StoreError;
+use lockkeeper_ports::{Account, StoreError};
 use redb::TableDefinition;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -37,6 +37,8 @@ pub(crate) const OWNED: TableDefinition<(&str, i64, &str), ()> = TableDefinition
 pub(crate) const IDLE: TableDefinition<(i64, &str), ()> = TableDefinition::new("idle");
 /// Index: the lease's end ([`NO_LEASE`] without one) and session, of sessions that are busy.
 pub(crate) const BUSY: TableDefinition<(i64, &str), ()> = TableDefinition::new("busy");
+/// Account ([`account_name`]) to [`StoredAccount`]. Older programs leave it alone.
+pub(crate) const BUDGETS: TableDefinition<&str, &[u8]> = TableDefinition::new("budgets");
 
 /// Owner and rule to [`StoredRule`].
 pub(crate) const RULES: TableDefinition<(&str, &str), &[u8]> = TableDefinition::new("rules");
@@ -71,6 +73,18 @@ impl Log {
 /// A value as it is stored. `what` names it in the error.
 pub(crate) fn encode<T: Serialize>(what: &'static str, value: &T) -> Result<Vec<u8>, StoreError> {
     serde_json::to_vec(value).map_err(|error| StoreError::Corrupt { what, source: Box::new(error) })
+}
+
+/// Days come before sessions, and earlier days first.
+pub(crate) fn account_name(account: &Account) -> String {
+    match account {
+        Account::Day(principal, day) => format!("day/{day}/{principal}"),
+        Account::Session(id) => format!("session/{id}"),
+    }
+}
+
+pub(crate) fn decode_account(bytes: &[u8]) -> Result<StoredAccount, Halt> {
+    decode("budget", bytes)
 }
 
 pub(crate) fn decode_event(bytes: &[u8]) -> Result<Event, Halt> {

@@ -3,8 +3,27 @@
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use lockkeeper_embedded_store::{Config, EmbeddedStore};
-use lockkeeper_ports::{RuleRepository, SessionStore};
+use lockkeeper_ports::{BudgetLedger, RuleRepository, SessionStore};
 use std::sync::Arc;
+
+/// A file by this store's name in a folder that is gone when it is closed.
+fn in_file() -> EmbeddedStore {
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config { path: Some(folder.path().join("store.redb")), ..Config::default() };
+    // The file lives on without a name until it is closed.
+    EmbeddedStore::open(&config).unwrap()
+}
+
+/// A file has one user, so both of the contract's servers are that one.
+#[tokio::test]
+async fn the_budget_ledger_keeps_its_contract() {
+    for store in [EmbeddedStore::in_memory(), in_file()] {
+        let ledger: Arc<dyn BudgetLedger> = Arc::new(store);
+        for case in lockkeeper_testkit::budget::CASES {
+            (case.check)([Arc::clone(&ledger), Arc::clone(&ledger)]).await;
+        }
+    }
+}
 
 mod memory {
     use super::*;
@@ -25,10 +44,7 @@ mod file {
     use super::*;
 
     fn open() -> Arc<EmbeddedStore> {
-        let folder = tempfile::tempdir().unwrap();
-        let config = Config { path: Some(folder.path().join("store.redb")), ..Config::default() };
-        // The file lives on without a name until it is closed.
-        Arc::new(EmbeddedStore::open(&config).unwrap())
+        Arc::new(in_file())
     }
 
     async fn fresh() -> Arc<dyn SessionStore> {

@@ -57,6 +57,7 @@ impl Server {
             policy: Policy::default().into(),
             secrets: [].into(),
             peers: PeerHub::new().join("test"),
+            budgets: Arc::new(EmbeddedStore::in_memory()),
         };
         assert_eq!(config.problems(), []);
         let manager = SessionManager::new(lockkeeper_orchestrator::Config::default(), ports);

@@ -110,6 +110,7 @@ fn router_of(vendor: &Vendor, token: Option<&'static str>, own_keys: OwnKeys) ->
         policy: Policy::default().into(),
         secrets: [].into(),
         peers: PeerHub::new().join("test"),
+        budgets: Arc::new(EmbeddedStore::in_memory()),
     };
     // Its pool would ask the runtime.
     let config = lockkeeper_orchestrator::Config { warm_sandboxes: 0, ..Default::default() };

@@ -49,6 +49,7 @@ fn router(config: Config, host: &FakeToolHost) -> Router {
         policy: Policy::default().into(),
         secrets: [].into(),
         peers: PeerHub::new().join("test"),
+        budgets: Arc::new(EmbeddedStore::in_memory()),
     };
     // Its pool would ask the runtime.
     let sessions = lockkeeper_orchestrator::Config { warm_sandboxes: 0, ..Default::default() };

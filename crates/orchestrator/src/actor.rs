@@ -1,3 +1,4 @@
+mod budget;
 mod calls;
 mod command;
 mod leave;
@@ -15,6 +16,7 @@ use crate::{
     manager::Ports,
     opened::Readiness,
     output::Output,
+    purse::Purse,
     sandbox::{Starter, Workbench},
 };
 use calls::RunningCalls;
@@ -40,6 +42,7 @@ pub(crate) struct Shared {
     pub(crate) ports: Ports,
     pub(crate) starter: Arc<Starter>,
     pub(crate) output: Arc<Output>,
+    pub(crate) purse: Arc<Purse>,
     pub(crate) tasks: TaskTracker,
     /// No new turns begin.
     pub(crate) soft: CancellationToken,
@@ -86,6 +89,8 @@ pub(crate) struct Actor {
     /// What waits for the sandbox.
     model_wanted: Option<(TurnId, u32)>,
     calls_wanted: Vec<ToolCall>,
+    /// What waits for a human's word on the budget.
+    calls_held: Vec<ToolCall>,
     calls: RunningCalls,
     progress: mpsc::Receiver<CallProgress>,
     /// How many more looks at the sandbox are answered at once.
@@ -168,6 +173,7 @@ impl Actor {
             model: None,
             model_wanted: None,
             calls_wanted: Vec::new(),
+            calls_held: Vec::new(),
             calls,
             progress,
             looks: Arc::new(Semaphore::new(shared.config.looks_at_once)),
@@ -280,6 +286,7 @@ impl Actor {
             Effect::RunCall(call) => self.run_call(call),
             Effect::StopCall(call) => {
                 self.calls_wanted.retain(|wanted| wanted.id != call);
+                self.calls_held.retain(|held| held.id != call);
                 self.calls.cancel(&call);
             }
         }

@@ -1,3 +1,4 @@
+use crate::purse::Budgets;
 use lockkeeper_domain::{HistoryLimits, Rules};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,8 @@ pub struct Config {
     /// What the powers `observe` and `approve` count for in sessions of others: `closed`, `observe` or `approve`. By default
     /// `closed`: a session is its owner's alone.
     pub others: Others,
+    /// What sessions and principals may spend.
+    pub budgets: Budgets,
     /// The longest answer of a model's step, in tokens.
     pub max_output_tokens: u32,
     /// How much history a model is shown, in estimated tokens.
@@ -103,6 +106,7 @@ impl Default for Config {
         Self {
             system_prompt: DEFAULT_PROMPT.to_owned(),
             others: Others::Closed,
+            budgets: Budgets::default(),
             max_output_tokens: 8_192,
             max_history_tokens: 100_000,
             max_history_messages: HistoryLimits::MAX_MESSAGES,
@@ -191,6 +195,7 @@ impl Config {
             problems.push(("max_history_messages", format!("is {found} and may be at most {most}")));
         }
         problems.extend(self.output.problems());
+        problems.extend(self.budgets.problems());
         problems
     }
 

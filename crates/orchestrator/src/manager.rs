@@ -19,15 +19,17 @@ use crate::{
     order::{Order, Outcome},
     output::Output,
     pool::{self, Pool},
+    purse::{Purse, Usage},
     roster::Roster,
     sandbox::Starter,
 };
 use attach::Waiting;
 use checks::Wanted;
 pub use health::McpHealth;
-use lockkeeper_domain::{Answer, Code, Failure, Power, Seq, ServerName, SessionId, UserMessage};
+use lockkeeper_domain::{Answer, BudgetAnswer, Code, Failure, Power, Seq, ServerName, SessionId, UserMessage};
 use lockkeeper_ports::{
-    Clock, EventStream, McpServer, Peers, Principal, RuleRepository, SandboxRuntime, SessionStore, ToolHost,
+    BudgetLedger, Clock, EventStream, McpServer, Peers, Principal, RuleRepository, SandboxRuntime, SessionStore,
+    ToolHost,
 };
 use registry::Registry;
 pub(crate) use registry::Visit;
@@ -61,6 +63,8 @@ pub struct Ports {
     pub secrets: Arc<[SecretString]>,
     /// The servers that share the store.
     pub peers: Arc<dyn Peers>,
+    /// What was spent, and by whom.
+    pub budgets: Arc<dyn BudgetLedger>,
 }
 
 /// How many live news wait for the way to other servers. Those beyond are lost.
@@ -116,7 +120,9 @@ impl SessionManager {
             tasks.spawn(pool::keep_warm(Arc::clone(&starter), oldest, soft.clone()));
         }
         let output = Arc::new(Output::new(&config.output, &ports.secrets, &ports.servers));
-        let shared = Arc::new(Shared { config, rules, ports, starter, output, tasks, soft, hard });
+        let (ledger, clock) = (Arc::clone(&ports.budgets), Arc::clone(&ports.clock));
+        let purse = Purse::new(ledger, config.budgets.clone(), clock, tasks.clone());
+        let shared = Arc::new(Shared { config, rules, ports, starter, output, purse, tasks, soft, hard });
         let peers = Arc::clone(&shared.ports.peers);
         let (elsewhere, news) = mpsc::channel(LIVE_NEWS);
         let (registry, background, closed) = (Registry::default(), TaskTracker::new(), CancellationToken::new());
@@ -190,6 +196,19 @@ impl SessionManager {
             return Ok(by.clone());
         }
         self.record_for(Wanted::Decide, id, by).await.map(|record| Principal::known(record.owner))
+    }
+
+    /// Takes a human's word on a turn that would cost more than there is.
+    pub async fn answer_budget(&self, id: &SessionId, by: &Principal, go_on: bool) -> Result<(), Failure> {
+        let owner = self.decides_for(id, by).await?;
+        let answer = BudgetAnswer { go_on, by: by.id.clone(), via: by.via.clone() };
+        self.order(id, &owner, Order::AnswerBudget(answer)).await.map(drop)
+    }
+
+    /// What the session and its owner have spent, and may. For its owner alone.
+    pub async fn usage(&self, id: &SessionId, by: &Principal) -> Result<Usage, Failure> {
+        let record = self.owned(id, by).await?;
+        self.shared.purse.usage(id, &record.owner).await
     }
 
     /// Stops the turn that runs.

@@ -1,7 +1,7 @@
 use crate::{Live, manager::Visit};
 use lockkeeper_domain::{
-    ApprovalRequired, Attachment, CallId, CallView, ClientMessageId, EventId, Failure, Message, RuleId, SessionId,
-    Timestamp, ToolCall, ToolDefinition, TurnId,
+    ApprovalRequired, Attachment, BudgetAsked, CallId, CallView, ClientMessageId, EventId, Failure, Message, RuleId,
+    SessionId, Timestamp, ToolCall, ToolDefinition, TurnId,
 };
 use lockkeeper_ports::ToolSessionStatus;
 use serde::{Deserialize, Serialize};
@@ -112,6 +112,8 @@ pub struct Snapshot {
     pub calls: Vec<OpenCall>,
     /// The question that a human is being asked, and where it stands in the log.
     pub pending: Vec<(EventId, ApprovalRequired)>,
+    /// The question whether the open turn may go on, while a human is asked.
+    pub budget: Option<BudgetAsked>,
 }
 
 /// A call without a result.

@@ -7,7 +7,7 @@ use crate::{
     opened::Readiness,
     workspace::{Look, Seen},
 };
-use lockkeeper_domain::{Answer, Code, Failure, PrincipalId, SessionId, UserMessage};
+use lockkeeper_domain::{Answer, BudgetAnswer, Code, Failure, PrincipalId, SessionId, UserMessage};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tokio::{
@@ -27,6 +27,7 @@ pub(crate) enum Order {
     },
     Submit(UserMessage),
     Decide(Answer),
+    AnswerBudget(BudgetAnswer),
     Cancel,
     Reset,
     End,
@@ -91,7 +92,13 @@ impl Order {
     pub(crate) fn is_repeatable(&self) -> bool {
         match self {
             Self::Submit(message) => message.client_message_id.is_some(),
-            Self::Attach { .. } | Self::Decide(_) | Self::Cancel | Self::Reset | Self::End | Self::Look { .. } => true,
+            Self::Attach { .. }
+            | Self::Decide(_)
+            | Self::AnswerBudget(_)
+            | Self::Cancel
+            | Self::Reset
+            | Self::End
+            | Self::Look { .. } => true,
         }
     }
 
@@ -112,6 +119,7 @@ impl ActorHandle {
             Order::Attach { wish, patience } => self.is_ready(wish, patience).await.map(Outcome::Attached),
             Order::Submit(message) => self.put(|reply| Request::Submit(message, reply)).await.map(Outcome::Accepted),
             Order::Decide(answer) => self.put(|reply| Request::Decide(answer, reply)).await.map(Outcome::Decided),
+            Order::AnswerBudget(answer) => self.put(|reply| Request::AnswerBudget(answer, reply)).await.map(done),
             Order::Cancel => self.put(Request::Cancel).await.map(done),
             Order::Reset => self.put(Request::Reset).await.map(done),
             Order::End => self.put(Request::End).await.map(done),

@@ -5,6 +5,7 @@
 //! `lockkeeper-testkit` check it for every adapter. With the feature `mocks`, mockall stands in for each port.
 
 mod auth;
+mod budget;
 mod clock;
 mod llm;
 mod peers;
@@ -14,6 +15,7 @@ mod store;
 mod tools;
 
 pub use auth::{AuthError, Authenticator, Credentials, Principal};
+pub use budget::{ACCOUNT_KEPT_FOR, Account, Balance, BudgetLedger, Hold, Reserved, SETTLED_FOR};
 pub use clock::Clock;
 pub use llm::{
     Completion, GenerateRequest, KeyedLlm, LlmError, LlmProvider, ModelEvent, ModelInfo, ModelStream, ProposedCall,
@@ -37,6 +39,7 @@ pub use tools::{
 pub mod mocks {
     //! mockall mocks of the ports.
     pub use crate::auth::MockAuthenticator;
+    pub use crate::budget::MockBudgetLedger;
     pub use crate::clock::MockClock;
     pub use crate::llm::{MockKeyedLlm, MockLlmProvider};
     pub use crate::peers::MockPeers;

@@ -13,10 +13,16 @@
 //! | `mcp:idle` | sorted set | sessions that have a sandbox, by a lower bound of their last use | for good |
 //! | `mcp:busy` | sorted set | sessions that are busy | for good |
 //! | `mcp:rules:<owner>` | hash | the rules that the owner's approvals have stored: `<id>` the rule as JSON, `<id>:used` its last use in ms | until they are revoked |
+//! | `mcp:budget:session:{id}` | hash | what a session has spent, and its holds: [`budget`] | 31 days |
+//! | `mcp:budget:day:<day>:<owner>` | hash | the same of a principal, on a day in UTC | 31 days |
 //! | `mcp:probe:<n>` | string | nothing: written to see whether that works | a minute |
 //!
 //! Retention is [`Config::retention_secs`](crate::Config::retention_secs) from the last write, renewals of the lease included,
 //! and the same for all three keys of a session; by default they live until they are deleted.
+//!
+//! Budgets live for 31 days after the last change. In their hashes, `tokens`, `calls` and `wall` are what was spent, and
+//! `h:<key>` is `<tokens> <calls> <ms> <end in ms> <h or s>`: a hold, or a key that was settled and is remembered for a minute.
+//! What is over goes with the next hold.
 //!
 //! Servers talk over channels that nothing is stored of: `mcp:peer:<name>` takes a server's requests, `mcp:answers:<name>` the
 //! answers to its own, and `mcp:news` and `mcp:news:{id}` what is told to all.
@@ -32,7 +38,7 @@
 //! minute later.
 
 use lockkeeper_domain::{PrincipalId, SessionId};
-use lockkeeper_ports::Topic;
+use lockkeeper_ports::{Account, Topic};
 
 /// The version of this layout, in each session's field [`field::LAYOUT`]. A higher one is not read.
 pub(crate) const LAYOUT: u32 = 1;
@@ -108,6 +114,14 @@ pub(crate) fn rules(owner: &PrincipalId) -> String {
 
 /// What follows a rule's id in the name of the field of its last use. No id holds it.
 pub(crate) const USED: &str = ":used";
+
+/// What an account has spent and set aside.
+pub(crate) fn budget(account: &Account) -> String {
+    match account {
+        Account::Session(id) => format!("mcp:budget:session:{{{id}}}"),
+        Account::Day(owner, day) => format!("mcp:budget:day:{day}:{owner}"),
+    }
+}
 
 /// Where a server takes requests.
 pub(crate) fn mailbox(server: &str) -> String {

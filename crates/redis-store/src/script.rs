@@ -39,4 +39,6 @@ scripts! {
     READ = "read.lua";
     REPAIR = "repair.lua";
     RULE_USED = "rule_used.lua";
+    RESERVE = "reserve.lua";
+    SETTLE = "settle.lua";
 }

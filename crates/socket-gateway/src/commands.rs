@@ -4,9 +4,9 @@ use crate::{
     intake::Taken,
     pass::Pass,
     wire::{
-        Accepted, Answer, ApprovalCommand, Arguments, By, Command, Decided, DeleteCommand, HistoryCommand, ListCommand,
-        Malformed, MessageCommand, Page, ReadCommand, RefreshCommand, Refreshed, RenameCommand, RevokeCommand, Role,
-        SessionEntry, Sessions, SessionsCommand, Time, is_shallow, page, rules,
+        Accepted, Answer, ApprovalCommand, Arguments, BudgetCommand, By, Command, Decided, DeleteCommand,
+        HistoryCommand, ListCommand, Malformed, MessageCommand, Page, ReadCommand, RefreshCommand, Refreshed,
+        RenameCommand, RevokeCommand, Role, SessionEntry, Sessions, SessionsCommand, Time, is_shallow, page, rules,
     },
 };
 use lockkeeper_domain::{self as domain, Code, Failure, SessionId};
@@ -66,6 +66,11 @@ impl Desk {
             Command::SessionDelete => manager.delete(&DeleteCommand::parse(payload)?.session_id, by).await.map(done),
             Command::WorkspaceList => self.list_files(payload, by).await,
             Command::WorkspaceRead => self.read_file(payload, by).await,
+            Command::UsageGet => self.usage(by).await,
+            Command::BudgetAnswer => {
+                let BudgetCommand { go_on } = BudgetCommand::parse(payload)?;
+                manager.answer_budget(session, by, go_on).await.map(done)
+            }
             Command::AuthRefresh => self.refresh(payload).await,
             Command::PolicyList => Ok(Answer::Rules(rules(manager.rules(by).await?))),
             Command::PolicyRevoke => manager.revoke(by, &RevokeCommand::parse(payload)?.id).await.map(done),
@@ -119,6 +124,11 @@ impl Desk {
         };
         let decided = self.manager.decide(&self.session, by, answer).await?;
         Ok(Answer::Decided(Decided { rule_id: decided.rule }))
+    }
+
+    async fn usage(&self, by: &Principal) -> Result<Answer, Failure> {
+        let usage = self.manager.usage(&self.session, by).await?;
+        Ok(Answer::Budgets(Box::new(usage.into())))
     }
 
     async fn history(&self, payload: Option<Value>, by: &Principal) -> Result<Answer, Failure> {

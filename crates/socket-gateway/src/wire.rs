@@ -4,6 +4,8 @@
 //! (`agent:thinking`) has `null` in its place, so that `meta` is the second argument always.
 
 mod answer;
+mod arguments;
+mod budget;
 mod catalogue;
 mod client;
 mod command;
@@ -17,8 +19,10 @@ mod tests;
 mod tool;
 
 pub use answer::{Accepted, Answer, Decided, Done, Page, Refreshed, Refused, Rules, Sessions};
+pub use budget::{Account, BudgetAnswered, BudgetAsked, Budgets, Limits};
 pub use client::{
-    ApprovalCommand, HistoryCommand, ListCommand, MessageCommand, ReadCommand, RefreshCommand, RevokeCommand, Role,
+    ApprovalCommand, BudgetCommand, HistoryCommand, ListCommand, MessageCommand, ReadCommand, RefreshCommand,
+    RevokeCommand, Role,
 };
 pub use history::{HistoryCall, HistoryEntry, HistoryMessage, HistoryResult, HistorySnapshot};
 pub use rules::{FileRule, StoredRule};
@@ -28,7 +32,8 @@ pub use server::{
 pub use session::{DeleteCommand, RenameCommand, SessionEntry, SessionsCommand};
 pub use tool::{ApprovalRequired, ApprovalResolved, ToolCall, ToolError, ToolStarted};
 
-pub(crate) use client::{Arguments, Malformed, is_shallow};
+pub(crate) use arguments::{Arguments, is_shallow};
+pub(crate) use client::Malformed;
 pub(crate) use command::{By, Command};
 pub(crate) use history::{page, snapshot};
 pub(crate) use project::{live, logged};

@@ -1,5 +1,6 @@
 //! One contract suite per port, run by every adapter, and working fakes for the use cases' own tests.
 
+pub mod budget;
 pub mod clock;
 pub mod faulty_store;
 pub mod llm;

@@ -19,6 +19,8 @@ struct User {
     /// The same of the other one's.
     foreign: String,
     connect: Connect,
+    token: String,
+    foreign_token: String,
     client: Option<Client>,
     /// How often this user saw a word of its own.
     seen: usize,
@@ -33,10 +35,13 @@ pub(super) async fn two_users_at_random_see_nothing_of_each_other(ground: Rc<Gro
 async fn play(ground: &Ground, seed: u64) -> Result<()> {
     let server = ground.setup().config(tokens::SYMMETRIC).start().await?;
     let canaries = ["a1-canary-7f3e", "b2-canary-c84d"];
+    let token = |name: &str| tokens::create(ground.folder(), name, 600);
+    let all = [token("ann")?, token("bob")?];
     let user = |name: &str, own: usize| -> Result<User> {
         let connect = connect_as(&server, ground.folder(), name)?;
+        let (token, foreign_token) = (all[own].clone(), all[1 - own].clone());
         let (canary, foreign) = (canaries[own].to_owned(), canaries[1 - own].to_owned());
-        Ok(User { canary, foreign, connect, client: None, seen: 0 })
+        Ok(User { canary, foreign, connect, token, foreign_token, client: None, seen: 0 })
     };
     let mut users = [user("ann", 0)?, user("bob", 1)?];
     // Each has one for sure, and who comes first gets the others.
@@ -53,7 +58,7 @@ async fn play(ground: &Ground, seed: u64) -> Result<()> {
     };
     for _ in 0..rounds(150) {
         let who = random(2) == 0;
-        let (what, which) = (random(12), random(SESSIONS));
+        let (what, which) = (random(18), random(SESSIONS));
         users[usize::from(who)].act(what, which).await?;
     }
     for user in &mut users {
@@ -68,7 +73,7 @@ impl User {
     async fn act(&mut self, what: u64, which: u64) -> Result<()> {
         match what {
             0..3 => return self.come(which, "driver").await,
-            3 => return self.come(which, "observer").await,
+            3 => return self.come(which, ["observer", "approver"][usize::from(which % 2 == 0)]).await,
             4 => return self.leave().await,
             _ => {}
         }
@@ -86,6 +91,21 @@ impl User {
             10 => {
                 let answer = json!({ "callId": call, "approved": false, "reason": canary });
                 client.call("tool:approval", answer).await?
+            }
+            11 => client.call_bare("usage:get").await?,
+            12 => client.call("budget:answer", json!({ "goOn": true })).await?,
+            // The other one's token makes nobody of this connection.
+            13 => {
+                let ack = client.call("auth:refresh", json!({ "token": self.foreign_token })).await?;
+                ensure!(ack["code"] == "forbidden", "{ack}");
+                ack
+            }
+            14 => client.call("auth:refresh", json!({ "token": self.token })).await?,
+            15 => client.call("session:list", json!({})).await?,
+            // Of a session that may be the other one's.
+            16 => {
+                let name = json!({ "sessionId": format!("shared-{which}"), "title": canary });
+                client.call("session:rename", name).await?
             }
             _ if which == 0 => client.call_bare("history:reset").await?,
             _ => client.call_bare("turn:cancel").await?,

@@ -174,6 +174,11 @@ export class Controller {
     return this.#command("turn:cancel");
   }
 
+  /** Says whether a turn that costs more than there is goes on. */
+  answerBudget(goOn: boolean): Promise<boolean> {
+    return this.#command("budget:answer", { goOn });
+  }
+
   clearHistory(): Promise<boolean> {
     return this.#command("history:reset");
   }

@@ -75,12 +75,23 @@ function apply(session: Session, event: ServerEvent, now: number): Session {
       return change(session, callId, (call) => settled(call, { error: { message, code } }));
     }
     case "turn:completed":
-      return close(session, { kind: "end", key, turn, at: event.meta.at, completed: event.payload });
+      return close(
+        { ...session, budget: undefined },
+        { kind: "end", key, turn, at: event.meta.at, completed: event.payload },
+      );
     case "session:expired":
       return {
         ...append(session, { kind: "notice", key, turn, text: event.payload.reason }),
         expired: event.payload.reason,
       };
+    case "budget:asked":
+      return { ...session, thinking: false, budget: event.payload };
+    case "budget:answered": {
+      const text = event.payload.goOn
+        ? "The turn goes on beyond its budget."
+        : "The turn was not let go on beyond its budget.";
+      return append({ ...session, budget: undefined }, { kind: "notice", key, turn, text });
+    }
     case "auth:expired":
       return { ...session, tokenOver: event.payload.closesAt };
     case "mcp:status":

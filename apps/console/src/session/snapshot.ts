@@ -20,7 +20,7 @@ export function restore(before: Session, snapshot: Snapshot): Session {
     session = append(session, { ...answer, text: partial, open: true });
   }
   const openTurns = new Set(turn === undefined ? [] : [turn]);
-  return { ...session, order: standingAt(lastEventId), openTurns, thinking };
+  return { ...session, order: standingAt(lastEventId), openTurns, thinking, budget: snapshot.budget };
 }
 
 function recall(session: Session, message: HistoryMessage, key: string): Session {

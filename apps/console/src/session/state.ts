@@ -4,6 +4,7 @@ import type {
   AgentError,
   Annotations,
   Attachment,
+  BudgetAsked,
   Content,
   Json,
   McpStatus,
@@ -103,6 +104,8 @@ export interface Session {
   readonly servers: ReadonlyMap<string, McpStatus>;
   /** When the server disconnects because the token is over, until it has a fresh one. */
   readonly tokenOver: string | undefined;
+  /** The question whether the open turn may go on though it costs more than there is. */
+  readonly budget: BudgetAsked | undefined;
   /** Whether the log's beginning is not kept any more, so that what is here begins with a snapshot. */
   readonly fromSnapshot: boolean;
   /** How far this machine's clock is ahead of the server's, in milliseconds. */
@@ -125,6 +128,7 @@ export const EMPTY: Session = {
   expired: undefined,
   servers: new Map(),
   tokenOver: undefined,
+  budget: undefined,
   fromSnapshot: false,
   clockAhead: 0,
 };

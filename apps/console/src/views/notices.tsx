@@ -2,8 +2,11 @@
 
 import { useState } from "preact/hooks";
 import type { AppState, Controller } from "../app/controller.ts";
+import type { BudgetAsked } from "../contract.ts";
 import { Stages } from "./stages.tsx";
 import { Readable } from "./text.tsx";
+
+const NUMBER = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 
 export function Notices({ state, controller }: { state: AppState; controller: Controller }) {
   const { link, readiness, problem, session } = state;
@@ -33,6 +36,9 @@ export function Notices({ state, controller }: { state: AppState; controller: Co
           <TokenForm give={(token) => void controller.refreshToken(token)} />
         </div>
       )}
+      {link.kind === "ready" && session.budget !== undefined && (
+        <Budget asked={session.budget} controller={controller} />
+      )}
       {readiness?.kind === "degraded" && (
         <div class="banner warning">
           <p>The server cannot serve sessions at the moment:</p>
@@ -57,6 +63,29 @@ export function Notices({ state, controller }: { state: AppState; controller: Co
           </button>
         </div>
       )}
+    </div>
+  );
+}
+
+function Budget({ asked, controller }: { asked: BudgetAsked; controller: Controller }) {
+  const whose = asked.of === "session" ? "this session" : "your day";
+  const [taken, limit] =
+    asked.measure === "wallMs" ? [asked.taken / 1000, asked.limit / 1000] : [asked.taken, asked.limit];
+  const what = { tokens: "tokens", toolCalls: "tool calls", wallMs: "seconds of work" }[asked.measure];
+  return (
+    <div class="banner warning" role="alert">
+      <p>
+        This turn would cost more than {whose} has left: {NUMBER.format(taken)} of {NUMBER.format(limit)} {what} are
+        spent or set aside. It waits for your word, and ends without one.
+      </p>
+      <div class="actions">
+        <button type="button" onClick={() => void controller.answerBudget(false)}>
+          End the turn
+        </button>
+        <button type="button" onClick={() => void controller.answerBudget(true)}>
+          Let it go on
+        </button>
+      </div>
     </div>
   );
 }

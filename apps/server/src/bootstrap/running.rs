@@ -57,7 +57,7 @@ const CLOSE_GRACE: Duration = Duration::from_secs(5);
 pub(crate) async fn start(ground: Ground) -> Result<Running, Stop> {
     let Ground { loaded, mode, policy, listener, store, sandboxes, runtime, why, servers, lock } = ground;
     let config = &loaded.config;
-    let Opened { store, rules: stored_rules, peers, redis, choice: stored } = store;
+    let Opened { store, rules: stored_rules, budgets, peers, redis, choice: stored } = store;
     let lifecycle = Lifecycle::default();
     let clock = clock(redis, &lifecycle).await?;
     let token = made_up_token(config)?;
@@ -78,6 +78,7 @@ pub(crate) async fn start(ground: Ground) -> Result<Running, Stop> {
         policy: rulebook.clone(),
         secrets: secrets_of(config),
         peers,
+        budgets,
         sandboxes: Arc::clone(&sandboxes),
     };
     let manager = SessionManager::new(config.session.clone(), ports);

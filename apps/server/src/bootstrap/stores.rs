@@ -8,7 +8,7 @@ use crate::{
 };
 use anyhow::{Context as _, Result};
 use lockkeeper_embedded_store::{EmbeddedStore, PeerHub};
-use lockkeeper_ports::{Peers, RuleRepository, SessionStore};
+use lockkeeper_ports::{BudgetLedger, Peers, RuleRepository, SessionStore};
 use lockkeeper_redis_store::RedisStore;
 use std::{fs, path::Path, sync::Arc};
 use tokio::task::spawn_blocking;
@@ -31,6 +31,7 @@ pub(super) struct Chosen {
 pub(crate) struct Opened {
     pub(super) store: Arc<dyn SessionStore>,
     pub(super) rules: Arc<dyn RuleRepository>,
+    pub(super) budgets: Arc<dyn BudgetLedger>,
     pub(super) peers: Arc<dyn Peers>,
     /// The Redis that says what time it is, where servers share one.
     pub(super) redis: Option<Arc<RedisStore>>,
@@ -81,6 +82,7 @@ pub(super) async fn open(config: &Config, chosen: Chosen) -> Result<Opened> {
         return Ok(Opened {
             store: Arc::clone(&redis) as _,
             rules: Arc::clone(&redis) as _,
+            budgets: Arc::clone(&redis) as _,
             peers,
             redis: Some(redis),
             choice,
@@ -88,7 +90,7 @@ pub(super) async fn open(config: &Config, chosen: Chosen) -> Result<Opened> {
     }
     let store = spawn_blocking(embedded_from_config(&config.store)).await??;
     let peers = PeerHub::new().join(name);
-    Ok(Opened { store: Arc::clone(&store) as _, rules: store, peers, redis: None, choice })
+    Ok(Opened { rules: Arc::clone(&store) as _, budgets: Arc::clone(&store) as _, store, peers, redis: None, choice })
 }
 
 /// Blocks until the store's file is checked.

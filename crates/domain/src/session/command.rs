@@ -29,11 +29,15 @@ impl Session {
         match command {
             Command::Submit(message) => return self.submit(message, draft),
             Command::Decide(answer) => self.decide(answer, draft)?,
+            Command::OverBudget { call, failure } => self.over_budget(call.as_ref(), failure, draft),
+            Command::AskBudget(question) => self.ask_budget(question, draft),
+            Command::AnswerBudget(answer) => self.answer_budget(answer, draft)?,
             Command::Cancel => self.cancel(draft)?,
             Command::Reset => self.reset(draft),
             Command::End => self.end(draft),
             Command::Tick => {
                 self.expire_questions(draft);
+                self.expire_budget_question(draft);
                 self.end_overlong(draft);
             }
             Command::Forbid(calls) => self.forbid(calls, draft),
@@ -211,7 +215,7 @@ impl Session {
     }
 
     /// A result that nobody waits for any more, because its call was cancelled, is dropped.
-    fn call_settled(&mut self, call: &CallId, result: ToolResult, draft: &mut Draft<'_>) {
+    pub(super) fn call_settled(&mut self, call: &CallId, result: ToolResult, draft: &mut Draft<'_>) {
         let Some(turn) = self.turn.as_ref().filter(|t| t.is_running(call)) else { return };
         let id = turn.id();
         let tool = turn.running().into_iter().find(|c| c.id == *call).map(|c| c.tool).unwrap_or_default();
@@ -238,7 +242,7 @@ impl Session {
         if self.turn.is_none() {
             self.open_next();
         }
-        let Some(turn) = &self.turn else { return };
+        let Some(turn) = self.turn.as_ref().filter(|turn| turn.budget_question().is_none()) else { return };
         let (id, step, attempt) = (turn.id(), turn.step(), turn.attempt());
         if !turn.is_acting() {
             if self.ends_at_a_limit(draft) {

@@ -1,6 +1,7 @@
 //! The session, step by step and under random commands.
 
 mod always;
+mod budgets;
 mod invariants;
 mod limits;
 mod world;

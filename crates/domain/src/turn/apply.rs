@@ -42,6 +42,11 @@ impl Turn {
                 self.partial.clear();
                 self.unsaved.push(Message::Assistant { turn: self.id, at, message: message.clone() });
             }
+            EventBody::BudgetAsked(asked) => self.budget_question = Some(*asked),
+            EventBody::BudgetAnswered(answered) => {
+                self.budget_question = None;
+                self.is_waived |= answered.go_on;
+            }
             EventBody::TurnCompleted(_) => return self.close(at),
             _ => {}
         }

@@ -41,6 +41,7 @@ impl Tables<'_> {
         }
         self.replace(id, Some(&entry), None)?;
         let key = id.as_str();
+        self.budgets.remove(crate::schema::account_name(&lockkeeper_ports::Account::Session(id.clone())).as_str())?;
         self.logs.remove(key)?;
         self.events.retain_in((key, 0)..=(key, u64::MAX), |_, _| false)?;
         self.history.retain_in((key, 0)..=(key, u64::MAX), |_, _| false)?;

@@ -70,6 +70,7 @@ impl World {
             policy: Policy::default().into(),
             secrets: [].into(),
             peers: PeerHub::new().join("test"),
+            budgets: Arc::clone(&store) as _,
         };
         let manager = SessionManager::new(lockkeeper_orchestrator::Config::default(), ports);
         let models = ModelsApi { catalog, authenticator: Arc::new(Open), pages: Arc::new(|_, _, _| Ok(())) };

@@ -1,6 +1,10 @@
 use super::{Actor, Bench, persist::Lost};
-use crate::{output::Output, tools::Gate};
-use lockkeeper_domain::{CallId, Code, Command, Policy, SessionId, ToolCall, ToolResult};
+use crate::{
+    output::Output,
+    purse::{Denied, Errand, OverBudget, Purse},
+    tools::Gate,
+};
+use lockkeeper_domain::{CallId, Code, Command, Policy, Spend, ToolCall, ToolResult};
 use lockkeeper_ports::{CallContext, CallProgress, ToolHostError, ToolSession};
 use std::{
     collections::{HashMap, HashSet},
@@ -18,6 +22,8 @@ pub(super) enum CallEnd {
     Settled(ToolResult),
     /// Unsent, because the sandbox is gone.
     SandboxGone,
+    /// Unsent, because the budget does not suffice.
+    OverBudget(ToolCall, OverBudget),
 }
 
 /// The calls that run.
@@ -28,6 +34,12 @@ pub(super) struct RunningCalls {
     /// Calls that were moved to a fresh sandbox once; not again.
     moved: HashSet<CallId>,
 }
+
+/// What one call costs, but for its time.
+const ONE_CALL: Spend = Spend { tokens: 0, tool_calls: 1, wall_ms: 0 };
+/// What is set aside for one: nobody knows how long it takes.
+const A_CALL: Spend = Spend { tokens: 0, tool_calls: 1, wall_ms: 60_000 };
+const AT_LEAST_A_CALL: Spend = Spend { tokens: 0, tool_calls: 1, wall_ms: 1 };
 
 impl RunningCalls {
     const PROGRESS: usize = 64;
@@ -42,13 +54,27 @@ impl RunningCalls {
         self.calls.is_empty()
     }
 
-    fn start(&mut self, session: SessionId, call: ToolCall, tools: Arc<dyn ToolSession>, output: Arc<Output>) {
+    fn start(&mut self, call: ToolCall, tools: Arc<dyn ToolSession>, output: Arc<Output>, paid: (Arc<Purse>, Errand)) {
         let cancel = CancellationToken::new();
-        let (progress, trace) = (self.progress.clone(), None);
+        let (session, progress, trace) = (paid.1.session.clone(), self.progress.clone(), None);
         let context = CallContext { session, call: call.id.clone(), progress, cancel: cancel.clone(), trace };
-        let (name, args) = (call.name.clone(), call.args.clone());
+        let asked = call.clone();
         let running = async move {
-            match tools.call(&name, args, context).await {
+            let (purse, errand) = paid;
+            let mut grant = match purse.reserve(&errand, A_CALL, AT_LEAST_A_CALL).await {
+                Ok(grant) => grant,
+                Err(Denied::Over(over)) => return CallEnd::OverBudget(asked, over),
+                Err(Denied::Unknown(failure)) => {
+                    let said = format!("{} The call was not run.", failure.message);
+                    return CallEnd::Settled(ToolResult::failed(failure.code, said));
+                }
+            };
+            // Also when it is broken off.
+            grant.costs(ONE_CALL);
+            let called = tools.call(&asked.name, asked.args, context).await;
+            let is_sent = called.is_ok();
+            grant.settle(if is_sent { ONE_CALL } else { Spend::default() }).await;
+            match called {
                 Ok(result) => CallEnd::Settled(output.clean(result)),
                 Err(ToolHostError::SandboxGone) => CallEnd::SandboxGone,
                 Err(error @ ToolHostError::UnknownTool(_)) => {
@@ -112,7 +138,8 @@ impl Actor {
                 self.calls.settle(call, ToolResult::failed(code, said));
                 return;
             }
-            self.calls.start(self.id.clone(), call, Arc::clone(&bench.tools), Arc::clone(&self.shared.output));
+            let paid = (Arc::clone(&self.shared.purse), self.errand());
+            self.calls.start(call, Arc::clone(&bench.tools), Arc::clone(&self.shared.output), paid);
         } else {
             self.calls_wanted.push(call);
             self.want_bench();
@@ -122,6 +149,7 @@ impl Actor {
     pub(super) async fn call_ended(&mut self, call: CallId, end: CallEnd) -> Result<(), Lost> {
         let result = match end {
             CallEnd::Settled(result) => result,
+            CallEnd::OverBudget(call, over) => return self.over_budget(over, Some(call)).await,
             CallEnd::SandboxGone => {
                 let again = self.session.turn().and_then(|turn| turn.running_call(&call));
                 // Nothing of the call was sent, so a fresh sandbox may run it; but one that goes at once is no place.

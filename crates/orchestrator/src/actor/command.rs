@@ -22,6 +22,10 @@ impl Actor {
             }
             Request::Submit(message, reply) => self.submit(message, reply).await?,
             Request::Decide(answer, reply) => self.decide(answer, reply).await?,
+            Request::AnswerBudget(answer, reply) => {
+                self.obey(Command::AnswerBudget(answer), (), reply).await?;
+                self.run_held_calls();
+            }
             Request::Cancel(reply) => self.obey(Command::Cancel, (), reply).await?,
             Request::Reset(reply) => self.obey(Command::Reset, (), reply).await?,
             Request::End(reply) => return self.end(reply).await,

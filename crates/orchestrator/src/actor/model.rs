@@ -1,17 +1,29 @@
 use super::{Actor, persist::Lost};
 use crate::{
-    LiveEvent, standing,
+    LiveEvent,
+    purse::{Denied, Grant, OverBudget},
+    standing,
     tools::{Catalog, Gate},
 };
 use futures::StreamExt;
-use lockkeeper_domain::{Changes, Code, Command, Failure, HistoryLimits, Message, ModelOutcome, Said, TurnId};
+use lockkeeper_domain::{
+    Changes, Code, Command, Failure, HistoryLimits, Message, ModelOutcome, Said, Spend, TurnId, Usage,
+};
 use lockkeeper_ports::{Completion, GenerateRequest, LlmError, LlmProvider, ModelEvent, RecordChange};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 /// What a model's stream yields.
-pub(super) type ModelItem = Result<ModelEvent, Failure>;
+pub(super) type ModelItem = Result<ModelEvent, NoAnswer>;
+
+/// Why a model's answer is not complete.
+pub(super) enum NoAnswer {
+    /// It failed.
+    Failed(Failure),
+    /// It was not asked, because the budget does not suffice.
+    OverBudget(OverBudget),
+}
 
 /// How many pieces may wait while a step is being written. They then become one event.
 const PIECES: usize = 64;
@@ -40,7 +52,8 @@ impl ModelCall {
         let mut items = Vec::new();
         self.items.recv_many(&mut items, PIECES).await;
         if items.is_empty() {
-            items.push(Err(failure(&LlmError::Cut("the adapter ended without a word".to_owned()), None)));
+            let cut = LlmError::Cut("the adapter ended without a word".to_owned());
+            items.push(Err(NoAnswer::Failed(failure(&cut, None))));
         }
         items
     }
@@ -73,7 +86,7 @@ impl Actor {
         let agent = self.choice.of_turn(turn);
         let messages = self.session.conversation(limits);
         let shown_tokens = messages.iter().map(Message::estimated_tokens).sum();
-        let request = GenerateRequest {
+        let mut request = GenerateRequest {
             session: self.id.clone(),
             model: agent.model,
             system: self.shared.config.system_prompt.as_str().into(),
@@ -83,10 +96,23 @@ impl Actor {
         };
         let (sender, items) = mpsc::channel(PIECES * 4);
         let idle = Duration::from_secs(self.shared.config.model_idle_secs);
+        let (purse, errand) = (Arc::clone(&self.shared.purse), self.errand());
+        let read = estimated_input(&request, shown_tokens);
         let listening = async move {
-            match agent.provider {
-                Ok(provider) => listen(provider, request, idle, sender).await,
-                Err(failure) => drop(sender.send(Err(failure)).await),
+            let provider = match agent.provider {
+                Ok(provider) => provider,
+                Err(failure) => return drop(sender.send(Err(NoAnswer::Failed(failure))).await),
+            };
+            let (want, least) = step_cost(read, request.max_output_tokens);
+            match purse.reserve(&errand, want, least).await {
+                Ok(grant) => {
+                    let written = grant.granted().tokens.saturating_sub(read);
+                    let most = u32::try_from(written).unwrap_or(u32::MAX);
+                    request.max_output_tokens = request.max_output_tokens.min(most);
+                    listen(provider, request, idle, sender, grant, read).await;
+                }
+                Err(Denied::Over(over)) => drop(sender.send(Err(NoAnswer::OverBudget(over))).await),
+                Err(Denied::Unknown(failure)) => drop(sender.send(Err(NoAnswer::Failed(failure))).await),
             }
         };
         let task = AbortOnDropHandle::new(self.shared.tasks.spawn(listening));
@@ -112,10 +138,11 @@ impl Actor {
         let Some(model) = self.model.take() else { return Ok(()) };
         let command = match end {
             Ok(completion) => Command::ModelDone(self.judge(completion, &model.catalog).await),
-            Err(failure) if failure.code == Code::ContextTooLong && !model.spoke && !model.shrunk => {
+            Err(NoAnswer::OverBudget(over)) => return self.over_budget(over, None).await,
+            Err(NoAnswer::Failed(failure)) if failure.code == Code::ContextTooLong && !model.spoke && !model.shrunk => {
                 return self.shrink(model).await;
             }
-            Err(failure) => Command::ModelFailed(failure),
+            Err(NoAnswer::Failed(failure)) => Command::ModelFailed(failure),
         };
         if let Ok(mut reaction) = self.session.handle(command, now, &rules) {
             reaction.changes = joined(changes, reaction.changes);
@@ -156,19 +183,55 @@ impl Actor {
     }
 }
 
+/// How many bytes of text are about one token.
+const BYTES_PER_TOKEN: u64 = 4;
+/// Shorter answers than this are not worth asking for: a budget that leaves less is used up.
+const SHORTEST_ANSWER: u32 = 1_024;
+
+const fn tokens(tokens: u64) -> Spend {
+    Spend { tokens, tool_calls: 0, wall_ms: 0 }
+}
+
+/// What a model reads for a step, about.
+fn estimated_input(request: &GenerateRequest, messages: usize) -> u64 {
+    let tool = |tool: &lockkeeper_domain::ToolDefinition| {
+        tool.name.as_str().len() + tool.description.len() + tool.input_schema.to_string().len()
+    };
+    let bytes = request.system.len() + request.tools.iter().map(tool).sum::<usize>();
+    messages as u64 + bytes as u64 / BYTES_PER_TOKEN
+}
+
+/// What a step may cost, and with how much less it is still worth asking. How long it takes nobody knows.
+fn step_cost(read: u64, longest: u32) -> (Spend, Spend) {
+    let cost = |written: u32, wall_ms| Spend { tokens: read + u64::from(written), tool_calls: 0, wall_ms };
+    (cost(longest, 60_000), cost(longest.min(SHORTEST_ANSWER), 1))
+}
+
+fn of_usage(usage: Usage) -> Spend {
+    tokens(usage.input_tokens.saturating_add(usage.output_tokens))
+}
+
 /// Asks the provider and passes on what it says. Ends with a completion or an error, whatever the provider does.
 async fn listen(
     provider: Arc<dyn LlmProvider>,
     request: GenerateRequest,
     idle: Duration,
     items: mpsc::Sender<ModelItem>,
+    mut grant: Grant,
+    read: u64,
 ) {
     let model = request.model.clone();
+    // Where the answer is cut, it has cost what was read and what was heard of it.
+    grant.costs(tokens(read));
     let silent = || LlmError::Timeout(format!("nothing came for {} s", idle.as_secs()));
     let asked = tokio::time::timeout(idle, provider.generate(request)).await;
     let mut stream = match asked.unwrap_or_else(|_| Err(silent())) {
         Ok(stream) => stream,
-        Err(error) => return drop(items.send(Err(failure(&error, Some(&model)))).await),
+        Err(error) => {
+            // What was not answered costs nothing but time.
+            grant.settle(Spend::default()).await;
+            return drop(items.send(Err(NoAnswer::Failed(failure(&error, Some(&model))))).await);
+        }
     };
     loop {
         let item = match tokio::time::timeout(idle, stream.next()).await {
@@ -176,16 +239,31 @@ async fn listen(
             Ok(None) => Err(LlmError::Cut("it ended before the answer did".to_owned())),
             Err(_) => Err(silent()),
         };
-        let is_end = matches!(item, Err(_) | Ok(ModelEvent::Completed(_)));
-        let item = item.map_err(|error| failure(&error, Some(&model)));
-        if items.send(item).await.is_err() || is_end {
+        let event = match item {
+            Ok(ModelEvent::Completed(completion)) => {
+                // Counted before it is heard of, so that whoever hears of it sees it counted.
+                let used = if completion.usage == Usage::default() { grant.cost() } else { of_usage(completion.usage) };
+                grant.settle(used).await;
+                return drop(items.send(Ok(ModelEvent::Completed(completion))).await);
+            }
+            Err(error) => {
+                let used = grant.cost();
+                grant.settle(used).await;
+                return drop(items.send(Err(NoAnswer::Failed(failure(&error, Some(&model))))).await);
+            }
+            Ok(event) => event,
+        };
+        if let ModelEvent::Text(piece) | ModelEvent::Reasoning(piece) = &event {
+            grant.costs(tokens(piece.len() as u64 / BYTES_PER_TOKEN));
+        }
+        if items.send(Ok(event)).await.is_err() {
             return;
         }
     }
 }
 
 /// Merges neighbouring pieces, and finds the end.
-fn sort(items: Vec<ModelItem>) -> (Vec<Said>, Option<Result<Completion, Failure>>) {
+fn sort(items: Vec<ModelItem>) -> (Vec<Said>, Option<Result<Completion, NoAnswer>>) {
     let mut said: Vec<Said> = Vec::new();
     for item in items {
         match item {

@@ -3,7 +3,7 @@ use crate::{
     opened::{Accepted, Decided, Readiness, Snapshot},
     workspace::{Look, Seen},
 };
-use lockkeeper_domain::{Answer, Failure, Timestamp, UserMessage};
+use lockkeeper_domain::{Answer, BudgetAnswer, Failure, Timestamp, UserMessage};
 use tokio::sync::{oneshot, watch};
 
 /// Where an answer goes. [`Unhandled`] means that the actor ended first: its successor may be asked the same.
@@ -24,6 +24,7 @@ pub(crate) enum Request {
     Attach(Wish, Reply<watch::Receiver<Readiness>>),
     Submit(UserMessage, Reply<Accepted>),
     Decide(Answer, Reply<Decided>),
+    AnswerBudget(BudgetAnswer, Reply<()>),
     Cancel(Reply<()>),
     Reset(Reply<()>),
     End(Reply<()>),
@@ -41,7 +42,7 @@ impl Request {
             Self::Attach(_, reply) => drop(reply.send(Err(Unhandled))),
             Self::Submit(_, reply) => drop(reply.send(Err(Unhandled))),
             Self::Decide(_, reply) => drop(reply.send(Err(Unhandled))),
-            Self::Cancel(reply) | Self::Reset(reply) | Self::End(reply) => {
+            Self::AnswerBudget(_, reply) | Self::Cancel(reply) | Self::Reset(reply) | Self::End(reply) => {
                 drop(reply.send(Err(Unhandled)));
             }
             Self::Snapshot(reply) => drop(reply.send(Err(Unhandled))),

@@ -63,7 +63,7 @@ impl SessionManager {
             remember_question(&mut question, event);
         }
         let session = Session::fold(record.state, history, &events).as_driven();
-        let thinking = session.turn().is_some_and(|turn| !turn.is_acting());
+        let thinking = session.turn().is_some_and(|turn| !turn.is_acting() && turn.budget_question().is_none());
         Ok(Some(Snapshot::of(&session, &self.shared.rules, last, thinking, question)))
     }
 
@@ -102,6 +102,7 @@ impl Snapshot {
             thinking,
             calls: calls.iter().map(OpenCall::of).collect(),
             pending: question.into_iter().collect(),
+            budget: session.turn().and_then(Turn::budget_question).copied(),
         }
     }
 }

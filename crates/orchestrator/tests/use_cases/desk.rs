@@ -11,8 +11,8 @@ use lockkeeper_orchestrator::{
     SessionManager,
 };
 use lockkeeper_ports::{
-    Clock, EventStream, McpServer, Peers, Principal, RuleRepository, SandboxId, SandboxSummary, SessionStore,
-    mocks::MockSandboxRuntime,
+    BudgetLedger, Clock, EventStream, McpServer, Peers, Principal, RuleRepository, SandboxId, SandboxSummary,
+    SessionStore, mocks::MockSandboxRuntime,
 };
 use lockkeeper_testkit::{
     clock::TokioClock,
@@ -51,6 +51,7 @@ pub(crate) struct Desk {
     pub(crate) peers: Option<Arc<dyn Peers>>,
     pub(crate) own_keys: OwnKeys,
     pub(crate) workspace: Option<ServerName>,
+    pub(crate) budgets: Arc<dyn BudgetLedger>,
 }
 
 impl Desk {
@@ -76,6 +77,7 @@ impl Desk {
             peers: None,
             own_keys: OwnKeys::Refused,
             workspace: Some(ServerName::new("box")),
+            budgets: Arc::new(EmbeddedStore::in_memory()),
         }
     }
 
@@ -107,6 +109,7 @@ impl Desk {
             policy: self.rulebook.clone().unwrap_or_else(|| Policy::new(self.rules.clone()).into()),
             secrets: [].into(),
             peers: self.peers.clone().unwrap_or_else(|| self.join()),
+            budgets: Arc::clone(&self.budgets),
         };
         SessionManager::new(self.config.clone(), ports)
     }

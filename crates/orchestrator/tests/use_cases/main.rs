@@ -2,6 +2,7 @@
 
 mod always;
 mod approvals;
+mod budgets;
 mod desk;
 mod doubt;
 mod expiry;

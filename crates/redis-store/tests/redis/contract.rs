@@ -9,6 +9,7 @@ use futures::{FutureExt as _, StreamExt as _, stream};
 use lockkeeper_ports::{RuleRepository, SessionStore};
 use lockkeeper_redis_store::RedisStore;
 use lockkeeper_testkit::{
+    budget::CASES as BUDGETS,
     peers::{CASES as PEERS, Three},
     rules::CASES as RULES,
     store::CASES,
@@ -42,6 +43,16 @@ pub(crate) fn cases() -> Vec<Case> {
             })
         }),
     });
+    let budgets = BUDGETS.iter().map(|case| Case {
+        name: format!("contract::budgets::{}", case.name),
+        obstacle: None,
+        run: Box::new(|| {
+            Box::pin(async {
+                let server = Server::start(&[]).await;
+                (case.check)([Arc::new(server.store().await), Arc::new(server.store().await)]).await;
+            })
+        }),
+    });
     let rules = RULES.iter().map(|case| Case {
         name: format!("contract::rules::{}", case.name),
         obstacle: None,
@@ -52,7 +63,8 @@ pub(crate) fn cases() -> Vec<Case> {
             })
         }),
     });
-    one_server.chain(peers).chain(rules).chain(crate::cases![cluster, peers_over_a_cluster]).collect()
+    let single = one_server.chain(budgets).chain(rules);
+    single.chain(peers).chain(crate::cases![cluster, peers_over_a_cluster]).collect()
 }
 
 /// Three servers that share a Redis.
@@ -93,5 +105,9 @@ async fn cluster() {
     let failed: Vec<_> =
         stream::iter(CASES).map(check).buffer_unordered(AT_ONCE).filter_map(async |name| name).collect().await;
     assert!(failed.is_empty(), "of {} requirements a cluster does not meet {failed:?}", CASES.len());
+    for case in BUDGETS {
+        let ledger = async || Arc::new(RedisStore::connect(&patient(cluster.url())).await.unwrap());
+        (case.check)([ledger().await, ledger().await]).await;
+    }
     cluster.assert_used().await;
 }

@@ -1,4 +1,4 @@
-use super::{FileRule, HistoryEntry, SessionEntry, StoredRule, Time};
+use super::{Budgets, FileRule, HistoryEntry, SessionEntry, StoredRule, Time};
 use lockkeeper_domain::{Code, Failure, RuleId, TurnId};
 use lockkeeper_orchestrator::{FilePart, Listing};
 use schemars::JsonSchema;
@@ -17,6 +17,8 @@ pub enum Answer {
     Rules(Rules),
     /// A part of the history.
     History(Page),
+    /// What was spent, and may be.
+    Budgets(Box<Budgets>),
     /// A fresh token was taken.
     Refreshed(Refreshed),
     /// What a directory of the sandbox holds.
@@ -105,6 +107,7 @@ impl Serialize for Answer {
             Self::Refreshed(answer) => Followed { ok: true, answer }.serialize(to),
             Self::Directory(answer) => Followed { ok: true, answer }.serialize(to),
             Self::File(answer) => Followed { ok: true, answer }.serialize(to),
+            Self::Budgets(answer) => Followed { ok: true, answer }.serialize(to),
             Self::Sessions(answer) => Followed { ok: true, answer }.serialize(to),
         }
     }

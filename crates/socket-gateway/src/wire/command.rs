@@ -1,8 +1,8 @@
 use super::catalogue::commands;
 #[cfg(test)]
 use super::{
-    Accepted, ApprovalCommand, Decided, DeleteCommand, Done, HistoryCommand, ListCommand, Page, ReadCommand,
-    RefreshCommand, Refreshed, RenameCommand, RevokeCommand, Rules, Said, Sessions, SessionsCommand,
+    Accepted, ApprovalCommand, BudgetCommand, Budgets, Decided, DeleteCommand, Done, HistoryCommand, ListCommand, Page,
+    ReadCommand, RefreshCommand, Refreshed, RenameCommand, RevokeCommand, Rules, Said, Sessions, SessionsCommand,
 };
 #[cfg(test)]
 use lockkeeper_orchestrator::{FilePart, Listing};
@@ -46,6 +46,10 @@ commands! {
     WorkspaceList(Option<ListCommand>) = "workspace:list", answer: Listing, by: Anyone;
     /// Reads a part of a file of the sandbox.
     WorkspaceRead(ReadCommand) = "workspace:read", answer: FilePart, by: Anyone;
+    /// Tells what this session, and all of yours today, have spent, and may: for its owner.
+    UsageGet(()) = "usage:get", answer: Budgets, by: Anyone;
+    /// Says whether a turn that would cost more than there is goes on to its end; the first answer holds.
+    BudgetAnswer(BudgetCommand) = "budget:answer", answer: Done, by: Approver;
     /// Brings a fresh token of the same principal's, before the connection's own is over or soon after.
     AuthRefresh(RefreshCommand) = "auth:refresh", answer: Refreshed, by: Anyone;
 }

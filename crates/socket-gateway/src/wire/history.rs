@@ -1,4 +1,4 @@
-use super::{ApprovalRequired, Time};
+use super::{ApprovalRequired, BudgetAsked, Time};
 use lockkeeper_domain::{
     Attachment, CallId, CallResult, ClientMessageId, Code, Content, EventId, Message, Outcome, ServerName, ToolCall,
     TurnId,
@@ -27,6 +27,9 @@ pub struct HistorySnapshot {
     pub calls: Vec<HistoryCall>,
     /// The calls that wait for a human.
     pub pending: Vec<ApprovalRequired>,
+    /// The question whether the open turn may go on, while a human is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetAsked>,
 }
 
 /// A message of the history.
@@ -116,7 +119,7 @@ pub struct HistoryEntry {
 
 /// The session as it stands.
 pub(crate) fn snapshot(snapshot: Snapshot) -> HistorySnapshot {
-    let Snapshot { last, messages, turn, partial, thinking, calls, pending } = snapshot;
+    let Snapshot { last, messages, turn, partial, thinking, calls, pending, budget } = snapshot;
     let open = |open: OpenCall| HistoryCall { waiting: Some(open.waiting), ..open.call.into() };
     HistorySnapshot {
         last_event_id: last,
@@ -126,6 +129,7 @@ pub(crate) fn snapshot(snapshot: Snapshot) -> HistorySnapshot {
         thinking,
         calls: calls.into_iter().map(open).collect(),
         pending: pending.into_iter().map(|(_, approval)| approval.into()).collect(),
+        budget: budget.map(Into::into),
     }
 }
 

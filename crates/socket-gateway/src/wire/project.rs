@@ -33,6 +33,8 @@ pub(crate) fn logged(event: Event) -> (ServerEvent, Meta) {
         }
         EventBody::Response { message, .. } => ServerEvent::Response(message.text),
         EventBody::Failure(failure) => ServerEvent::AgentError(failure.into()),
+        EventBody::BudgetAsked(asked) => ServerEvent::BudgetAsked(asked.into()),
+        EventBody::BudgetAnswered(answered) => ServerEvent::BudgetAnswered(answered.into()),
         EventBody::TurnCompleted(completed) => ServerEvent::TurnCompleted(completed.into()),
         EventBody::SessionExpired { reason } => ServerEvent::Expired(Expired { reason }),
     };

@@ -1,5 +1,7 @@
 use super::catalogue::server_events;
-use super::{ApprovalRequired, ApprovalResolved, HistorySnapshot, ToolCall, ToolError, ToolStarted};
+use super::{
+    ApprovalRequired, ApprovalResolved, BudgetAnswered, BudgetAsked, HistorySnapshot, ToolCall, ToolError, ToolStarted,
+};
 use lockkeeper_domain::{
     Annotations, Attachment, CallId, ClientMessageId, Code, EventId, Failure, ServerName, SessionId, StopReason,
     Timestamp, TurnId, Usage,
@@ -50,6 +52,10 @@ server_events! {
     Snapshot(Box<HistorySnapshot>) = "history:snapshot", logged: Never;
     /// The session's sandbox was removed; its history stays.
     Expired(Expired) = "session:expired", logged: Always;
+    /// The turn would cost more than there is, and waits for a human's `budget:answer`.
+    BudgetAsked(BudgetAsked) = "budget:asked", logged: Always;
+    /// Somebody said whether such a turn goes on, or nobody did in time.
+    BudgetAnswered(BudgetAnswered) = "budget:answered", logged: Always;
     /// The connection's token is over, and a fresh one is wanted: see `auth:refresh`.
     TokenExpired(Expiry) = "auth:expired", logged: Never;
     /// The server refuses the connection, for a reason in a sentence, and disconnects.

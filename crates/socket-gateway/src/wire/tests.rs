@@ -250,6 +250,7 @@ fn a_snapshot_holds_the_conversation() {
         thinking: true,
         calls: Vec::new(),
         pending: Vec::new(),
+        budget: None,
     });
     let expected = json!({
         "lastEventId": "1-9", "turn": 2, "partial": "Al", "thinking": true, "calls": [], "pending": [],

@@ -10,7 +10,8 @@ use lockkeeper_domain::{Event, Policy, PrincipalId, Seq, ServerName, SessionId};
 use lockkeeper_embedded_store::{EmbeddedStore, PeerHub};
 use lockkeeper_orchestrator::{AgentFactory, OwnKeys, Ports, Provider, SessionManager};
 use lockkeeper_ports::{
-    Authenticator, Clock, EventLog, ExecStatus, KeyedLlm, LlmError, LlmProvider, McpServer, SandboxRuntime, StoreError,
+    Authenticator, BudgetLedger, Clock, EventLog, ExecStatus, KeyedLlm, LlmError, LlmProvider, McpServer,
+    SandboxRuntime, StoreError,
 };
 use lockkeeper_socket_gateway::{Config, Gateway, GatewayService, OpenAuthenticator, StaticAuthenticator};
 use lockkeeper_testkit::{
@@ -179,6 +180,7 @@ impl Builder {
             policy: Policy::default().into(),
             secrets: [].into(),
             peers: PeerHub::new().join("nobody"),
+            budgets: Arc::clone(&store) as Arc<dyn BudgetLedger>,
         };
         let hub = PeerHub::new();
         std::array::from_fn(|n| {

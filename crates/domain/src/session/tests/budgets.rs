@@ -1,0 +1,98 @@
+//! Turns that cost more than there is.
+
+use super::world::{World, ask, run, someone, text};
+use crate::*;
+use std::time::Duration;
+
+fn question(world: &World) -> BudgetAsked {
+    let expires_at = world.now.after(Duration::from_mins(1));
+    BudgetAsked { of: BudgetOf::Day, measure: Measure::Tokens, taken: 9, limit: 10, expires_at }
+}
+
+fn asks(world: &mut World) -> BudgetAsked {
+    let question = question(world);
+    world.does(Command::AskBudget(question));
+    question
+}
+
+fn answer(world: &mut World, go_on: bool) -> Result<Reply, Refusal> {
+    world.follow(Command::AnswerBudget(BudgetAnswer { go_on, by: someone(), via: Via::default() }))
+}
+
+#[test]
+fn a_turn_that_may_not_go_on_ends_with_its_code_and_each_call_with_its_result() {
+    let mut world = World::acting([run("a"), run("b"), ask("c")]);
+    let failure = Failure::new(Code::BudgetExceeded, "No more.");
+    let call = Some(CallId::parse("call_1_0_0").expect("an id"));
+    world.does(Command::OverBudget { call, failure });
+    assert_eq!(world.ends(), [StopReason::Error]);
+    assert_eq!(world.result_of("call_1_0_0").outcome, Outcome::Failed(Code::BudgetExceeded));
+    for cut in ["call_1_0_1", "call_1_0_2"] {
+        assert_eq!(world.result_of(cut).outcome, Outcome::Failed(Code::Cancelled));
+    }
+    assert!(!world.session.is_busy());
+}
+
+#[test]
+fn a_turn_that_asks_begins_nothing_until_it_is_answered() {
+    let mut world = World::new();
+    world.submit("go").expect("accepted");
+    asks(&mut world);
+    assert_eq!(world.effects, []);
+    assert!(world.session.turn().is_some_and(|turn| !turn.is_waived()));
+    world.does(Command::Tick);
+    assert_eq!(world.effects, [], "there is time");
+    asks(&mut world);
+    assert_eq!(world.kinds().matches("budget_asked").count(), 1, "one question at a time");
+    answer(&mut world, true).expect("answered");
+    assert_eq!(world.effects, [Effect::CallModel { turn: TurnId::new(1), step: 0 }]);
+    assert!(world.session.turn().is_some_and(Turn::is_waived));
+    assert_eq!(answer(&mut world, false).expect_err("nothing is asked").code, Code::AlreadyResolved);
+    world.does(Command::ModelDone(text("done")));
+    assert_eq!(world.ends(), [StopReason::EndTurn]);
+    world.submit("more").expect("accepted");
+    assert!(world.session.turn().is_some_and(|turn| !turn.is_waived()), "a word is for one turn");
+}
+
+#[test]
+fn no_and_silence_end_the_turn() {
+    for silent in [false, true] {
+        let mut world = World::new();
+        world.submit("go").expect("accepted");
+        let asked = asks(&mut world);
+        assert_eq!(world.session.next_deadline(&world.rules), Some(asked.expires_at));
+        if silent {
+            world.now = asked.expires_at;
+            world.does(Command::Tick);
+        } else {
+            answer(&mut world, false).expect("answered");
+        }
+        assert_eq!(world.ends(), [StopReason::Error]);
+        assert!(world.kinds().ends_with("budget_asked budget_answered failure turn_completed"), "{}", world.kinds());
+    }
+}
+
+#[test]
+fn calls_that_run_while_a_human_is_asked_settle_and_the_step_waits() {
+    let mut world = World::acting([run("a"), run("b")]);
+    asks(&mut world);
+    world.settles("call_1_0_0", "done");
+    world.settles("call_1_0_1", "done");
+    assert_eq!(world.effects, [], "the model is not asked");
+    answer(&mut world, true).expect("answered");
+    assert_eq!(world.effects, [Effect::CallModel { turn: TurnId::new(1), step: 1 }]);
+}
+
+#[test]
+fn the_question_and_the_word_outlive_a_server() {
+    let mut world = World::new();
+    world.submit("go").expect("accepted");
+    let asked = asks(&mut world);
+    world.crash();
+    assert_eq!(world.effects, []);
+    assert_eq!(world.session.turn().and_then(Turn::budget_question), Some(&asked));
+    answer(&mut world, true).expect("answered");
+    world.crash();
+    assert!(world.session.turn().is_some_and(Turn::is_waived));
+    assert_eq!(world.effects, [Effect::CallModel { turn: TurnId::new(1), step: 0 }]);
+}

@@ -1,0 +1,28 @@
+use crate::{EmbeddedStore, query};
+use async_trait::async_trait;
+use lockkeeper_domain::{Spend, Timestamp};
+use lockkeeper_ports::{Account, Balance, BudgetLedger, Hold, Reserved, StoreError};
+use tracing::instrument;
+
+/// About what a change costs that writes an account.
+const ACCOUNT_WEIGHT: usize = 1 << 10;
+
+#[async_trait]
+impl BudgetLedger for EmbeddedStore {
+    #[instrument(name = "store.budget.reserve", skip_all, err(level = "debug"))]
+    async fn reserve(&self, account: &Account, hold: &Hold, now: Timestamp) -> Result<Reserved, StoreError> {
+        let (account, hold) = (account.clone(), hold.clone());
+        self.write(ACCOUNT_WEIGHT, move |tables| tables.reserve(&account, &hold, now)).await
+    }
+
+    #[instrument(name = "store.budget.settle", skip_all, err(level = "debug"))]
+    async fn settle(&self, account: &Account, key: &str, used: Spend, now: Timestamp) -> Result<(), StoreError> {
+        let (account, key) = (account.clone(), key.to_owned());
+        self.write(ACCOUNT_WEIGHT, move |tables| tables.settle(&account, &key, used, now)).await
+    }
+
+    #[instrument(name = "store.budget.balance", skip_all, err(level = "debug"))]
+    async fn balance(&self, account: &Account, now: Timestamp) -> Result<Balance, StoreError> {
+        self.shared.read(|txn| query::balance(txn, account, now))
+    }
+}
