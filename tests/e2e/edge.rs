@@ -10,7 +10,7 @@ mod wire;
 use crate::case::{Case, cases};
 use answers::{
     c3_duplicate_approval, c4_conflicting_approvals_from_two_tabs, c5_approval_for_a_call_that_is_not_ones_own,
-    c6_approval_that_names_another_call,
+    c6_answers_without_a_digest_where_one_is_required, c6_approval_that_names_another_call,
 };
 use away::{c1_disconnect_mid_stream, c2_disconnect_mid_approval, c8_slow_reader, c14_token_expires_during_a_turn};
 use floods::{c7_reconnect_storm, c9_event_flood, c10_oversize_frame};
@@ -25,6 +25,7 @@ pub(crate) fn cases() -> Vec<Case> {
         c4_conflicting_approvals_from_two_tabs;
         c5_approval_for_a_call_that_is_not_ones_own;
         c6_approval_that_names_another_call;
+        c6_answers_without_a_digest_where_one_is_required;
         c7_reconnect_storm;
         c8_slow_reader;
         c9_event_flood;

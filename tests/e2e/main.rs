@@ -2,6 +2,7 @@
 //!
 //! A case whose tool is missing is listed as ignored, with the reason; where `CI=true` it fails instead.
 
+mod audit;
 mod auth;
 mod budgets;
 mod case;
@@ -24,6 +25,7 @@ mod identity;
 mod models;
 mod operators;
 mod output;
+mod pins;
 mod policy;
 mod process;
 mod published;
@@ -45,6 +47,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let suites = [
+        audit::cases(),
         auth::cases(),
         budgets::cases(),
         chaos::cases(),
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         models::cases(),
         operators::cases(),
         output::cases(),
+        pins::cases(),
         policy::cases(),
         process::cases(),
         published::cases(),

@@ -66,6 +66,8 @@ export interface ApprovalCommand {
   constraints?: { [key: string]: ArgumentRule };
   /** Why not; it reaches the model. */
   reason?: string;
+  /** Which question this answers: the `digest` of its `tool:approval_required`. With another one the answer is refused. */
+  digest?: string;
 }
 
 /** `tool:approval_required`. */
@@ -90,6 +92,10 @@ export interface ApprovalRequired {
   annotations: Annotations;
   /** The rule that an approval for always stores, as a configuration has it; absent where that is not offered. */
   alwaysRule?: Rule;
+  /** What an answer is bound to: give it back with the answer. None where an earlier version asked. */
+  digest?: string;
+  /** The first eight digits of the digest, for people to compare. */
+  fingerprint?: string;
 }
 
 /** `tool:approval_resolved`. */
@@ -108,6 +114,8 @@ export interface ApprovalResolved {
   args?: Json;
   /** The rule that an approval for always has stored. */
   ruleId?: RuleId;
+  /** What the decision is bound to: the question's digest, or another one where the human edited the arguments. */
+  digest?: string;
 }
 
 /** What an argument must be: all that is given of it. */
@@ -241,6 +249,8 @@ export type Code =
   | "approval_expired"
   /** There is no stored rule by this id. */
   | "unknown_rule"
+  /** The answer is not to the question that is being asked: its digest is another one, or it has none and must. */
+  | "approval_mismatch"
   /** This scope of approval is not offered for the call. */
   | "scope_unavailable"
   /** The rules that an operator changed cannot be used; those before them stay in force. */
@@ -331,7 +341,9 @@ export type Decision =
   /** Nobody answered in time. */
   | "expired"
   /** The turn was cancelled first. */
-  | "cancelled";
+  | "cancelled"
+  /** What it was about has changed: the tool has another definition. */
+  | "void";
 
 /** What a rule decides. */
 export type DecisionRule =
@@ -982,6 +994,34 @@ export interface ToolError {
   code: Code;
 }
 
+/** `tool:quarantined`. */
+export interface ToolQuarantined {
+  /** The tool's server. */
+  server: ServerName;
+  /** The tool, as its server calls it. */
+  name: string;
+  /** What it was when it was judged or trusted before: untrusted text. */
+  before: ToolShape;
+  /** What it is now: untrusted text. */
+  after: ToolShape;
+  /** What differs: `title`, `description`, `inputSchema`, `annotations`, or `other`, which is not shown. Empty where the tool is again what it was. */
+  changes: string[];
+  /** Names what it is now: `tool:trust` gives it back. */
+  fingerprint: string;
+}
+
+/** What a tool's server says of it. */
+export interface ToolShape {
+  /** A name for people. */
+  title?: string;
+  /** What it does. */
+  description: string;
+  /** The JSON Schema of its arguments; null where it is too large to be kept. */
+  inputSchema: Json;
+  /** Hints about its effects. */
+  annotations: Annotations;
+}
+
 /** `tool:started`. */
 export interface ToolStarted {
   /** Which call. */
@@ -990,6 +1030,28 @@ export interface ToolStarted {
   name: string;
   /** The tool's server. */
   server: ServerName | null;
+}
+
+/** `tool:trusted`. */
+export interface ToolTrusted {
+  /** The tool's server. */
+  server: ServerName;
+  /** The tool, as its server calls it. */
+  name: string;
+  /** What is trusted. */
+  fingerprint: string;
+  /** Who says so. */
+  by: PrincipalId;
+}
+
+/** The payload of `tool:trust`. */
+export interface TrustCommand {
+  /** The tool's server. */
+  server: ServerName;
+  /** The tool, as its server calls it. */
+  name: string;
+  /** The `fingerprint` of its `tool:quarantined`: what was shown is trusted, and nothing else. */
+  fingerprint: string;
 }
 
 /** `turn:completed`. */
@@ -1055,6 +1117,10 @@ export interface ServerEvents {
   "tool:approval_required": ApprovalRequired;
   /** A call waits no longer: every view closes its card. */
   "tool:approval_resolved": ApprovalResolved;
+  /** A tool has another definition than before: it is neither shown to the model nor run until somebody trusts it. */
+  "tool:quarantined": ToolQuarantined;
+  /** Somebody takes a tool that was held back as it is now. */
+  "tool:trusted": ToolTrusted;
   /** A call is about to run. */
   "tool:started": ToolStarted;
   /** How a call gets on, in the words of its tool. */
@@ -1087,6 +1153,8 @@ export interface ClientEvents {
   message: Said;
   /** Answers for any pending call, in any order; the first answer wins, a later one gets `already_resolved`. */
   "tool:approval": ApprovalCommand;
+  /** Takes a tool that is held back as its `tool:quarantined` showed it. With another fingerprint it is refused. */
+  "tool:trust": TrustCommand;
   /** Cancels the turn: running calls are cancelled, pending ones denied, each with its result. */
   "turn:cancel": null;
   /** Reads the history, page by page, the newest first. */
@@ -1121,6 +1189,7 @@ export interface ClientEvents {
 export interface Answers {
   message: Accepted;
   "tool:approval": Decided;
+  "tool:trust": Done;
   "turn:cancel": Done;
   "history:get": HistoryPage;
   "history:reset": Done;
@@ -1151,6 +1220,8 @@ export const EVENT_NAMES: ReadonlySet<string> = new Set<keyof ServerEvents>([
   "tool:calls",
   "tool:approval_required",
   "tool:approval_resolved",
+  "tool:quarantined",
+  "tool:trusted",
   "tool:started",
   "tool:progress",
   "tool:output",

@@ -1,5 +1,6 @@
 //! What each command does.
 
+mod audit;
 mod chat;
 mod completions;
 mod config;
@@ -12,6 +13,7 @@ mod serve;
 mod sessions;
 mod token;
 
+pub(crate) use audit::audit;
 pub(crate) use chat::chat;
 pub(crate) use completions::completions;
 pub(crate) use config::config;

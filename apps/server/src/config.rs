@@ -141,6 +141,11 @@ pub(crate) struct Store {
     pub(crate) url: Option<SecretString>,
     /// How the Redis is used.
     pub(crate) redis: lockkeeper_redis_store::Config,
+    /// What marks the audit in the logs as written by this deployment, of at least 32 bytes, the same for all servers that share
+    /// a Redis. By default one that is made at the first start and kept in `audit.secret` beside the embedded store; with a Redis
+    /// there is none by default.
+    #[schemars(with = "Option<String>")]
+    pub(crate) audit_key: Option<SecretString>,
     /// The embedded store. Its `path` is `.lockkeeper/store.redb` by default.
     pub(crate) embedded: lockkeeper_embedded_store::Config,
 }

@@ -47,6 +47,7 @@ fn run(cli: &Cli) -> Result<ExitCode, Stop> {
             Command::Dev(args) => Box::pin(commands::dev(cli, args)).await,
             Command::Serve(args) => Box::pin(commands::serve(cli, args)).await,
             Command::Chat(args) => Box::pin(commands::chat(cli, args)).await,
+            Command::Audit { command } => Box::pin(commands::audit(cli, command)).await,
             Command::Config { command } => commands::config(cli, command),
             Command::Mcp { command } => Box::pin(commands::mcp(cli, command)).await,
             Command::Policy { command } => commands::policy(cli, command).await,

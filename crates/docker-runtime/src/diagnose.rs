@@ -73,18 +73,20 @@ pub async fn diagnose(config: &Config) -> Vec<Finding> {
 pub(crate) struct Examined {
     /// If it answers.
     pub(crate) engine: Option<Engine>,
+    /// What the image's name stands for now, by the digest of its contents.
+    pub(crate) image: Option<String>,
     pub(crate) isolation: Isolation,
     pub(crate) findings: Vec<Finding>,
 }
 
 pub(crate) async fn examine(config: &Arc<Config>) -> Examined {
-    let mut examined = Examined { engine: None, isolation: isolation(config, None), findings: Vec::new() };
+    let mut examined = Examined { engine: None, image: None, isolation: isolation(config, None), findings: Vec::new() };
     match about(config).await {
         Err(fault) => examined.findings.push(unreachable(config, &fault)),
         Ok((engine, version, info)) => {
-            let image = engine.call(async |docker| docker.inspect_image(&config.image).await).await;
-            if let Err(fault) = image {
-                examined.findings.push(no_image(config, &fault));
+            match engine.call(async |docker| docker.inspect_image(&config.image).await).await {
+                Ok(image) => examined.image = image.id,
+                Err(fault) => examined.findings.push(no_image(config, &fault)),
             }
             examined.findings.extend(lacks(config, &info, &version));
             examined.isolation = isolation(config, Some(&info));

@@ -58,7 +58,7 @@ impl DockerRuntime {
             return Err(SetupError::Config(problems));
         }
         let config = Arc::new(config);
-        let Examined { engine, isolation, findings } = diagnose::examine(&config).await;
+        let Examined { engine, image, isolation, findings } = diagnose::examine(&config).await;
         for finding in findings.iter().filter(|finding| !finding.is_fatal()) {
             tracing::warn!(%finding, "the Docker engine");
         }
@@ -78,6 +78,7 @@ impl DockerRuntime {
             starts: Semaphore::new(config.starts_at_once),
             removals: Semaphore::new(config.removals_at_once),
             engine,
+            image: image.unwrap_or_else(|| config.image.clone()).into(),
             config,
         });
         let mut watchers = JoinSet::new();
@@ -87,6 +88,12 @@ impl DockerRuntime {
         // Before the first container, so that none of its events is missed.
         drop(timeout(shared.config.api_timeout(), listens).await);
         Ok(Self { shared, isolation, _watchers: watchers })
+    }
+
+    /// What sandboxes are started from, by the digest of its contents. A name that is given to another image later changes
+    /// nothing before the next start of the server.
+    pub fn image(&self) -> Arc<str> {
+        Arc::clone(&self.shared.image)
     }
 
     /// The sandbox, if it is there and ours: perhaps one of an earlier process.

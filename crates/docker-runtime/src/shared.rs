@@ -21,6 +21,8 @@ const LOOK: Duration = Duration::from_millis(20);
 pub(crate) struct Shared {
     pub(crate) config: Arc<Config>,
     pub(crate) engine: Engine,
+    /// The image, by the digest of its contents.
+    pub(crate) image: Arc<str>,
     pub(crate) names: Names,
     pub(crate) instance: String,
     pub(crate) clock: Arc<dyn Clock>,

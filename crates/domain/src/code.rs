@@ -52,6 +52,8 @@ codes! {
     ApprovalExpired = "approval_expired", retryable: false;
     /// There is no stored rule by this id.
     UnknownRule = "unknown_rule", retryable: false;
+    /// The answer is not to the question that is being asked: its digest is another one, or it has none and must.
+    ApprovalMismatch = "approval_mismatch", retryable: false;
     /// This scope of approval is not offered for the call.
     ScopeUnavailable = "scope_unavailable", retryable: false;
     /// The rules that an operator changed cannot be used; those before them stay in force.

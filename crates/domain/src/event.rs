@@ -5,8 +5,8 @@ pub use budget::{BudgetAnswered, BudgetAsked, BudgetOf};
 pub use end::{StopReason, TurnCompleted, Usage};
 
 use crate::{
-    Annotations, AssistantMessage, CallId, Code, EventId, PrincipalId, Rule, RuleId, ServerName, Timestamp, ToolResult,
-    TurnId, UserMessage,
+    Annotations, AssistantMessage, CallId, Code, Digest, EventId, Link, PrincipalId, Rule, RuleId, ServerName,
+    Timestamp, ToolDefinition, ToolResult, TurnId, UserMessage,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,9 @@ pub struct Event {
     pub at: Timestamp,
     /// What happened.
     pub body: EventBody,
+    /// Its place in the audit, where it belongs there.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub link: Option<Link>,
 }
 
 /// What happened in a session. Each kind is one event of the Socket.IO contract.
@@ -87,6 +90,10 @@ pub enum EventBody {
     },
     /// `agent:error`: the turn, or something outside of one, failed.
     Failure(Failure),
+    /// `tool:quarantined`: a tool is not what was judged in this session before. It is neither shown to the model nor run.
+    ToolQuarantined(Box<ToolQuarantined>),
+    /// `tool:trusted`: a human takes it as it is now.
+    ToolTrusted(ToolTrusted),
     /// `turn:completed`: the turn's one end.
     TurnCompleted(TurnCompleted),
     /// `budget:asked`: a turn would cost more than there is, and waits for a human.
@@ -152,6 +159,34 @@ pub struct CallGate {
     /// The rule that an approval for always stores, where that is offered.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub always: Option<Rule>,
+    /// The tool as it was judged, where no call of it was judged in the session before: it is pinned by this.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub pin: Option<Box<ToolDefinition>>,
+    /// What a call that a rule lets run is bound to; a call that waits is bound by the question.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub digest: Option<Digest>,
+}
+
+/// A tool has another definition than the one that is pinned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolQuarantined {
+    /// What it was when it was first judged, or last trusted.
+    pub before: ToolDefinition,
+    /// What it is.
+    pub after: ToolDefinition,
+}
+
+/// A human takes a tool as it is now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolTrusted {
+    /// The tool's server.
+    pub server: ServerName,
+    /// What its server calls the tool.
+    pub tool: String,
+    /// The definition that is trusted, as the human was shown it.
+    pub fingerprint: String,
+    /// Who says so.
+    pub by: PrincipalId,
 }
 
 /// Where a call stands when it is first shown.
@@ -190,6 +225,9 @@ pub struct ApprovalRequired {
     /// The rule that an approval for always stores; none where that is not offered.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub always: Option<Rule>,
+    /// What the answer is bound to; none in logs of earlier versions.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub digest: Option<Digest>,
 }
 
 /// What became of an approval.
@@ -204,6 +242,8 @@ pub enum Decision {
     Expired,
     /// The turn was cancelled first.
     Cancelled,
+    /// What it was about has changed: the tool has another definition.
+    Void,
 }
 
 /// How far an approval reaches.
@@ -237,6 +277,9 @@ pub struct ApprovalResolved {
     /// The arguments that run instead of the model's, where the human edited them.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub edited_args: Option<Value>,
+    /// What runs is bound to this: the question's digest, or another one where the human edited the arguments.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub digest: Option<Digest>,
     /// By which way the decision came. For the log alone: no client is shown it.
     #[serde(skip_serializing_if = "Via::is_unknown", default)]
     pub via: Via,

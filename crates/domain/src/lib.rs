@@ -9,10 +9,12 @@
 //! - [`Window`] says which part of a history a model may see.
 //! - [`Policy`] says which tool calls run, which ask a human and which are refused.
 
+mod audit;
 mod budget;
 mod code;
 mod digest;
 mod event;
+mod ground;
 mod id;
 mod message;
 mod policy;
@@ -25,13 +27,18 @@ mod tool;
 mod turn;
 mod window;
 
+pub use audit::{
+    AuditKey, AuditLog, AuditRecord, AuditSeal, AuditedSession, ChainHead, Entry, Flaw, JudgedRecord, Link, Verified,
+};
 pub use budget::{Ceiling, Day, Measure, Spend};
 pub use code::Code;
 pub use digest::{Digest, InvalidDigest};
 pub use event::{
     ApprovalRequired, ApprovalResolved, BudgetAnswered, BudgetAsked, BudgetOf, CallGate, CallStatus, Decision, Event,
-    EventBody, Failure, NoticeKind, Scope, StopReason, ToolCalls, ToolSettled, TurnCompleted, Usage, Via,
+    EventBody, Failure, NoticeKind, Scope, StopReason, ToolCalls, ToolQuarantined, ToolSettled, ToolTrusted,
+    TurnCompleted, Usage, Via,
 };
+pub use ground::Ground;
 pub use id::{CallId, ClientMessageId, Epoch, EventId, InvalidId, PrincipalId, RuleId, Seq, SessionId, TurnId};
 pub use message::{AssistantMessage, Attachment, CallResult, Message, Replay, ToolCall, UserMessage};
 pub use policy::{

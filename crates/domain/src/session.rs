@@ -4,13 +4,15 @@ mod command;
 mod decide;
 mod limits;
 mod model;
+mod pins;
 mod reaction;
 #[cfg(test)]
 mod tests;
 
 use crate::{
-    ArgumentRule, BudgetAsked, CallId, CallView, ClientMessageId, Denials, Event, Failure, HistoryLimits, Message,
-    NoticeKind, PrincipalId, RuleId, Scope, ServerName, Timestamp, ToolResult, Turn, TurnId, UserMessage, Via, Window,
+    ArgumentRule, AuditKey, BudgetAsked, CallId, CallView, ChainHead, ClientMessageId, Denials, Digest, Event, Failure,
+    Ground, HistoryLimits, Message, NoticeKind, PrincipalId, RuleId, Scope, ServerName, SessionId, Timestamp, ToolCall,
+    ToolDefinition, ToolResult, ToolTrusted, Turn, TurnId, UserMessage, Via, Window,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -35,6 +37,8 @@ pub struct Session {
     history: Vec<Message>,
     /// The step for which a model is being asked. Known to the live session only: a fold starts without it.
     asked: Option<(TurnId, u32, u32)>,
+    /// What its approvals stand on. Known to the live session only: the log holds their digests.
+    ground: Ground,
 }
 
 /// A message that was accepted and whose turn has not begun.
@@ -55,6 +59,15 @@ pub struct SessionState {
     #[serde(skip_serializing_if = "Denials::is_empty")]
     denials: Denials,
     last_turn_ended_at: Option<Timestamp>,
+    /// The tools whose calls were judged, each as it was then.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pins: Vec<ToolDefinition>,
+    /// Those that are something else now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    quarantined: Vec<ToolDefinition>,
+    /// Where the audit ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audit: Option<ChainHead>,
 }
 
 /// A human's word that a tool may run for the rest of the session.
@@ -92,6 +105,8 @@ pub struct Rules {
     pub approval_ttl: Duration,
     /// How often a turn is taken up again after its server was lost. 3 by default.
     pub max_resumes: u32,
+    /// Whether an answer must say by its digest which question it is to. False by default: older clients know none.
+    pub require_digest: bool,
     /// How much history is kept and shown.
     pub history: HistoryLimits,
 }
@@ -108,6 +123,7 @@ impl Default for Rules {
             max_turn: Duration::from_mins(15),
             approval_ttl: Duration::from_mins(5),
             max_resumes: 3,
+            require_digest: false,
             history: HistoryLimits::default(),
         }
     }
@@ -154,6 +170,15 @@ pub enum Command {
         /// What it came to.
         result: ToolResult,
     },
+    /// A tool's server gives this definition of it now.
+    ToolSeen {
+        /// The definition.
+        now: Box<ToolDefinition>,
+        /// The one that the model was offered, if it was another one.
+        offered: Option<Box<ToolDefinition>>,
+    },
+    /// A human takes a tool that is held back as it is now.
+    Trust(ToolTrusted),
     /// Another process drove the session until now.
     Resume,
     /// Nobody used the session for so long that its sandbox was removed.
@@ -187,6 +212,9 @@ pub struct Answer {
     /// What the arguments must be for a rule that is stored to cover a call, where a yes is for always.
     #[serde(default)]
     pub constraints: BTreeMap<String, ArgumentRule>,
+    /// The digest of the question, as the client was shown it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub digest: Option<Digest>,
     /// Who answers.
     pub by: PrincipalId,
     /// By which way.
@@ -217,15 +245,63 @@ pub struct BudgetAnswer {
     pub via: Via,
 }
 
+impl SessionState {
+    /// Where the audit ended when this state was written.
+    pub fn audit_head(&self) -> ChainHead {
+        self.audit.unwrap_or_default()
+    }
+}
+
 impl Session {
     /// A session as `state` leaves it, with this history, and what `events` made of it since.
     pub fn fold<'a>(state: SessionState, history: Vec<Message>, events: impl IntoIterator<Item = &'a Event>) -> Self {
-        let mut session = Self { state, queue: VecDeque::new(), turn: None, history, asked: None };
+        let queue = VecDeque::new();
+        let mut session = Self { state, queue, turn: None, history, asked: None, ground: Ground::default() };
         for event in events {
             // The messages that these events completed are in the history already.
             session.apply(event.turn, event.at, &event.body);
+            if let Some(link) = event.link {
+                session.state.audit = Some(link.into());
+            }
         }
         session
+    }
+
+    /// Gives events that are about to be written their places in the audit. What is then not written must not be written in
+    /// another form: the session is thrown away.
+    pub fn link<'a>(
+        &mut self,
+        id: &SessionId,
+        events: impl IntoIterator<Item = &'a mut Event>,
+        key: Option<&AuditKey>,
+    ) {
+        let mut head = self.state.audit.unwrap_or_default();
+        for event in events {
+            head.link(id, event, key);
+        }
+        self.state.audit = (head != ChainHead::default()).then_some(head);
+    }
+
+    /// What approvals stand on from now on. Questions that were asked on other ground are asked anew with the next
+    /// command that is followed, and calls that were let through on it do not run.
+    pub fn stand_on(&mut self, ground: Ground) {
+        self.ground = ground;
+    }
+
+    /// The same ground, but for the rules.
+    pub fn stand_on_rules(&mut self, version: String) {
+        self.ground.policy = version;
+    }
+
+    /// Whether a question is being asked that does not hold any more: an answer to it is refused.
+    pub fn has_stale_question(&self) -> bool {
+        self.turn.as_ref().is_some_and(|turn| turn.asked().any(|asked| !asked.holds_on(&self.ground)))
+    }
+
+    /// Whether a call that is about to run, with these arguments and this definition of its tool, is to the letter what was
+    /// let through.
+    pub fn is_bound(&self, call: &ToolCall, definition: &str) -> bool {
+        self.turn.as_ref().is_some_and(|turn| turn.is_bound(call, definition, &self.ground))
     }
 
     /// The session as its owner has it, for who only looks: the turn of the message that waits longest is open, which no event

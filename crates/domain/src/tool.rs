@@ -103,7 +103,7 @@ pub struct Annotations {
 }
 
 /// A tool that a session offers to its model.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ToolDefinition {
     /// What the model calls it.
@@ -124,6 +124,35 @@ pub struct ToolDefinition {
     pub annotations: Annotations,
     /// A hash over the whole definition as its server sent it: a changed tool is another tool.
     pub fingerprint: String,
+}
+
+impl ToolDefinition {
+    /// The largest schema that is kept of a tool to be shown later, in bytes. What is larger is known by its fingerprint alone.
+    const MAX_KEPT_SCHEMA: usize = 16 << 10;
+
+    /// What is kept of the definition, so that people can see later what of it has changed.
+    #[must_use]
+    pub fn kept(&self) -> Self {
+        let is_small = self.input_schema.to_string().len() <= Self::MAX_KEPT_SCHEMA;
+        let input_schema = if is_small { self.input_schema.clone() } else { Value::Null };
+        Self { input_schema, ..self.clone() }
+    }
+
+    /// What differs between two definitions, as MCP names it. `other` stands for what is not shown: the server's words about
+    /// itself, and members that Lockkeeper does not know.
+    pub fn changes(&self, now: &Self) -> Vec<&'static str> {
+        let differs = [
+            ("title", self.title != now.title),
+            ("description", self.description != now.description),
+            ("inputSchema", self.input_schema != now.input_schema),
+            ("annotations", self.annotations != now.annotations),
+        ];
+        let mut changes: Vec<_> = differs.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect();
+        if changes.is_empty() && self.fingerprint != now.fingerprint {
+            changes.push("other");
+        }
+        changes
+    }
 }
 
 /// A part of a message or of a tool's result, in the form that MCP gives it (`ContentBlock`).

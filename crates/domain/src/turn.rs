@@ -1,9 +1,11 @@
 mod apply;
+mod bound;
 
 use crate::{
-    ApprovalRequired, AssistantMessage, BudgetAsked, CallGate, CallId, Decision, Message, Timestamp, ToolCall,
+    ApprovalRequired, AssistantMessage, BudgetAsked, CallGate, CallId, Decision, Ground, Message, Timestamp, ToolCall,
     ToolResult, TurnId, Usage, UserMessage,
 };
+use bound::Bound;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -45,6 +47,7 @@ struct Call {
     gate: CallGate,
     /// What runs: the model's arguments, or the human's.
     args: Value,
+    bound: Bound,
     status: Status,
 }
 
@@ -186,25 +189,32 @@ impl Turn {
     }
 
     /// The next approval to ask for, if none is being asked for.
-    pub(crate) fn next_question(&self, expires_at: Timestamp) -> Option<ApprovalRequired> {
+    pub(crate) fn next_question(&self, expires_at: Timestamp, ground: &Ground) -> Option<ApprovalRequired> {
         let is_asked = |c: &Call| matches!(c.status, Status::Waiting { asked: Some(_) });
         if self.calls.iter().any(is_asked) {
             return None;
         }
         let next = self.calls.iter().find(|c| matches!(c.status, Status::Waiting { asked: None }))?;
+        self.question(&next.asked_for.id, expires_at, ground)
+    }
+
+    /// What a human is asked about a call of the step.
+    pub(crate) fn question(&self, call: &CallId, expires_at: Timestamp, ground: &Ground) -> Option<ApprovalRequired> {
         let asks = |c: &&Call| c.gate.status == crate::CallStatus::Waiting;
-        let position = self.calls.iter().filter(asks).position(|c| c.asked_for.id == next.asked_for.id)? + 1;
+        let position = self.calls.iter().filter(asks).position(|c| c.asked_for.id == *call)? + 1;
+        let Call { asked_for, gate, args, .. } = self.find(call)?;
         Some(ApprovalRequired {
-            call: next.asked_for.id.clone(),
-            server: next.asked_for.server.clone(),
-            tool: next.asked_for.tool.clone(),
-            args: next.args.clone(),
-            why: next.gate.why.clone(),
-            annotations: next.gate.annotations.clone(),
+            call: asked_for.id.clone(),
+            server: asked_for.server.clone(),
+            tool: asked_for.tool.clone(),
+            args: args.clone(),
+            why: gate.why.clone(),
+            annotations: gate.annotations.clone(),
             position,
             total: self.calls.iter().filter(asks).count(),
             expires_at,
-            always: next.gate.always.clone(),
+            always: gate.always.clone(),
+            digest: Some(ground.digest(asked_for, args, &gate.fingerprint, Some(expires_at))),
         })
     }
 

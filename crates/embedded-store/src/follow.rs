@@ -213,6 +213,7 @@ mod tests {
             turn: None,
             at: Timestamp::default(),
             body: EventBody::Notice { kind: NoticeKind::TurnResumed, text: "t".to_owned() },
+            link: None,
         };
         let (after, events) = (Seq::new(0), (1..=count).map(event).collect());
         let commit = Commit { epoch, after, events, history: None, record: RecordChange::default() };

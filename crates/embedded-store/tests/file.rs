@@ -39,6 +39,7 @@ fn step(claim: &Claim, count: u64) -> Commit {
         turn: None,
         at: at(1),
         body: EventBody::Notice { kind: NoticeKind::TurnResumed, text: "x".repeat(1_000) },
+        link: None,
     };
     let events = (after.get() + 1..=after.get() + count).map(event).collect();
     Commit { epoch, after, events, history: None, record: RecordChange::default() }

@@ -55,6 +55,8 @@ impl Server {
             workspace: None,
             rules: Arc::new(EmbeddedStore::in_memory()),
             policy: Policy::default().into(),
+            image: None,
+            audit_key: None,
             secrets: [].into(),
             peers: PeerHub::new().join("test"),
             budgets: Arc::new(EmbeddedStore::in_memory()),

@@ -108,6 +108,8 @@ fn router_of(vendor: &Vendor, token: Option<&'static str>, own_keys: OwnKeys) ->
         workspace: None,
         rules: Arc::new(EmbeddedStore::in_memory()),
         policy: Policy::default().into(),
+        image: None,
+        audit_key: None,
         secrets: [].into(),
         peers: PeerHub::new().join("test"),
         budgets: Arc::new(EmbeddedStore::in_memory()),

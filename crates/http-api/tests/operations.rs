@@ -47,6 +47,8 @@ fn router(config: Config, host: &FakeToolHost) -> Router {
         workspace: None,
         rules: Arc::new(EmbeddedStore::in_memory()),
         policy: Policy::default().into(),
+        image: None,
+        audit_key: None,
         secrets: [].into(),
         peers: PeerHub::new().join("test"),
         budgets: Arc::new(EmbeddedStore::in_memory()),

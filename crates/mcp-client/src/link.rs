@@ -17,7 +17,7 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 /// How many messages wait for a server to read them.
@@ -40,6 +40,8 @@ pub(crate) struct Link {
     pub(crate) config: Arc<Config>,
     /// The server said that its tools changed.
     pub(crate) list_changed: AtomicBool,
+    /// It has just said so.
+    pub(crate) announced: Notify,
     /// A stream of the process has ended.
     pub(crate) ended: CancellationToken,
     /// All of its output was read.
@@ -70,6 +72,7 @@ impl Link {
             server,
             config,
             list_changed: AtomicBool::new(false),
+            announced: Notify::new(),
             ended: CancellationToken::new(),
             read_all: CancellationToken::new(),
             greeting: OnceLock::new(),

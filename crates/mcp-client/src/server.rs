@@ -1,5 +1,6 @@
 //! One server of a session over all of its connections.
 
+mod definitions;
 mod keeper;
 mod opening;
 mod standing;
@@ -7,18 +8,18 @@ mod standing;
 use crate::{
     board::Seat,
     call,
-    catalog::Catalog,
     connection::{Connection, Scope},
     link::Down,
     outcome::not_sent,
     restarts::Restarts,
 };
+use definitions::Definitions;
 use lockkeeper_domain::{Code, ToolDefinition, ToolResult};
 use lockkeeper_ports::{CallContext, McpServer, ServerState, ToolHostError, ToolSessionStatus};
 use opening::{NotOpen, open};
 use serde_json::{Map, Value};
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -49,6 +50,7 @@ pub(crate) struct Server {
     scope: Scope,
     /// The definitions that the session offers: those of the first connection.
     pinned: BTreeMap<String, ToolDefinition>,
+    definitions: Definitions,
     /// How the last connection did; kept apart from the lock below, which is held while a server starts.
     latest: Mutex<Latest>,
     gate: tokio::sync::Mutex<Gate>,
@@ -70,8 +72,9 @@ enum Latest {
 /// What only one call at a time may decide on.
 struct Gate {
     restarts: Restarts,
-    /// Tools whose definition was seen to change: they are refused from then on.
-    quarantined: HashSet<String>,
+    /// Tools whose definition was seen to change, with the fingerprint that they had when they were seen last, if they were
+    /// there: they are refused from then on, until that very definition is accepted.
+    quarantined: HashMap<String, Option<String>>,
 }
 
 impl Server {
@@ -93,7 +96,7 @@ impl Server {
             Err(NotOpen::Failed(down)) => Latest::Failed(down),
             Err(NotOpen::HeldBack(down)) => Latest::HeldBack(down),
         };
-        let gate = Gate { restarts: Restarts::new(&scope.config), quarantined: HashSet::new() };
+        let gate = Gate { restarts: Restarts::new(&scope.config), quarantined: HashMap::new() };
         // A server that never was up has no tools in this session, whatever becomes of it.
         let given_up = AtomicBool::new(!matches!(latest, Latest::Connected(_)));
         let unknown = ToolSessionStatus {
@@ -113,6 +116,7 @@ impl Server {
             spec,
             scope,
             pinned,
+            definitions: Definitions::default(),
         });
         server.tell();
         if !server.given_up.load(Ordering::Acquire) {
@@ -163,7 +167,7 @@ impl Server {
             Err(down) => self.restart(&mut gate, &down).await?,
         };
         self.relist(&mut gate, &connection).await?;
-        if gate.quarantined.contains(tool) {
+        if self.is_quarantined(&mut gate, tool) {
             let why =
                 "its MCP server changed the tool's definition after it was offered; the tool is not used any more";
             return Err(Refusal::With(not_sent(Code::ToolChanged, why)));
@@ -214,15 +218,6 @@ impl Server {
             return Err(Refusal::With(not_sent(Code::ToolProtocol, why)));
         }
         Ok(())
-    }
-
-    fn compare(&self, gate: &mut Gate, now: &Catalog) {
-        for (tool, pinned) in &self.pinned {
-            let same = now.tools.get(tool).is_some_and(|found| found.fingerprint == pinned.fingerprint);
-            if !same && gate.quarantined.insert(tool.clone()) {
-                tracing::warn!(mcp.server = %self.spec.name, "an MCP server changed a tool; the tool is quarantined");
-            }
-        }
     }
 
     fn connected(&self) -> Result<Arc<Connection>, Down> {

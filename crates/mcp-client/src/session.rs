@@ -79,6 +79,17 @@ impl ToolSession for McpToolSession {
         stream::select_all(self.servers.iter().map(changes)).take_until(closed).boxed()
     }
 
+    fn redefinitions(&self) -> BoxStream<'static, ToolDefinition> {
+        let closed = self.scope.ends.soft.clone().cancelled_owned();
+        stream::select_all(self.servers.iter().map(|server| server.redefinitions())).take_until(closed).boxed()
+    }
+
+    fn accept(&self, tool: &ToolName, fingerprint: &str) {
+        if let Some((server, exact)) = self.routes.get(tool) {
+            self.servers[*server].accept(exact, fingerprint);
+        }
+    }
+
     #[instrument(name = "mcp.call", skip_all, fields(tool.name = %tool, call.id = %context.call))]
     async fn call(&self, tool: &ToolName, args: Value, context: CallContext) -> Result<ToolResult, ToolHostError> {
         let (server, exact) = self.routes.get(tool).ok_or_else(|| ToolHostError::UnknownTool(tool.clone()))?;

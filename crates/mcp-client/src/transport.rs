@@ -125,7 +125,10 @@ impl<R: AsyncRead + Send + Unpin + 'static> BoundedTransport<R> {
     fn notified(&self, method: &str, params: &Map<String, Value>) {
         match method {
             "notifications/progress" => self.link.progress(params),
-            "notifications/tools/list_changed" => self.link.list_changed.store(true, Ordering::Release),
+            "notifications/tools/list_changed" => {
+                self.link.list_changed.store(true, Ordering::Release);
+                self.link.announced.notify_one();
+            }
             _ => {}
         }
     }

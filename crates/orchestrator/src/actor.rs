@@ -5,6 +5,7 @@ mod leave;
 mod look;
 mod model;
 mod persist;
+mod pins;
 mod request;
 mod rules;
 mod wish;
@@ -17,12 +18,12 @@ use crate::{
     opened::Readiness,
     output::Output,
     purse::Purse,
-    sandbox::{Starter, Workbench},
+    sandbox::{BenchNews, Starter, Workbench},
 };
 use calls::RunningCalls;
 use lockkeeper_domain::{
-    ApprovalRequired, Code, Command, Effect, Epoch, Event, EventId, Failure, Message, Policy, PrincipalId, Reaction,
-    Rules, Seq, Session, SessionId, Timestamp, ToolCall, TurnId,
+    ApprovalRequired, Code, Command, Effect, Epoch, Event, EventId, Failure, Ground, Message, Policy, PrincipalId,
+    Reaction, Rules, Seq, Session, SessionId, Timestamp, ToolCall, ToolDefinition, TurnId,
 };
 use lockkeeper_ports::{CallProgress, Claim, RecordChange, ToolSessionStatus};
 use model::{ModelCall, ModelItem};
@@ -122,6 +123,7 @@ enum Wake {
     Progress(CallProgress),
     Bench(Result<Workbench, Failure>),
     Server(ToolSessionStatus),
+    Redefined(ToolDefinition),
     Deadline,
     Rules,
     Renew,
@@ -151,6 +153,13 @@ impl Actor {
         let mut rules = shared.ports.policy.follow();
         // What waits was judged by another process, perhaps by other rules.
         rules.mark_changed();
+        let mut session = Session::fold(record.state, history, &events);
+        session.stand_on(Ground {
+            session: record.id.to_string(),
+            user: owner.to_string(),
+            image: shared.ports.image.as_deref().map(str::to_owned),
+            policy: shared.ports.policy.now().version(),
+        });
         let handle = ActorHandle { owner: record.owner, mailbox: sender };
         let actor = Self {
             id: record.id,
@@ -159,7 +168,7 @@ impl Actor {
             epoch: claim.lease.epoch,
             last: claim.last.seq,
             last_epoch: claim.last.epoch,
-            session: Session::fold(record.state, history, &events),
+            session,
             stored_busy: record.busy,
             last_active_at: record.last_active_at,
             titled: record.title.is_some(),
@@ -244,6 +253,7 @@ impl Actor {
             }
             Wake::Bench(started) => self.bench_started(started).await?,
             Wake::Server(status) => self.server_changed(status),
+            Wake::Redefined(tool) => self.tool_redefined(tool).await?,
             Wake::Deadline => self.follow(Command::Tick).await?,
             Wake::Rules => {
                 self.rules.mark_changed();
@@ -300,7 +310,10 @@ async fn bench_news(bench: &mut Bench) -> Wake {
         Bench::Starting(waiting) => Wake::Bench(waiting.await.unwrap_or_else(|_| {
             Err(Failure::new(Code::SandboxUnavailable, "The start of the sandbox failed by a defect of the server."))
         })),
-        Bench::Ready(bench) => Wake::Server(bench.change().await),
+        Bench::Ready(bench) => match bench.change().await {
+            BenchNews::Server(status) => Wake::Server(status),
+            BenchNews::Redefined(tool) => Wake::Redefined(tool),
+        },
     }
 }
 

@@ -113,6 +113,7 @@ impl Janitor {
                 turn: None,
                 at: now,
                 body: EventBody::SessionExpired { reason: IDLE_TOO_LONG.to_owned() },
+                link: None,
             };
             let record = RecordChange { sandbox: Some(None), ..RecordChange::default() };
             let commit = Commit { epoch, after: claim.last.seq, events: vec![event], history: None, record };

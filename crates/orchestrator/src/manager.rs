@@ -26,7 +26,9 @@ use crate::{
 use attach::Waiting;
 use checks::Wanted;
 pub use health::McpHealth;
-use lockkeeper_domain::{Answer, BudgetAnswer, Code, Failure, Power, Seq, ServerName, SessionId, UserMessage};
+use lockkeeper_domain::{
+    Answer, AuditKey, BudgetAnswer, Code, Failure, Power, Seq, ServerName, SessionId, ToolTrusted, UserMessage,
+};
 use lockkeeper_ports::{
     BudgetLedger, Clock, EventStream, McpServer, Peers, Principal, RuleRepository, SandboxRuntime, SessionStore,
     ToolHost,
@@ -59,6 +61,10 @@ pub struct Ports {
     pub rules: Arc<dyn RuleRepository>,
     /// The rules of the gate.
     pub policy: Rulebook,
+    /// What sandboxes are started from, in the words of their runtime: approvals are bound to it. None where it has no name.
+    pub image: Option<Arc<str>>,
+    /// What marks the records of the audit as this deployment's.
+    pub audit_key: Option<AuditKey>,
     /// Secrets of the server that no tool's output may carry to a model or a browser.
     pub secrets: Arc<[SecretString]>,
     /// The servers that share the store.
@@ -186,6 +192,20 @@ impl SessionManager {
             Outcome::Decided(decided) => Ok(decided),
             _ => Ok(Decided::default()),
         }
+    }
+
+    /// Takes a tool that is held back as it is now: what `fingerprint` says that the human was shown.
+    pub async fn trust(
+        &self,
+        id: &SessionId,
+        by: &Principal,
+        server: ServerName,
+        tool: String,
+        fingerprint: String,
+    ) -> Result<(), Failure> {
+        let owner = self.decides_for(id, by).await?;
+        let trusted = ToolTrusted { server, tool, fingerprint, by: by.id.clone() };
+        self.order(id, &owner, Order::Trust(trusted)).await.map(drop)
     }
 
     /// Whose session it is in which `by` decides.

@@ -7,7 +7,7 @@ use crate::{
     opened::Readiness,
     workspace::{Look, Seen},
 };
-use lockkeeper_domain::{Answer, BudgetAnswer, Code, Failure, PrincipalId, SessionId, UserMessage};
+use lockkeeper_domain::{Answer, BudgetAnswer, Code, Failure, PrincipalId, SessionId, ToolTrusted, UserMessage};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tokio::{
@@ -28,6 +28,7 @@ pub(crate) enum Order {
     Submit(UserMessage),
     Decide(Answer),
     AnswerBudget(BudgetAnswer),
+    Trust(ToolTrusted),
     Cancel,
     Reset,
     End,
@@ -95,6 +96,7 @@ impl Order {
             Self::Attach { .. }
             | Self::Decide(_)
             | Self::AnswerBudget(_)
+            | Self::Trust(_)
             | Self::Cancel
             | Self::Reset
             | Self::End
@@ -120,6 +122,7 @@ impl ActorHandle {
             Order::Submit(message) => self.put(|reply| Request::Submit(message, reply)).await.map(Outcome::Accepted),
             Order::Decide(answer) => self.put(|reply| Request::Decide(answer, reply)).await.map(Outcome::Decided),
             Order::AnswerBudget(answer) => self.put(|reply| Request::AnswerBudget(answer, reply)).await.map(done),
+            Order::Trust(trusted) => self.put(|reply| Request::Trust(trusted, reply)).await.map(done),
             Order::Cancel => self.put(Request::Cancel).await.map(done),
             Order::Reset => self.put(Request::Reset).await.map(done),
             Order::End => self.put(Request::End).await.map(done),

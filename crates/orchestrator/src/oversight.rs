@@ -94,6 +94,7 @@ impl Oversight {
             scope: Scope::Once,
             reason,
             args: None,
+            digest: None,
             constraints: BTreeMap::new(),
             by,
             via,

@@ -3,8 +3,11 @@ use crate::{
     roster::Roster,
     tools::Catalog,
 };
-use futures::{StreamExt as _, stream::BoxStream};
-use lockkeeper_domain::{Code, Epoch, Failure, SessionId};
+use futures::{
+    StreamExt as _,
+    stream::{self, BoxStream},
+};
+use lockkeeper_domain::{Code, Epoch, Failure, SessionId, ToolDefinition};
 use lockkeeper_ports::{
     ProgressSink, SandboxError, SandboxId, SandboxRuntime, SandboxSpec, StartProgress, ToolHost, ToolHostError,
     ToolSession, ToolSessionStatus,
@@ -21,20 +24,30 @@ pub(crate) struct Workbench {
     pub(crate) tools: Arc<dyn ToolSession>,
     pub(crate) catalog: Arc<Catalog>,
     /// What the MCP servers come to from now on. One task reads it; the lock is never held.
-    changes: Mutex<BoxStream<'static, ToolSessionStatus>>,
+    changes: Mutex<BoxStream<'static, BenchNews>>,
+}
+
+/// What becomes of a session's MCP servers.
+pub(crate) enum BenchNews {
+    /// One is up or down.
+    Server(ToolSessionStatus),
+    /// One gives another definition of a tool.
+    Redefined(ToolDefinition),
 }
 
 impl Workbench {
     fn new(sandbox: SandboxId, tools: Arc<dyn ToolSession>) -> Self {
         let catalog = Arc::new(Catalog::new(tools.tools()));
-        let changes = Mutex::new(tools.changes());
+        let states = tools.changes().map(BenchNews::Server);
+        let redefined = tools.redefinitions().map(BenchNews::Redefined);
+        let changes = Mutex::new(stream::select(states, redefined).boxed());
         Self { sandbox, tools, catalog, changes }
     }
 
-    /// The next change of a server's state.
-    pub(crate) async fn change(&mut self) -> ToolSessionStatus {
+    /// What comes next.
+    pub(crate) async fn change(&mut self) -> BenchNews {
         match self.changes.get_mut().unwrap_or_else(PoisonError::into_inner).next().await {
-            Some(status) => status,
+            Some(news) => news,
             None => std::future::pending().await,
         }
     }

@@ -36,6 +36,12 @@ impl Catalog {
         Self { tools, validators }
     }
 
+    /// The same tools, but this one as it is now.
+    pub(crate) fn with(&self, now: &ToolDefinition) -> Self {
+        let redefined = |tool: &ToolDefinition| if tool.name == now.name { now.clone() } else { tool.clone() };
+        Self::new(self.tools.iter().map(redefined).collect())
+    }
+
     pub(crate) fn tools(&self) -> &Arc<[ToolDefinition]> {
         &self.tools
     }
@@ -57,11 +63,17 @@ impl Catalog {
                 fingerprint: String::new(),
                 rule: None,
                 always: None,
+                pin: None,
             };
         };
         let args = if call.args.is_null() { Value::Object(serde_json::Map::new()) } else { call.args };
         let asked = Asked::of(tool, &args, gate.user);
         let considered = match self.check(&tool.name, &args) {
+            _ if session.is_quarantined(&tool.name) => {
+                let message =
+                    "The tool's definition changed; it is held back until a human trusts it again.".to_owned();
+                Judgement::Refuse { code: Code::ToolChanged, message }.into()
+            }
             Err(message) => Judgement::Refuse { code: Code::InvalidArguments, message }.into(),
             Ok(()) => consider(asked, tool, session, gate),
         };
@@ -77,6 +89,7 @@ impl Catalog {
             fingerprint: tool.fingerprint.clone(),
             rule,
             always,
+            pin: (!session.has_pinned(&tool.name)).then(|| Box::new(tool.kept())),
         }
     }
 
@@ -91,6 +104,11 @@ impl Catalog {
             return Some((Code::ToolChanged, said.to_owned()));
         }
         self.denial(call, &call.args, gate).map(|said| (Code::Denied, said))
+    }
+
+    /// The fingerprint of a tool's definition as it is now.
+    pub(crate) fn fingerprint(&self, tool: &ToolName) -> Option<&str> {
+        self.tools.iter().find(|offered| offered.name == *tool).map(|offered| offered.fingerprint.as_str())
     }
 
     /// The rule that denies the call with these arguments, for people.

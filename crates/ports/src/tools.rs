@@ -177,6 +177,16 @@ pub trait ToolSession: Send + Sync {
         stream::pending().boxed()
     }
 
+    /// Tools whose servers give another definition of them than before, each time that is seen: after a server said that its tools
+    /// changed, and after its restart. Who reads slowly misses some, and never the last of a tool. By default none ever do.
+    fn redefinitions(&self) -> BoxStream<'static, ToolDefinition> {
+        stream::pending().boxed()
+    }
+
+    /// From now on, calls of the tool are sent if its definition is the one with this fingerprint, and refused otherwise. Without
+    /// it, that is the definition that [`tools`](Self::tools) offers.
+    fn accept(&self, tool: &ToolName, fingerprint: &str);
+
     /// Calls a tool, once: a call is never repeated by the adapter. Whatever becomes of it is a result, also a time-out,
     /// a crash and a cancellation. `Err` means that nothing was sent to any server.
     async fn call(&self, tool: &ToolName, args: Value, context: CallContext) -> Result<ToolResult, ToolHostError>;

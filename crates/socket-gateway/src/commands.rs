@@ -6,10 +6,11 @@ use crate::{
     wire::{
         Accepted, Answer, ApprovalCommand, Arguments, BudgetCommand, By, Command, Decided, DeleteCommand,
         HistoryCommand, ListCommand, Malformed, MessageCommand, Page, ReadCommand, RefreshCommand, Refreshed,
-        RenameCommand, RevokeCommand, Role, SessionEntry, Sessions, SessionsCommand, Time, is_shallow, page, rules,
+        RenameCommand, RevokeCommand, Role, SessionEntry, Sessions, SessionsCommand, Time, TrustCommand, is_shallow,
+        page, rules,
     },
 };
-use lockkeeper_domain::{self as domain, Code, Failure, SessionId};
+use lockkeeper_domain::{self as domain, Code, Digest, Failure, SessionId};
 use lockkeeper_orchestrator::{NewMessage, SessionManager};
 use lockkeeper_ports::Principal;
 use serde_json::Value;
@@ -54,6 +55,10 @@ impl Desk {
         match command {
             Command::Message => self.message(payload, by).await,
             Command::ToolApproval => self.approval(payload, by).await,
+            Command::ToolTrust => {
+                let TrustCommand { server, name, fingerprint } = TrustCommand::parse(payload)?;
+                manager.trust(session, by, server, name, fingerprint).await.map(done)
+            }
             Command::TurnCancel => manager.cancel(session, by).await.map(done),
             Command::HistoryGet => self.history(payload, by).await,
             Command::HistoryReset => manager.reset(session, by).await.map(done),
@@ -109,8 +114,12 @@ impl Desk {
     }
 
     async fn approval(&self, payload: Option<Value>, by: &Principal) -> Result<Answer, Failure> {
-        let ApprovalCommand { call_id, approved, args, scope, constraints, reason } = ApprovalCommand::parse(payload)?;
+        let ApprovalCommand { call_id, approved, args, scope, constraints, reason, digest } =
+            ApprovalCommand::parse(payload)?;
         fits("The reason", reason.as_ref().map_or(0, String::len), self.config.max_reason_bytes)?;
+        // What is no digest at all is not that of the question either.
+        let digest = digest.map(|digest| digest.parse::<Digest>()).transpose();
+        let digest = digest.map_err(|error| Failure::new(Code::ApprovalMismatch, format!("{error}.")))?;
         let answer = domain::Answer {
             call: call_id,
             approved,
@@ -118,6 +127,7 @@ impl Desk {
             reason,
             args,
             constraints,
+            digest,
             by: by.id.clone(),
             via: by.via.clone(),
             rule: None,

@@ -22,7 +22,7 @@ pub use answer::{Accepted, Answer, Decided, Done, Page, Refreshed, Refused, Rule
 pub use budget::{Account, BudgetAnswered, BudgetAsked, Budgets, Limits};
 pub use client::{
     ApprovalCommand, BudgetCommand, HistoryCommand, ListCommand, MessageCommand, ReadCommand, RefreshCommand,
-    RevokeCommand, Role,
+    RevokeCommand, Role, TrustCommand,
 };
 pub use history::{HistoryCall, HistoryEntry, HistoryMessage, HistoryResult, HistorySnapshot};
 pub use rules::{FileRule, StoredRule};
@@ -30,7 +30,9 @@ pub use server::{
     AgentError, Expired, Expiry, McpStatus, Meta, Piece, Ready, ServerEvent, Time, Tool, TurnCompleted, UserMessage,
 };
 pub use session::{DeleteCommand, RenameCommand, SessionEntry, SessionsCommand};
-pub use tool::{ApprovalRequired, ApprovalResolved, ToolCall, ToolError, ToolStarted};
+pub use tool::{
+    ApprovalRequired, ApprovalResolved, ToolCall, ToolError, ToolQuarantined, ToolShape, ToolStarted, ToolTrusted,
+};
 
 pub(crate) use arguments::{Arguments, is_shallow};
 pub(crate) use client::Malformed;

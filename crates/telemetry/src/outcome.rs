@@ -61,5 +61,6 @@ pub(crate) fn of_approval(decision: Decision) -> &'static str {
         Decision::Denied => "denied",
         Decision::Expired => "expired",
         Decision::Cancelled => "cancelled",
+        Decision::Void => "void",
     }
 }

@@ -68,6 +68,14 @@ impl ToolSession for TimedSession {
         self.inner.changes()
     }
 
+    fn redefinitions(&self) -> BoxStream<'static, ToolDefinition> {
+        self.inner.redefinitions()
+    }
+
+    fn accept(&self, tool: &ToolName, fingerprint: &str) {
+        self.inner.accept(tool, fingerprint);
+    }
+
     async fn call(&self, tool: &ToolName, args: Value, mut context: CallContext) -> Result<ToolResult, ToolHostError> {
         let tools = self.inner.tools();
         let Some(known) = tools.iter().find(|known| known.name == *tool) else {

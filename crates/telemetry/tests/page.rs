@@ -64,6 +64,7 @@ async fn write(store: &dyn SessionStore) {
         turn: Some(TurnId::new(1)),
         at: Timestamp::from_millis(1_000 * i64::try_from(seq).expect("small")),
         body,
+        link: None,
     });
     let events = numbered.collect();
     let commit = Commit { epoch, after: Seq::default(), events, history: None, record: RecordChange::default() };

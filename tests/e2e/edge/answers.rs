@@ -130,7 +130,7 @@ pub(super) async fn c5_approval_for_a_call_that_is_not_ones_own(ground: Rc<Groun
     Ok(())
 }
 
-/// An answer carries no digest of what was shown: what runs is what the server stored, whatever else the answer says.
+/// An answer is to the question whose digest it gives; what runs is what the server stored, whatever else the answer says.
 pub(super) async fn c6_approval_that_names_another_call(ground: Rc<Ground>) -> Result<()> {
     let server = ground.server().await?;
     let mut client = server.connect().open().await?;
@@ -142,6 +142,16 @@ pub(super) async fn c6_approval_that_names_another_call(ground: Rc<Ground>) -> R
         let ack = client.call("tool:approval", edited).await?;
         ensure!(ack["ok"] == false && ack["code"] == "invalid_arguments", "{args}: {ack}");
     }
+    let shown = asked.payload["digest"].as_str().context("no digest")?;
+    ensure!(shown.len() == 64 && asked.payload["fingerprint"] == shown[..8], "{asked:?}");
+    let others = ["", "0000000000000000", &"0".repeat(64), &shown[1..], &shown.to_uppercase()];
+    for other in others.into_iter().filter(|other| *other != shown) {
+        for approved in [true, false] {
+            let answer = json!({ "callId": call, "approved": approved, "digest": other });
+            let ack = client.call("tool:approval", answer).await?;
+            ensure!(ack["ok"] == false && ack["code"] == "approval_mismatch", "{other}: {ack}");
+        }
+    }
     let swapped = json!({
         "callId": call,
         "approved": true,
@@ -149,7 +159,7 @@ pub(super) async fn c6_approval_that_names_another_call(ground: Rc<Ground>) -> R
         "server": "elsewhere",
         "arguments": { "command": "echo swapped" },
         "input": { "command": "echo swapped" },
-        "digest": "0000000000000000",
+        "digest": shown,
     });
     client.call_ok("tool:approval", swapped).await?;
     let started = client.until("tool:started").await?;
@@ -163,6 +173,27 @@ pub(super) async fn c6_approval_that_names_another_call(ground: Rc<Ground>) -> R
     client.call_ok("tool:approval", edited).await?;
     let resolved = client.until("tool:approval_resolved").await?;
     ensure!(resolved.payload["args"]["command"] == "echo edited", "the log must say that it was edited: {resolved:?}");
+    ensure!(resolved.payload["digest"].as_str().is_some_and(|edited| edited != shown), "{resolved:?}");
     ensure!(stdout(&client.until("tool:output").await?).contains("edited"));
+    Ok(())
+}
+
+/// Where the configuration asks for digests, an answer without one is refused, and the question survives a reconnect.
+pub(super) async fn c6_answers_without_a_digest_where_one_is_required(ground: Rc<Ground>) -> Result<()> {
+    let server = ground.setup().config("session.require_digest = true").start().await?;
+    let mut client = server.connect().session("strict").open().await?;
+    client.say(&script(&[run("echo as-shown"), json!({ "text": "over" })])).await?;
+    let asked = client.until("tool:approval_required").await?;
+    let call = asked.call().context("no call")?.to_owned();
+    let ack = client.call("tool:approval", answer(&call, true)).await?;
+    ensure!(ack["ok"] == false && ack["code"] == "approval_mismatch", "{ack}");
+    let mut second = server.connect().session("strict").open().await?;
+    let ready = second.until("system:ready").await?;
+    ensure!(ready.payload["pending"][0]["digest"] == asked.payload["digest"], "{ready:?}");
+    let bound = json!({ "callId": call, "approved": true, "digest": asked.payload["digest"] });
+    second.call_ok("tool:approval", bound).await?;
+    let resolved = client.until("tool:approval_resolved").await?;
+    ensure!(resolved.payload["digest"] == asked.payload["digest"], "{resolved:?}");
+    ensure!(stdout(&client.until("tool:output").await?).contains("as-shown"));
     Ok(())
 }

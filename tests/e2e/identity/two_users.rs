@@ -73,7 +73,7 @@ impl User {
     async fn act(&mut self, what: u64, which: u64) -> Result<()> {
         match what {
             0..3 => return self.come(which, "driver").await,
-            3 => return self.come(which, ["observer", "approver"][usize::from(which % 2 == 0)]).await,
+            3 => return self.come(which, ["observer", "approver"][usize::from(which.is_multiple_of(2))]).await,
             4 => return self.leave().await,
             _ => {}
         }

@@ -24,6 +24,8 @@ pub(crate) struct Ground {
     pub(crate) sandboxes: Arc<dyn SandboxRuntime>,
     /// Of which kind they are.
     pub(crate) runtime: RuntimeKind,
+    /// What they are started from, where that has a name.
+    pub(crate) image: Option<Arc<str>>,
     /// Why it is these sandboxes, where the configuration did not say.
     pub(crate) why: Option<String>,
     pub(crate) servers: Vec<McpServer>,
@@ -47,9 +49,9 @@ pub(crate) async fn lay(mut loaded: Loaded, mode: Mode) -> Result<Ground, Stop> 
         Box::pin(sandboxes::sandboxes_from_config(&loaded, runtime, servers.workspace_program.as_deref())),
     );
     match (listener, store, sandboxes) {
-        (Ok(listener), Ok(store), Ok(Sandboxes { runtime: sandboxes, lock })) => {
+        (Ok(listener), Ok(store), Ok(Sandboxes { runtime: sandboxes, image, lock })) => {
             let servers = servers.all;
-            Ok(Ground { loaded, mode, policy, listener, store, sandboxes, runtime, why, servers, lock })
+            Ok(Ground { loaded, mode, policy, listener, store, sandboxes, runtime, image, why, servers, lock })
         }
         (_, _, Err(stop @ Stop::Configuration(_))) => Err(stop),
         (listener, store, sandboxes) => {

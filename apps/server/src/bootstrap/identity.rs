@@ -6,12 +6,12 @@ use crate::{
     random,
 };
 use anyhow::{Context as _, Result};
-use lockkeeper_domain::PrincipalId;
+use lockkeeper_domain::{AuditKey, PrincipalId};
 use lockkeeper_jwt_auth::JwtAuthenticator;
 use lockkeeper_orchestrator::ModelCatalog;
 use lockkeeper_ports::Authenticator;
 use lockkeeper_socket_gateway::{IdentitySecret, OpenAuthenticator, ProviderKeyAuthenticator, StaticAuthenticator};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use std::{
     fs,
     io::{ErrorKind, Write as _},
@@ -22,6 +22,8 @@ use std::{
 
 /// The file of the secret that makes principals of keys, beside the store.
 const SECRET_FILE: &str = "identity.secret";
+/// The file of the key that marks the audit, beside the store.
+const AUDIT_FILE: &str = "audit.secret";
 
 /// A token for a `dev` server with authentication and without tokens. It goes into the console's address.
 pub(super) fn made_up_token(config: &Config) -> Result<Option<SecretString>> {
@@ -59,6 +61,24 @@ pub(super) fn authenticator_from_config(
     })
 }
 
+/// What marks the audit: the configured key, else the one beside the embedded store. Servers that share a Redis have to be given
+/// theirs, and what is in memory alone needs none.
+pub(crate) fn audit_key(config: &Config) -> Result<Option<AuditKey>> {
+    let secret = match (&config.store.audit_key, config.store.kind) {
+        (Some(key), _) => key.clone(),
+        (None, Some(StoreKind::Redis | StoreKind::Memory)) => return Ok(None),
+        (None, _) => kept_secret_beside(config, AUDIT_FILE)?,
+    };
+    let key = AuditKey::new(secret.expose_secret().as_bytes());
+    key.map(Some).with_context(|| format!("`store.audit_key` needs at least {} bytes", AuditKey::MIN_BYTES))
+}
+
+/// The key that marked the audit so far, if there is one: none is made.
+pub(crate) fn known_audit_key(config: &Config) -> Result<Option<AuditKey>> {
+    let is_known = config.store.audit_key.is_some() || beside_store(config, AUDIT_FILE).exists();
+    if is_known { audit_key(config) } else { Ok(None) }
+}
+
 /// The configured one, else the one beside the store, which is made at the first start. A store that outlives nothing needs
 /// none that does.
 fn identity_secret(config: &Config) -> Result<SecretString> {
@@ -68,8 +88,16 @@ fn identity_secret(config: &Config) -> Result<SecretString> {
     if config.store.kind == Some(StoreKind::Memory) {
         return random::hex::<32>().map(SecretString::from);
     }
-    let beside = config.store.embedded().path.unwrap_or_default();
-    let path = beside.parent().map_or_else(|| PathBuf::from(SECRET_FILE), |dir| dir.join(SECRET_FILE));
+    kept_secret_beside(config, SECRET_FILE)
+}
+
+fn beside_store(config: &Config, name: &str) -> PathBuf {
+    let store = config.store.embedded().path.unwrap_or_default();
+    store.parent().map_or_else(|| PathBuf::from(name), |dir| dir.join(name))
+}
+
+fn kept_secret_beside(config: &Config, name: &str) -> Result<SecretString> {
+    let path = beside_store(config, name);
     kept_secret(&path).with_context(|| format!("the secret in {} cannot be used", path.display()))
 }
 
@@ -98,7 +126,6 @@ fn kept_secret(path: &Path) -> Result<SecretString> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use secrecy::ExposeSecret as _;
     use std::os::unix::fs::PermissionsExt as _;
 
     #[test]

@@ -4,7 +4,7 @@ use super::{
     Ground,
     agents::{agents_from_config, catalog_from_config},
     choices,
-    identity::{authenticator_from_config, made_up_token},
+    identity::{audit_key, authenticator_from_config, made_up_token},
     rules,
     servers::Offer,
     stores::Opened,
@@ -55,7 +55,7 @@ const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
 /// Starts a server on this ground: from here on it acts.
 pub(crate) async fn start(ground: Ground) -> Result<Running, Stop> {
-    let Ground { loaded, mode, policy, listener, store, sandboxes, runtime, why, servers, lock } = ground;
+    let Ground { loaded, mode, policy, listener, store, sandboxes, runtime, image, why, servers, lock } = ground;
     let config = &loaded.config;
     let Opened { store, rules: stored_rules, budgets, peers, redis, choice: stored } = store;
     let lifecycle = Lifecycle::default();
@@ -76,6 +76,8 @@ pub(crate) async fn start(ground: Ground) -> Result<Running, Stop> {
         workspace: config.mcp.workspace.then(|| ServerName::new(WORKSPACE)),
         rules: stored_rules,
         policy: rulebook.clone(),
+        image,
+        audit_key: audit_key(config)?,
         secrets: secrets_of(config),
         peers,
         budgets,

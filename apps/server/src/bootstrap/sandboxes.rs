@@ -24,6 +24,8 @@ pub(super) struct Chosen {
 /// A runtime that works.
 pub(super) struct Sandboxes {
     pub(super) runtime: Arc<dyn SandboxRuntime>,
+    /// What its sandboxes are started from, where that has a name.
+    pub(super) image: Option<Arc<str>>,
     /// Held as long as it is used.
     pub(super) lock: Option<fs::File>,
 }
@@ -86,7 +88,9 @@ async fn docker(loaded: &Loaded, config: lockkeeper_docker_runtime::Config) -> R
     let deadline = Instant::now() + limit;
     loop {
         match Box::pin(DockerRuntime::new(config.clone(), Arc::new(SystemClock))).await {
-            Ok(runtime) => return Ok(Sandboxes { runtime: Arc::new(runtime), lock: None }),
+            Ok(runtime) => {
+                return Ok(Sandboxes { image: Some(runtime.image()), runtime: Arc::new(runtime), lock: None });
+            }
             Err(error @ DockerError::Unreachable(_)) if Instant::now() + PAUSE < deadline => {
                 tracing::warn!(%error, "waiting for the Docker engine");
                 sleep(PAUSE).await;
@@ -184,7 +188,7 @@ async fn local(config: &Config, workspace: Option<&Path>) -> Result<Sandboxes> {
         LocalError::Config(problems) => anyhow::anyhow!("the sandbox runtime cannot start: {}", problems.join("; ")),
         error @ LocalError::Impossible(_) => error.into(),
     })?;
-    Ok(Sandboxes { runtime: Arc::new(runtime), lock: Some(lock) })
+    Ok(Sandboxes { runtime: Arc::new(runtime), image: None, lock: Some(lock) })
 }
 
 /// Makes sure that no other server has its sandboxes in the same place: each would take the other's for orphans.

@@ -6,7 +6,7 @@ use crate::{
     config::{Config, Loaded, Mode, Store, StoreKind},
     random,
 };
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use lockkeeper_embedded_store::{EmbeddedStore, PeerHub};
 use lockkeeper_ports::{BudgetLedger, Peers, RuleRepository, SessionStore};
 use lockkeeper_redis_store::RedisStore;
@@ -91,6 +91,21 @@ pub(super) async fn open(config: &Config, chosen: Chosen) -> Result<Opened> {
     let store = spawn_blocking(embedded_from_config(&config.store)).await??;
     let peers = PeerHub::new().join(name);
     Ok(Opened { rules: Arc::clone(&store) as _, budgets: Arc::clone(&store) as _, store, peers, redis: None, choice })
+}
+
+/// The store that the configuration names, for a command that looks at it and serves nobody.
+pub(crate) async fn open_for_reading(mut loaded: Loaded) -> Result<Arc<dyn SessionStore>> {
+    let chosen = choose(&mut loaded, Mode::Serve).await;
+    let store = &loaded.config.store;
+    if store.kind == Some(StoreKind::Memory) {
+        bail!("nothing outlives a server whose `store.kind` is `memory`");
+    }
+    let path = store.embedded().path.unwrap_or_default();
+    if store.kind != Some(StoreKind::Redis) && !path.exists() {
+        bail!("there is no store in {}: name another one with `store.embedded.path`", path.display());
+    }
+    let opened = open(&loaded.config, chosen).await;
+    Ok(opened.context("the store cannot be opened; an embedded one is open to one process at a time")?.store)
 }
 
 /// Blocks until the store's file is checked.

@@ -96,3 +96,13 @@ Examples:
   $ lockkeeper policy simulate rules.toml --changes          # not run
   $ lockkeeper policy simulate rules.toml --user alice --save logs.jsonl   # not run
   $ lockkeeper policy simulate rules.toml --log logs.jsonl   # not run";
+
+pub(super) const AUDIT_EXPORT: &str = "\
+Examples:
+  $ lockkeeper audit export notes --out notes.audit   # not run
+  $ lockkeeper audit export notes | tail -n 1         # not run";
+
+pub(super) const AUDIT_VERIFY: &str = "\
+Examples:
+  $ lockkeeper audit verify notes.audit                                    # not run
+  $ lockkeeper audit verify notes.audit --key-file audit.secret            # not run";

@@ -122,7 +122,8 @@ async fn create(shared: &Arc<Shared>, id: &SandboxId, user: u32) -> Result<Arc<S
         }
         let idle = shared.idle_secs(shared.names.is_reserved(id));
         let (config, now) = (&shared.config, shared.clock.now());
-        let body = profile::container(config, &shared.names, &shared.instance, user, idle, now);
+        let mut body = profile::container(config, &shared.names, &shared.instance, user, idle, now);
+        body.image = Some(shared.image.to_string());
         let options = CreateContainerOptions { name: Some(id.to_string()), platform: String::new() };
         let created = shared.engine.call(async |docker| docker.create_container(Some(options), body).await).await;
         match created {

@@ -22,7 +22,20 @@ impl Session {
                 self.queue.push_back(Queued { turn, at, message: message.clone() });
                 Vec::new()
             }
-            (Some(turn), body) => self.apply_to_turn(turn, at, body),
+            (Some(turn), body) => {
+                if let EventBody::ToolCalls(step) = body {
+                    self.state.pin(step);
+                }
+                self.apply_to_turn(turn, at, body)
+            }
+            (None, EventBody::ToolQuarantined(found)) => {
+                self.state.quarantine(found);
+                Vec::new()
+            }
+            (None, EventBody::ToolTrusted(trusted)) => {
+                self.state.trust(trusted);
+                Vec::new()
+            }
             (None, EventBody::Notice { kind: NoticeKind::SessionEnded, .. }) => {
                 self.state.grants.clear();
                 Vec::new()

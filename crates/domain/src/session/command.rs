@@ -45,6 +45,8 @@ impl Session {
             Command::ModelDone(outcome) => self.model_done(outcome, draft),
             Command::ModelFailed(failure) => self.model_failed(failure, draft),
             Command::CallSettled { call, result } => self.call_settled(&call, result, draft),
+            Command::ToolSeen { now, offered } => self.tool_seen(&now, offered.as_deref(), draft),
+            Command::Trust(trusted) => self.trust(trusted, draft)?,
             Command::Resume => self.resume(draft),
             Command::Expire { reason } => {
                 if !self.is_busy() {
@@ -178,26 +180,38 @@ impl Session {
             } else {
                 judged.judgement
             };
-            let id = CallId::minted(turn, step, index);
-            let JudgedCall { annotations, fingerprint, rule, always, .. } = judged;
-            let gate = |status, why| CallGate { status, why, annotations, fingerprint, rule: None, always: None };
-            gates.push(match judgement {
-                Judgement::Run { why } => CallGate { rule, ..gate(CallStatus::Allowed, why) },
-                Judgement::Ask { why } => CallGate { always, ..gate(CallStatus::Waiting, why) },
-                Judgement::Refuse { code, message } => {
-                    let result = ToolResult::failed(code, message.clone());
-                    refused.push(ToolSettled { call: id.clone(), tool: judged.tool.clone(), result });
-                    gate(CallStatus::Refused, message)
-                }
-            });
-            calls.push(ToolCall {
-                id,
+            let call = ToolCall {
+                id: CallId::minted(turn, step, index),
                 provider_id: judged.provider_id,
                 name: judged.name,
                 server: judged.server,
                 tool: judged.tool,
                 args: judged.args,
+            };
+            let JudgedCall { annotations, fingerprint, pin, rule, always, .. } = judged;
+            let digest = self.ground.digest(&call, &call.args, &fingerprint, None);
+            let gate = |status, why| CallGate {
+                status,
+                why,
+                annotations,
+                fingerprint,
+                rule: None,
+                always: None,
+                pin: None,
+                digest: None,
+            };
+            gates.push(match judgement {
+                Judgement::Run { why } => {
+                    CallGate { rule, pin, digest: Some(digest), ..gate(CallStatus::Allowed, why) }
+                }
+                Judgement::Ask { why } => CallGate { always, pin, ..gate(CallStatus::Waiting, why) },
+                Judgement::Refuse { code, message } => {
+                    let result = ToolResult::failed(code, message.clone());
+                    refused.push(ToolSettled { call: call.id.clone(), tool: call.tool.clone(), result });
+                    gate(CallStatus::Refused, message)
+                }
             });
+            calls.push(call);
         }
         let message =
             AssistantMessage { text: outcome.text, reasoning: outcome.reasoning, calls, replay: outcome.replay };
@@ -259,11 +273,12 @@ impl Session {
             draft.effects.push(Effect::RunCall(call));
         }
         let expires_at = draft.now.after(draft.rules.approval_ttl);
-        if let Some(mut question) = self.turn.as_ref().and_then(|t| t.next_question(expires_at)) {
+        if let Some(mut question) = self.turn.as_ref().and_then(|t| t.next_question(expires_at, &self.ground)) {
             // Another call of the step may have been denied since.
             question.always.take_if(|rule| self.state.denials.any_within(rule));
             self.record(draft, Some(id), EventBody::ApprovalRequired(question));
         }
+        self.ask_anew(draft);
     }
 
     /// Keeps the history within its number of messages. How many tokens a model is shown is decided when it is asked.

@@ -1,13 +1,14 @@
-use super::{Answer, Refusal, Session, command::Draft};
+use super::{Answer, Refusal, Rules, Session, command::Draft};
 use crate::{
-    ApprovalResolved, CallId, Code, Decision, Effect, EventBody, Failure, NoticeKind, Rule, Scope, StopReason,
+    ApprovalResolved, CallId, Code, Decision, Digest, Effect, EventBody, Failure, NoticeKind, Rule, Scope, StopReason,
     ToolCall, ToolResult, ToolSettled, Turn, TurnId, Via, turn::Undecidable,
 };
 
 impl Session {
     pub(super) fn decide(&mut self, answer: Answer, draft: &mut Draft<'_>) -> Result<(), Refusal> {
-        let Answer { call, approved, scope, reason, args, by, via, rule, constraints: _ } = answer;
+        let Answer { call, approved, scope, reason, args, digest, by, via, rule, constraints: _ } = answer;
         let (turn, call) = self.decidable(&call)?;
+        self.is_to_the_question(&call.id, digest, draft.rules.require_digest)?;
         if approved && scope == Scope::Always && rule.is_none() {
             return Err(not_offered("the rule for it was not stored"));
         }
@@ -16,13 +17,17 @@ impl Session {
             Some(reason) => format!("The user denied this call: {reason}"),
             None => "The user denied this call.".to_owned(),
         };
+        let edited_args = args.filter(|args| approved && *args != call.args);
+        let runs = edited_args.as_ref().unwrap_or(&call.args);
+        let digest = self.turn.as_ref().and_then(|turn| turn.digest(&call.id, runs, &self.ground));
         let resolved = ApprovalResolved {
             call: call.id.clone(),
             decision: if approved { Decision::Approved } else { Decision::Denied },
             by: Some(by),
             scope: if approved { scope } else { Scope::Once },
             reason,
-            edited_args: args.filter(|args| approved && *args != call.args),
+            edited_args,
+            digest,
             via,
             rule: rule.filter(|_| approved && scope == Scope::Always),
         };
@@ -58,6 +63,42 @@ impl Session {
         Ok(Some(rule))
     }
 
+    /// Refuses an answer that is not to the question that is being asked, before anything is stored for it.
+    pub fn check_answer(&self, answer: &Answer, rules: &Rules) -> Result<(), Refusal> {
+        self.decidable(&answer.call)?;
+        self.is_to_the_question(&answer.call, answer.digest, rules.require_digest)
+    }
+
+    /// Refuses an answer to another question than the one that is being asked, and to one that does not hold any more. The
+    /// call waits on.
+    fn is_to_the_question(&self, call: &CallId, shown: Option<Digest>, required: bool) -> Result<(), Refusal> {
+        let refuse = |message: &str| Err(Refusal { code: Code::ApprovalMismatch, message: message.to_owned() });
+        let asked = self.turn.as_ref().and_then(|turn| turn.asked().find(|asked| asked.call.id == *call));
+        if asked.as_ref().is_some_and(|asked| !asked.holds_on(&self.ground)) {
+            return refuse("what the question was about has changed; it is asked anew");
+        }
+        match (shown, asked.and_then(|asked| asked.digest)) {
+            (Some(shown), Some(asked)) if !shown.matches(&asked) => {
+                refuse("this is an answer to another question: the digest is not that of the call as it waits")
+            }
+            (Some(_), None) => refuse("the call is not being asked about yet, so it has no digest"),
+            (None, _) if required => refuse("an answer must give the digest of the question that it is to"),
+            _ => Ok(()),
+        }
+    }
+
+    /// Asks anew what does not hold any more: the ground has changed since, or the stored question is not what was written.
+    pub(super) fn ask_anew(&mut self, draft: &mut Draft<'_>) {
+        let expires_at = draft.now.after(draft.rules.approval_ttl);
+        let Some(turn) = &self.turn else { return };
+        let stale = turn.asked().find(|asked| !asked.holds_on(&self.ground)).map(|asked| asked.call.id.clone());
+        let question = stale.and_then(|call| turn.question(&call, expires_at, &self.ground));
+        let id = turn.id();
+        if let Some(question) = question {
+            self.record(draft, Some(id), EventBody::ApprovalRequired(question));
+        }
+    }
+
     fn decidable(&self, id: &CallId) -> Result<(TurnId, ToolCall), Refusal> {
         let refuse = |why: Undecidable| match why {
             Undecidable::Resolved => (Code::AlreadyResolved, "this call was decided before; the first answer holds"),
@@ -78,12 +119,12 @@ impl Session {
     }
 
     /// Gives a call its one result.
-    fn settle(&mut self, draft: &mut Draft<'_>, turn: TurnId, call: ToolCall, result: ToolResult) {
+    pub(super) fn settle(&mut self, draft: &mut Draft<'_>, turn: TurnId, call: ToolCall, result: ToolResult) {
         let settled = ToolSettled { call: call.id, tool: call.tool, result };
         self.record(draft, Some(turn), EventBody::ToolSettled(settled));
     }
 
-    fn resolve(&mut self, draft: &mut Draft<'_>, turn: TurnId, call: &ToolCall, decision: Decision) {
+    pub(super) fn resolve(&mut self, draft: &mut Draft<'_>, turn: TurnId, call: &ToolCall, decision: Decision) {
         let resolved = ApprovalResolved {
             call: call.id.clone(),
             decision,
@@ -91,6 +132,7 @@ impl Session {
             scope: Scope::Once,
             reason: None,
             edited_args: None,
+            digest: None,
             via: Via::default(),
             rule: None,
         };
@@ -108,6 +150,7 @@ impl Session {
                 scope: Scope::Once,
                 reason: Some(said.clone()),
                 edited_args: None,
+                digest: None,
                 via: Via::default(),
                 rule: None,
             };

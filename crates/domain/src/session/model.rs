@@ -1,4 +1,4 @@
-use crate::{Annotations, Code, Replay, Rule, RuleId, ServerName, StopReason, ToolName, Usage};
+use crate::{Annotations, Code, Replay, Rule, RuleId, ServerName, StopReason, ToolDefinition, ToolName, Usage};
 use serde_json::Value;
 
 /// A piece of what a model says.
@@ -50,6 +50,8 @@ pub struct JudgedCall {
     pub rule: Option<RuleId>,
     /// The rule that an approval for always would store; none where that is not offered.
     pub always: Option<Rule>,
+    /// The tool, where no call of it was judged in the session before.
+    pub pin: Option<Box<ToolDefinition>>,
 }
 
 /// What the gate says of a call.

@@ -1,9 +1,11 @@
 //! The session, step by step and under random commands.
 
 mod always;
+mod binding;
 mod budgets;
 mod invariants;
 mod limits;
+mod pins;
 mod world;
 
 use crate::*;

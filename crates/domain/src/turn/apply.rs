@@ -1,6 +1,6 @@
 //! What each event makes of a turn.
 
-use super::{Call, Status, Turn};
+use super::{Bound, Call, Status, Turn};
 use crate::{
     ApprovalResolved, AssistantMessage, CallGate, CallId, CallResult, CallStatus, Decision, EventBody, Message,
     NoticeKind, Timestamp, ToolCall, ToolCalls,
@@ -25,6 +25,7 @@ impl Turn {
             EventBody::ApprovalRequired(asked) => {
                 self.asking = Some((asked.call.clone(), at));
                 self.set(&asked.call, Status::Waiting { asked: Some(asked.expires_at) });
+                self.bind(&asked.call, Bound { digest: asked.digest, expires_at: Some(asked.expires_at) });
             }
             EventBody::ApprovalResolved(resolved) => self.resolve(at, resolved),
             EventBody::ToolStarted { call, .. } => self.set(call, Status::Running),
@@ -73,6 +74,7 @@ impl Turn {
             asked_for: call.clone(),
             gate: gate.clone(),
             args: call.args.clone(),
+            bound: Bound { digest: gate.digest, expires_at: None },
             status: match gate.status {
                 CallStatus::Allowed => Status::Ready,
                 CallStatus::Waiting | CallStatus::Refused => Status::Waiting { asked: None },
@@ -93,11 +95,20 @@ impl Turn {
         if let Some(args) = &resolved.edited_args {
             call.args = args.clone();
         }
+        if let Some(digest) = resolved.digest {
+            call.bound.digest = Some(digest);
+        }
     }
 
     fn set(&mut self, id: &CallId, status: Status) {
         if let Some(call) = self.calls.iter_mut().find(|c| c.asked_for.id == *id) {
             call.status = status;
+        }
+    }
+
+    fn bind(&mut self, id: &CallId, bound: Bound) {
+        if let Some(call) = self.calls.iter_mut().find(|c| c.asked_for.id == *id) {
+            call.bound = bound;
         }
     }
 

@@ -67,6 +67,7 @@ impl Run<'_> {
             turn: None,
             at: time(1),
             body: EventBody::Notice { kind: NoticeKind::TurnResumed, text: format!("event {seq}") },
+            link: None,
         };
         let mut message = || {
             self.said += 1;

@@ -68,6 +68,8 @@ impl World {
             workspace: None,
             rules: Arc::new(EmbeddedStore::in_memory()),
             policy: Policy::default().into(),
+            image: None,
+            audit_key: None,
             secrets: [].into(),
             peers: PeerHub::new().join("test"),
             budgets: Arc::clone(&store) as _,

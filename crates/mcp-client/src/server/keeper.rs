@@ -29,6 +29,7 @@ impl Server {
                 biased;
                 _ = connection.link.wait_down() => {}
                 () = mind(&connection, self.scope.config.ping()) => {}
+                () = self.heed(&connection) => {}
             }
             drop(connection);
             self.tell();

@@ -4,6 +4,7 @@ use crate::{
     sandbox::FakeSandbox,
     script::{Io, assert_failed, call, connect, context, echo, echoed, name, tool},
 };
+use futures::StreamExt as _;
 use lockkeeper_domain::Code;
 use lockkeeper_ports::{ExecStatus, ToolHostError};
 use serde_json::json;
@@ -135,4 +136,19 @@ async fn m9_a_removed_tool_is_refused() {
 async fn an_announced_change_of_nothing_changes_nothing() {
     let (session, _seen) = announced(json!([tool("other"), tool("x")])).await;
     assert_eq!(echoed(&*session, "a").await, "still here");
+}
+
+#[tokio::test(start_paused = true)]
+async fn m9_an_announced_change_is_told_without_a_call_and_runs_once_it_is_accepted() {
+    let mut changed = tool("x");
+    changed["description"] = "Another one.".into();
+    let (session, seen) = announced(json!([changed, tool("other")])).await;
+    let now = session.redefinitions().next().await.expect("a definition");
+    assert_eq!((now.tool.as_str(), now.description.as_str()), ("x", "Another one."));
+    assert_failed(&call(&*session, "a", "x", json!({})).await, Code::ToolChanged, "not sent");
+    session.accept(&name("a", "x"), "of another definition");
+    assert_failed(&call(&*session, "a", "x", json!({})).await, Code::ToolChanged, "not sent");
+    session.accept(&name("a", "x"), &now.fingerprint);
+    assert_eq!(call(&*session, "a", "x", json!({"text": "b"})).await.text(), "b");
+    assert_eq!(seen.count("tools/call"), 2);
 }

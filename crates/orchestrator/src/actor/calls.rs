@@ -2,7 +2,7 @@ use super::{Actor, Bench, persist::Lost};
 use crate::{
     output::Output,
     purse::{Denied, Errand, OverBudget, Purse},
-    tools::Gate,
+    tools::{Catalog, Gate},
 };
 use lockkeeper_domain::{CallId, Code, Command, Policy, Spend, ToolCall, ToolResult};
 use lockkeeper_ports::{CallContext, CallProgress, ToolHostError, ToolSession};
@@ -134,7 +134,8 @@ impl Actor {
             let open = self.session.open_calls();
             let judged = open.iter().find(|open| open.call.id == call.id).map(|open| open.gate.fingerprint.as_str());
             let policy = self.shared.ports.policy.now();
-            if let Some((code, said)) = bench.catalog.objection(&call, judged, self.gate(&policy)) {
+            let objection = bench.catalog.objection(&call, judged, self.gate(&policy));
+            if let Some((code, said)) = objection.or_else(|| self.unbound(&call, &bench.catalog)) {
                 self.calls.settle(call, ToolResult::failed(code, said));
                 return;
             }
@@ -144,6 +145,20 @@ impl Actor {
             self.calls_wanted.push(call);
             self.want_bench();
         }
+    }
+
+    /// Why a call must not run: it is not to the letter what was let through.
+    fn unbound(&self, call: &ToolCall, catalog: &Catalog) -> Option<(Code, String)> {
+        if self.session.is_quarantined(&call.name) {
+            let said = "The tool is held back because its definition changed; the call was not run.";
+            return Some((Code::ToolChanged, said.to_owned()));
+        }
+        let definition = catalog.fingerprint(&call.name)?;
+        if self.session.is_bound(call, definition) {
+            return None;
+        }
+        let said = "The call, or the rules, changed after it was let through; the call was not run.";
+        Some((Code::ApprovalMismatch, said.to_owned()))
     }
 
     pub(super) async fn call_ended(&mut self, call: CallId, end: CallEnd) -> Result<(), Lost> {

@@ -26,6 +26,7 @@ impl Actor {
                 self.obey(Command::AnswerBudget(answer), (), reply).await?;
                 self.run_held_calls();
             }
+            Request::Trust(trusted, reply) => self.trust(trusted, reply).await?,
             Request::Cancel(reply) => self.obey(Command::Cancel, (), reply).await?,
             Request::Reset(reply) => self.obey(Command::Reset, (), reply).await?,
             Request::End(reply) => return self.end(reply).await,
@@ -81,6 +82,12 @@ impl Actor {
             send(reply, Err(failure));
             return Ok(());
         }
+        if let Err(refusal) = self.session.check_answer(&answer, &self.shared.rules) {
+            let stale = self.session.has_stale_question();
+            send(reply, Err(refused(refusal)));
+            // A refusal changes nothing, and people have to see what they would be answering.
+            return if stale { self.follow(Command::Tick).await } else { Ok(()) };
+        }
         answer.rule = match self.store_rule(&answer).await {
             Ok(rule) => rule,
             Err(failure) => {
@@ -119,7 +126,7 @@ impl Actor {
     }
 
     /// Answers once the step is stored, and not before.
-    async fn acknowledge<T>(
+    pub(super) async fn acknowledge<T>(
         &mut self,
         reaction: lockkeeper_domain::Reaction,
         record: RecordChange,

@@ -91,7 +91,7 @@ impl Actor {
             model: agent.model,
             system: self.shared.config.system_prompt.as_str().into(),
             messages,
-            tools: Arc::clone(catalog.tools()),
+            tools: self.offered(&catalog),
             max_output_tokens: self.shared.config.max_output_tokens,
         };
         let (sender, items) = mpsc::channel(PIECES * 4);

@@ -46,7 +46,8 @@ impl Actor {
         if idle {
             return Ok(());
         }
-        let events = self.numbered(changes.events, now);
+        let mut events = self.numbered(changes.events, now);
+        self.session.link(&self.id, &mut events, self.shared.ports.audit_key.as_ref());
         let end = events.last().map_or(self.last, |event| event.id.seq);
         let busy = self.session.is_busy();
         record.busy = (busy != self.stored_busy).then_some(busy);
@@ -79,7 +80,7 @@ impl Actor {
         let mut seq = self.last;
         let number = |(turn, body)| {
             seq = seq.next();
-            Event { id: EventId { epoch: self.epoch, seq }, turn, at: now, body }
+            Event { id: EventId { epoch: self.epoch, seq }, turn, at: now, body, link: None }
         };
         events.into_iter().map(number).collect()
     }

@@ -3,7 +3,7 @@ use crate::{
     opened::{Accepted, Decided, Readiness, Snapshot},
     workspace::{Look, Seen},
 };
-use lockkeeper_domain::{Answer, BudgetAnswer, Failure, Timestamp, UserMessage};
+use lockkeeper_domain::{Answer, BudgetAnswer, Failure, Timestamp, ToolTrusted, UserMessage};
 use tokio::sync::{oneshot, watch};
 
 /// Where an answer goes. [`Unhandled`] means that the actor ended first: its successor may be asked the same.
@@ -25,6 +25,8 @@ pub(crate) enum Request {
     Submit(UserMessage, Reply<Accepted>),
     Decide(Answer, Reply<Decided>),
     AnswerBudget(BudgetAnswer, Reply<()>),
+    /// Somebody takes a tool as it is now.
+    Trust(ToolTrusted, Reply<()>),
     Cancel(Reply<()>),
     Reset(Reply<()>),
     End(Reply<()>),
@@ -42,7 +44,11 @@ impl Request {
             Self::Attach(_, reply) => drop(reply.send(Err(Unhandled))),
             Self::Submit(_, reply) => drop(reply.send(Err(Unhandled))),
             Self::Decide(_, reply) => drop(reply.send(Err(Unhandled))),
-            Self::AnswerBudget(_, reply) | Self::Cancel(reply) | Self::Reset(reply) | Self::End(reply) => {
+            Self::AnswerBudget(_, reply)
+            | Self::Trust(_, reply)
+            | Self::Cancel(reply)
+            | Self::Reset(reply)
+            | Self::End(reply) => {
                 drop(reply.send(Err(Unhandled)));
             }
             Self::Snapshot(reply) => drop(reply.send(Err(Unhandled))),

@@ -12,20 +12,25 @@ use lockkeeper_domain::{
 use std::sync::Arc;
 
 impl Actor {
-    /// Refuses the calls that wait for a human and that the rules deny as they are now. Called before anything is decided, so
+    /// Refuses the calls that wait for a human and that the rules deny as they are now, and asks the others anew. Called before anything is decided, so
     /// that no answer comes before it.
     pub(super) async fn heed_rules(&mut self) -> Result<(), Lost> {
         if !self.rules.has_changed().unwrap_or(false) {
             return Ok(());
         }
         let policy = Arc::clone(&self.rules.borrow_and_update());
+        self.session.stand_on_rules(policy.version());
         let denied = |open: CallView<'_>| match policy.judge(Asked::again(open.call, open.gate, self.owner.as_str())?) {
             Verdict::Deny { why } => Some((open.call.id.clone(), denied_by(&why))),
             Verdict::Ask { .. } | Verdict::Allow { .. } => None,
         };
         let waiting = self.session.open_calls().into_iter().filter(|open| open.waiting);
         let denied: Vec<_> = waiting.filter_map(denied).collect();
-        if denied.is_empty() { Ok(()) } else { self.follow(Command::Forbid(denied)).await }
+        if !denied.is_empty() {
+            self.follow(Command::Forbid(denied)).await?;
+        }
+        // What other rules asked about is asked anew.
+        if self.session.has_stale_question() { self.follow(Command::Tick).await } else { Ok(()) }
     }
 
     /// Stores the rule of an approval for always, before the call runs. Its id; `None` for any other answer.

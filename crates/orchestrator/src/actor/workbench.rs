@@ -51,7 +51,7 @@ impl Actor {
     }
 
     async fn bench_ready(&mut self, bench: Workbench) -> Result<(), Lost> {
-        let ready = Ready {
+        let mut ready = Ready {
             sandbox: bench.sandbox.to_string(),
             provider: self.choice.next().name.to_owned(),
             model: self.choice.next().model.clone(),
@@ -66,6 +66,10 @@ impl Actor {
         if std::mem::replace(&mut self.had_sandbox, true) {
             let text = "A fresh sandbox was started; the files of the one before are gone.".to_owned();
             self.follow(Command::Notify { kind: NoticeKind::SandboxReplaced, text }).await?;
+        }
+        self.compare_tools(&ready.tools.clone()).await?;
+        if let Some(catalog) = self.catalog() {
+            ready.tools = self.offered(&catalog);
         }
         for server in down {
             let problem = server.problem.unwrap_or_default();

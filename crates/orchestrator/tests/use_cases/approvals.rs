@@ -1,5 +1,5 @@
 use crate::desk::{Desk, User, answer};
-use lockkeeper_domain::{Answer, CallId, Code, EventBody, Outcome, Scope, StopReason};
+use lockkeeper_domain::{Answer, CallId, Code, EventBody, Outcome, Scope, Seq, StopReason};
 use lockkeeper_testkit::llm::Step;
 use serde_json::json;
 use std::time::Duration;
@@ -119,4 +119,66 @@ async fn an_approval_waits_while_nobody_is_connected() {
     let asked =
         desk.store.log(&back.session).await.iter().filter(|e| matches!(e.body, EventBody::ApprovalRequired(_))).count();
     assert_eq!(asked, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c6_an_answer_with_the_digest_of_another_question_is_refused() {
+    let desk = Desk::new([echo("a"), Step::text("done")]);
+    let mut ann = User::ready(&desk.manager()).await;
+    ann.says("go").await.expect("accepted");
+    let question = ann.is_asked_about().await;
+    let digest = question.digest.expect("a digest");
+    let gives = async |digest| ann.decides(Answer { digest: Some(digest), ..answer(&question.call, true) }).await;
+    let other = lockkeeper_domain::Digest::of_bytes(b"another");
+    assert_eq!(gives(other).await.expect_err("refused").code, Code::ApprovalMismatch);
+    gives(digest).await.expect("approved");
+    ann.sees_end().await;
+    assert_eq!(desk.host.calls().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_of_other_rules_is_asked_anew_by_the_next_server_and_its_old_answer_runs_nothing() {
+    let mut desk = Desk::new([echo("a"), Step::text("done")]);
+    let first = desk.manager();
+    let mut ann = User::ready(&first).await;
+    ann.says("go").await.expect("accepted");
+    let asked = ann.is_asked_about().await;
+    first.drain(Duration::ZERO).await;
+    // The next one has a rule more, about another tool.
+    desk.rules = serde_json::from_value(json!([{"tool": "other", "decision": "deny"}])).expect("a rule");
+    let second = desk.manager();
+    second.resume_abandoned().await.expect("the store answers");
+    let mut ann = User::opens(&second, Seq::default()).await;
+    ann.is_asked_about().await;
+    let anew = ann.is_asked_about().await;
+    assert_eq!((&anew.call, &anew.args), (&asked.call, &asked.args));
+    assert_ne!(anew.digest, asked.digest);
+    let old = ann.decides(Answer { digest: asked.digest, ..answer(&asked.call, true) }).await;
+    assert_eq!(old.expect_err("refused").code, Code::ApprovalMismatch);
+    assert_eq!(desk.host.calls().len(), 0);
+    ann.decides(Answer { digest: anew.digest, ..answer(&anew.call, true) }).await.expect("approved");
+    ann.sees_end().await;
+    assert_eq!(desk.host.calls().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c4_of_ten_thousand_decisions_that_race_for_one_call_one_holds() {
+    const RACERS: usize = 10_000;
+    let mut desk = Desk::new([echo("a"), Step::text("done")]);
+    desk.config.mailbox = RACERS + 64;
+    let mut ann = User::ready(&desk.manager()).await;
+    ann.says("go").await.expect("accepted");
+    let question = ann.is_asked_about().await;
+    let mut racers = JoinSet::new();
+    for n in 0..RACERS {
+        let (manager, session, me) = (ann.manager.clone(), ann.session.clone(), ann.me.clone());
+        let answer = Answer { digest: question.digest, ..answer(&question.call, n % 2 == 0) };
+        racers.spawn(async move { manager.decide(&session, &me, answer.clone()).await.map(|_| answer.approved) });
+    }
+    let (held, lost): (Vec<_>, Vec<_>) = racers.join_all().await.into_iter().partition(Result::is_ok);
+    assert_eq!((held.len(), lost.len()), (1, RACERS - 1));
+    assert!(lost.iter().all(|lost| lost.as_ref().is_err_and(|failure| failure.code == Code::AlreadyResolved)));
+    ann.sees_end().await;
+    let approved = held.into_iter().flatten().next().expect("one held");
+    assert_eq!(desk.host.calls().len(), usize::from(approved));
 }

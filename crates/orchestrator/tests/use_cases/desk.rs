@@ -2,8 +2,8 @@
 
 use futures::StreamExt;
 use lockkeeper_domain::{
-    Answer, CallId, ClientMessageId, Event, EventBody, Failure, Policy, PrincipalId, Rule, Scope, Seq, ServerName,
-    SessionId, StopReason, ToolSettled,
+    Answer, ApprovalRequired, AuditKey, CallId, ClientMessageId, Event, EventBody, Failure, Policy, PrincipalId, Rule,
+    Scope, Seq, ServerName, SessionId, StopReason, ToolSettled,
 };
 use lockkeeper_embedded_store::{EmbeddedStore, PeerHub};
 use lockkeeper_orchestrator::{
@@ -107,6 +107,8 @@ impl Desk {
             workspace: self.workspace.clone(),
             rules: Arc::clone(&self.stored) as Arc<dyn RuleRepository>,
             policy: self.rulebook.clone().unwrap_or_else(|| Policy::new(self.rules.clone()).into()),
+            image: Some("sha256:desk".into()),
+            audit_key: AuditKey::new([7; 32]),
             secrets: [].into(),
             peers: self.peers.clone().unwrap_or_else(|| self.join()),
             budgets: Arc::clone(&self.budgets),
@@ -165,6 +167,7 @@ pub(crate) fn answer(call: &CallId, approved: bool) -> Answer {
         scope: Scope::Once,
         reason: None,
         args: None,
+        digest: None,
         constraints: BTreeMap::new(),
         by: principal("nobody").id,
         via: lockkeeper_domain::Via::default(),
@@ -230,8 +233,12 @@ impl User {
     }
 
     pub(crate) async fn is_asked(&mut self) -> CallId {
+        self.is_asked_about().await.call
+    }
+
+    pub(crate) async fn is_asked_about(&mut self) -> ApprovalRequired {
         self.sees(|body| match body {
-            EventBody::ApprovalRequired(asked) => Some(asked.call.clone()),
+            EventBody::ApprovalRequired(asked) => Some(asked.clone()),
             _ => None,
         })
         .await

@@ -11,6 +11,7 @@ mod keys;
 mod keys_elsewhere;
 mod mcp;
 mod oversight;
+mod pins;
 mod recovery;
 mod replicas;
 mod rules;

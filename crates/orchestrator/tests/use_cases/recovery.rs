@@ -191,10 +191,10 @@ async fn a_tool_that_is_another_one_after_a_restart_does_not_run_by_the_old_appr
     let destructive = Annotations { destructive_hint: Some(true), ..Annotations::default() };
     desk.host.set_tools([FakeTool::echo("box", "echo").annotated(destructive)]);
     let mut back = User::ready(&desk.manager()).await;
-    back.answers(&call, true).await.expect("approved");
     assert_eq!(back.sees_result().await.result.outcome, Outcome::Failed(Code::ToolChanged));
+    assert_eq!(back.answers(&call, true).await.expect_err("void").code, Code::AlreadyResolved);
     assert_eq!(back.sees_answer().await, "done");
-    assert_eq!(desk.host.calls().len(), 0, "what was approved was another tool");
+    assert_eq!(desk.host.calls().len(), 0, "what was asked about was another tool");
 }
 
 #[tokio::test(start_paused = true)]

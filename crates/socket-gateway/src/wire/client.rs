@@ -1,4 +1,4 @@
-use lockkeeper_domain::{ArgumentRule, Attachment, CallId, ClientMessageId, RuleId, Scope};
+use lockkeeper_domain::{ArgumentRule, Attachment, CallId, ClientMessageId, RuleId, Scope, ServerName};
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
@@ -55,6 +55,21 @@ pub struct ApprovalCommand {
     /// Why not; it reaches the model.
     #[serde(default)]
     pub reason: Option<String>,
+    /// Which question this answers: the `digest` of its `tool:approval_required`. With another one the answer is refused.
+    #[serde(default)]
+    pub digest: Option<String>,
+}
+
+/// The payload of `tool:trust`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TrustCommand {
+    /// The tool's server.
+    pub server: ServerName,
+    /// The tool, as its server calls it.
+    pub name: String,
+    /// The `fingerprint` of its `tool:quarantined`: what was shown is trusted, and nothing else.
+    pub fingerprint: String,
 }
 
 /// The payload of `history:get`, which may be left out.
@@ -184,7 +199,7 @@ fn workspace_itself() -> String {
 impl ApprovalCommand {
     pub(crate) fn parse(payload: Option<Value>) -> Result<Self, Malformed> {
         let form = Malformed(
-            "An approval is { callId, approved, args?, scope?, constraints?, reason? }, with approved true or false and scope once, session or always.",
+            "An approval is { callId, approved, args?, scope?, constraints?, reason?, digest? }, with approved true or false, scope once, session or always, and digest as the question has it.",
         );
         match payload {
             Some(object @ Value::Object(_)) => serde_json::from_value(object).map_err(|_| form),
@@ -217,6 +232,16 @@ impl RevokeCommand {
     pub(crate) fn parse(payload: Option<Value>) -> Result<Self, Malformed> {
         let form = Malformed("A revocation is { id }, the id of a stored rule.");
         serde_json::from_value(payload.unwrap_or_default()).map_err(|_| form)
+    }
+}
+
+impl TrustCommand {
+    pub(crate) fn parse(payload: Option<Value>) -> Result<Self, Malformed> {
+        let form = Malformed("Trust in a tool is { server, name, fingerprint }, as its tool:quarantined has them.");
+        match payload {
+            Some(object @ Value::Object(_)) => serde_json::from_value(object).map_err(|_| form),
+            _ => Err(form),
+        }
     }
 }
 
@@ -261,8 +286,8 @@ mod tests {
         let parse = |payload: Value| ApprovalCommand::parse(Some(payload));
         let call_id = CallId::parse("call_1_0_0").expect("valid");
         let constraints = BTreeMap::new();
-        let plain =
-            ApprovalCommand { call_id, approved: true, args: None, scope: Scope::Once, constraints, reason: None };
+        let (args, scope, reason, digest) = (None, Scope::Once, None, None);
+        let plain = ApprovalCommand { call_id, approved: true, args, scope, constraints, reason, digest };
         assert_eq!(parse(json!({"callId": "call_1_0_0", "approved": true})), Ok(plain.clone()));
         assert_eq!(parse(json!({"callId": "call_1_0_0", "approved": true, "args": null, "scope": null})), Ok(plain));
         for bad in [

@@ -3,6 +3,7 @@ use super::catalogue::commands;
 use super::{
     Accepted, ApprovalCommand, BudgetCommand, Budgets, Decided, DeleteCommand, Done, HistoryCommand, ListCommand, Page,
     ReadCommand, RefreshCommand, Refreshed, RenameCommand, RevokeCommand, Rules, Said, Sessions, SessionsCommand,
+    TrustCommand,
 };
 #[cfg(test)]
 use lockkeeper_orchestrator::{FilePart, Listing};
@@ -24,6 +25,8 @@ commands! {
     Message(Said) = "message", answer: Accepted, by: Driver;
     /// Answers for any pending call, in any order; the first answer wins, a later one gets `already_resolved`.
     ToolApproval(ApprovalCommand) = "tool:approval", answer: Decided, by: Approver;
+    /// Takes a tool that is held back as its `tool:quarantined` showed it. With another fingerprint it is refused.
+    ToolTrust(TrustCommand) = "tool:trust", answer: Done, by: Approver;
     /// Cancels the turn: running calls are cancelled, pending ones denied, each with its result.
     TurnCancel(()) = "turn:cancel", answer: Done, by: Driver;
     /// Reads the history, page by page, the newest first.

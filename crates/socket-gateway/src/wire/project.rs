@@ -1,6 +1,6 @@
 use super::{
     ApprovalRequired, ApprovalResolved, Expired, McpStatus, Meta, Piece, ServerEvent, Time, ToolCall, ToolError,
-    ToolStarted, TurnCompleted, UserMessage,
+    ToolQuarantined, ToolShape, ToolStarted, ToolTrusted, TurnCompleted, UserMessage,
 };
 use lockkeeper_domain::{self as domain, CallId, Event, EventBody, Outcome, Timestamp, ToolSettled};
 use lockkeeper_orchestrator::LiveEvent;
@@ -23,6 +23,8 @@ pub(crate) fn logged(event: Event) -> (ServerEvent, Meta) {
             meta.call_id = Some(resolved.call.clone());
             ServerEvent::ApprovalResolved(resolved.into())
         }
+        EventBody::ToolQuarantined(found) => ServerEvent::ToolQuarantined(Box::new((*found).into())),
+        EventBody::ToolTrusted(trusted) => ServerEvent::ToolTrusted(trusted.into()),
         EventBody::ToolStarted { call, server, tool } => {
             meta.call_id = Some(call.clone());
             ServerEvent::ToolStarted(ToolStarted { call_id: call, name: tool, server })
@@ -112,14 +114,43 @@ impl From<domain::ApprovalRequired> for ApprovalRequired {
             why: approval.why,
             annotations: approval.annotations,
             always_rule: approval.always,
+            fingerprint: approval.digest.map(|digest| digest.fingerprint()),
+            digest: approval.digest,
         }
     }
 }
 
 impl From<domain::ApprovalResolved> for ApprovalResolved {
     fn from(resolved: domain::ApprovalResolved) -> Self {
-        let domain::ApprovalResolved { call, decision, by, scope, reason, edited_args, via: _, rule } = resolved;
-        Self { call_id: call, decision, by, scope, reason, args: edited_args, rule_id: rule }
+        let domain::ApprovalResolved { call, decision, by, scope, reason, edited_args, digest, via: _, rule } =
+            resolved;
+        Self { call_id: call, decision, by, scope, reason, args: edited_args, digest, rule_id: rule }
+    }
+}
+
+impl From<domain::ToolQuarantined> for ToolQuarantined {
+    fn from(domain::ToolQuarantined { before, after }: domain::ToolQuarantined) -> Self {
+        Self {
+            changes: before.changes(&after),
+            server: after.server.clone(),
+            name: after.tool.clone(),
+            fingerprint: after.fingerprint.clone(),
+            before: before.into(),
+            after: after.into(),
+        }
+    }
+}
+
+impl From<domain::ToolDefinition> for ToolShape {
+    fn from(tool: domain::ToolDefinition) -> Self {
+        let domain::ToolDefinition { title, description, input_schema, annotations, .. } = tool;
+        Self { title, description, input_schema, annotations }
+    }
+}
+
+impl From<domain::ToolTrusted> for ToolTrusted {
+    fn from(domain::ToolTrusted { server, tool, fingerprint, by }: domain::ToolTrusted) -> Self {
+        Self { server, name: tool, fingerprint, by }
     }
 }
 

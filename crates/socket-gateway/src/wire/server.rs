@@ -1,6 +1,7 @@
 use super::catalogue::server_events;
 use super::{
-    ApprovalRequired, ApprovalResolved, BudgetAnswered, BudgetAsked, HistorySnapshot, ToolCall, ToolError, ToolStarted,
+    ApprovalRequired, ApprovalResolved, BudgetAnswered, BudgetAsked, HistorySnapshot, ToolCall, ToolError,
+    ToolQuarantined, ToolStarted, ToolTrusted,
 };
 use lockkeeper_domain::{
     Annotations, Attachment, CallId, ClientMessageId, Code, EventId, Failure, ServerName, SessionId, StopReason,
@@ -36,6 +37,10 @@ server_events! {
     ApprovalRequired(Box<ApprovalRequired>) = "tool:approval_required", logged: Always;
     /// A call waits no longer: every view closes its card.
     ApprovalResolved(ApprovalResolved) = "tool:approval_resolved", logged: Always;
+    /// A tool has another definition than before: it is neither shown to the model nor run until somebody trusts it.
+    ToolQuarantined(Box<ToolQuarantined>) = "tool:quarantined", logged: Always;
+    /// Somebody takes a tool that was held back as it is now.
+    ToolTrusted(ToolTrusted) = "tool:trusted", logged: Always;
     /// A call is about to run.
     ToolStarted(ToolStarted) = "tool:started", logged: Always;
     /// How a call gets on, in the words of its tool.

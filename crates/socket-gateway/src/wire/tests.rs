@@ -2,8 +2,9 @@
 
 use super::*;
 use lockkeeper_domain::{
-    Annotations, AssistantMessage, CallGate, CallId, CallStatus, Code, Content, Decision, Epoch, Event, EventBody,
-    EventId, Failure, NoticeKind, Rule, Scope, Seq, ServerName, StopReason, Timestamp, ToolName, ToolResult, TurnId,
+    Annotations, AssistantMessage, CallGate, CallId, CallStatus, Code, Content, Decision, Digest, Epoch, Event,
+    EventBody, EventId, Failure, NoticeKind, Rule, Scope, Seq, ServerName, StopReason, Timestamp, ToolName, ToolResult,
+    TurnId,
 };
 use lockkeeper_orchestrator::{Entry, EntryKind, FilePart, Listing, LiveEvent, RuleList, Snapshot};
 use lockkeeper_ports::{CallProgress, ServerState, StartProgress, ToolSessionStatus};
@@ -25,7 +26,7 @@ fn call() -> CallId {
 /// What goes over the wire for a logged event: `[name, payload, meta]`.
 fn check(body: EventBody, name: &str, payload: impl Into<Value>, call_id: bool) {
     let id = EventId { epoch: Epoch::new(3), seq: Seq::new(17) };
-    let (event, meta) = logged(Event { id, turn: Some(TurnId::new(2)), at: AT, body });
+    let (event, meta) = logged(Event { id, turn: Some(TurnId::new(2)), at: AT, body, link: None });
     let mut expected = json!({"id": "3-17", "turn": 2, "at": TIME});
     if call_id {
         expected["callId"] = json!("call_2_0_1");
@@ -71,6 +72,8 @@ fn a_calls_life() {
         fingerprint: "f".to_owned(),
         rule: None,
         always: None,
+        pin: None,
+        digest: None,
     };
     let message = AssistantMessage { calls: vec![shown], ..AssistantMessage::default() };
     let calls = lockkeeper_domain::ToolCalls {
@@ -97,13 +100,15 @@ fn a_calls_life() {
         total: 2,
         expires_at: AT,
         always: Some(always()),
+        digest: Some(Digest::of_bytes(b"abc")),
     };
     check(
         EventBody::ApprovalRequired(required),
         "tool:approval_required",
         json!({"callId": "call_2_0_1", "name": "write_file", "server": "workspace", "args": {"path": "a.txt"},
                "queuePosition": 1, "totalInQueue": 2, "expiresAt": TIME, "why": "the default",
-               "annotations": {"destructiveHint": true},
+               "annotations": {"destructiveHint": true}, "fingerprint": "ba7816bf",
+               "digest": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
                "alwaysRule": {"server": "workspace", "tool": "read_file", "user": "alice", "fingerprint": "f",
                               "args": {"path": {"one_of": ["a"]}}, "decision": "allow"}}),
         true,
@@ -117,6 +122,7 @@ fn a_calls_life() {
         edited_args: None,
         via: lockkeeper_domain::Via { token: Some("secret-id".to_owned()), ..Default::default() },
         rule: None,
+        digest: None,
     };
     let shown = json!({"callId": "call_2_0_1", "decision": "denied", "by": "alice", "scope": "once", "reason": "no"});
     check(EventBody::ApprovalResolved(resolved), "tool:approval_resolved", shown, true);

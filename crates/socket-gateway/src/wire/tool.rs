@@ -1,6 +1,6 @@
 use super::Time;
 use lockkeeper_domain::{
-    Annotations, CallId, CallStatus, Code, Decision, PrincipalId, Rule, RuleId, Scope, ServerName,
+    Annotations, CallId, CallStatus, Code, Decision, Digest, PrincipalId, Rule, RuleId, Scope, ServerName,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -49,6 +49,12 @@ pub struct ApprovalRequired {
     /// The rule that an approval for always stores, as a configuration has it; absent where that is not offered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub always_rule: Option<Rule>,
+    /// What an answer is bound to: give it back with the answer. None where an earlier version asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// The first eight digits of the digest, for people to compare.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
 }
 
 /// `tool:approval_resolved`.
@@ -72,6 +78,57 @@ pub struct ApprovalResolved {
     /// The rule that an approval for always has stored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule_id: Option<RuleId>,
+    /// What the decision is bound to: the question's digest, or another one where the human edited the arguments.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+}
+
+/// `tool:quarantined`.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ToolQuarantined {
+    /// The tool's server.
+    pub server: ServerName,
+    /// The tool, as its server calls it.
+    pub name: String,
+    /// What it was when it was judged or trusted before: untrusted text.
+    pub before: ToolShape,
+    /// What it is now: untrusted text.
+    pub after: ToolShape,
+    /// What differs: `title`, `description`, `inputSchema`, `annotations`, or `other`, which is not shown. Empty where the tool is
+    /// again what it was.
+    pub changes: Vec<&'static str>,
+    /// Names what it is now: `tool:trust` gives it back.
+    pub fingerprint: String,
+}
+
+/// What a tool's server says of it.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ToolShape {
+    /// A name for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// What it does.
+    pub description: String,
+    /// The JSON Schema of its arguments; null where it is too large to be kept.
+    pub input_schema: Value,
+    /// Hints about its effects.
+    pub annotations: Annotations,
+}
+
+/// `tool:trusted`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ToolTrusted {
+    /// The tool's server.
+    pub server: ServerName,
+    /// The tool, as its server calls it.
+    pub name: String,
+    /// What is trusted.
+    pub fingerprint: String,
+    /// Who says so.
+    pub by: PrincipalId,
 }
 
 /// `tool:started`.

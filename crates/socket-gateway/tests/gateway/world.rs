@@ -178,6 +178,8 @@ impl Builder {
             workspace: Some(ServerName::new("box")),
             rules: Arc::new(EmbeddedStore::in_memory()),
             policy: Policy::default().into(),
+            image: None,
+            audit_key: None,
             secrets: [].into(),
             peers: PeerHub::new().join("nobody"),
             budgets: Arc::clone(&store) as Arc<dyn BudgetLedger>,

@@ -43,6 +43,7 @@ struct Shared {
     sessions: watch::Sender<Vec<FakeToolSession>>,
     /// What the sessions tell of their servers.
     told: watch::Sender<Option<ToolSessionStatus>>,
+    redefined: watch::Sender<Vec<ToolDefinition>>,
     health: Mutex<Vec<ServerHealth>>,
 }
 
@@ -53,6 +54,7 @@ struct Script {
     mute: HashSet<ServerName>,
     gone: HashSet<SandboxId>,
     gone_connects: usize,
+    accepted: BTreeMap<ToolName, String>,
 }
 
 impl FakeToolHost {
@@ -81,6 +83,12 @@ impl FakeToolHost {
     /// Every session tells this of a server.
     pub fn tell(&self, status: ToolSessionStatus) {
         self.shared.told.send_replace(Some(status));
+    }
+
+    /// From now on, the tool's server gives this definition of it in every session, those that exist included: calls of it are
+    /// refused until it is accepted.
+    pub fn redefine(&self, definition: ToolDefinition) {
+        self.shared.redefined.send_modify(|all| all.push(definition));
     }
 
     /// From now on, this is how the servers do.
@@ -184,6 +192,10 @@ impl FakeToolSession {
         &self.sandbox
     }
 
+    fn script(&self) -> MutexGuard<'_, Script> {
+        self.shared.script.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether it was closed.
     pub fn is_closed(&self) -> bool {
         self.closed.is_cancelled()
@@ -235,6 +247,20 @@ impl ToolSession for FakeToolSession {
         self.status.to_vec()
     }
 
+    fn redefinitions(&self) -> BoxStream<'static, ToolDefinition> {
+        let redefined = self.shared.redefined.subscribe();
+        let at = redefined.borrow().len();
+        let news = stream::unfold((redefined, at), |(mut redefined, at)| async move {
+            let next = redefined.wait_for(|all| all.len() > at).await.ok()?[at].clone();
+            Some((next, (redefined, at + 1)))
+        });
+        news.boxed()
+    }
+
+    fn accept(&self, tool: &ToolName, fingerprint: &str) {
+        self.script().accepted.insert(tool.clone(), fingerprint.to_owned());
+    }
+
     fn changes(&self) -> BoxStream<'static, ToolSessionStatus> {
         let told = stream::unfold(self.shared.told.subscribe(), |mut told| async move {
             told.changed().await.ok()?;
@@ -252,6 +278,11 @@ impl ToolSession for FakeToolSession {
         }
         if context.cancel.is_cancelled() {
             return Ok(ToolResult::failed(Code::Cancelled, "the call was cancelled"));
+        }
+        let now =
+            self.shared.redefined.borrow().iter().rfind(|now| now.name == *tool).map(|now| now.fingerprint.clone());
+        if now.is_some() && now.as_ref() != self.script().accepted.get(tool) {
+            return Ok(ToolResult::failed(Code::ToolChanged, "the tool has another definition; the call was not sent"));
         }
         let call = RecordedCall {
             sandbox: self.sandbox.clone(),

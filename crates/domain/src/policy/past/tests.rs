@@ -18,7 +18,16 @@ fn call(index: usize, server: &str, tool: &str, args: Value) -> ToolCall {
 }
 
 fn gate(status: CallStatus, annotations: Annotations) -> CallGate {
-    CallGate { status, why: "then".to_owned(), annotations, fingerprint: "f".to_owned(), rule: None, always: None }
+    CallGate {
+        status,
+        why: "then".to_owned(),
+        annotations,
+        fingerprint: "f".to_owned(),
+        rule: None,
+        always: None,
+        pin: None,
+        digest: None,
+    }
 }
 
 fn log(bodies: impl IntoIterator<Item = EventBody>) -> Vec<Event> {
@@ -27,6 +36,7 @@ fn log(bodies: impl IntoIterator<Item = EventBody>) -> Vec<Event> {
         turn: Some(TurnId::new(1)),
         at: Timestamp::default(),
         body,
+        link: None,
     };
     (1..).zip(bodies).map(event).collect()
 }
@@ -39,6 +49,7 @@ fn resolved(index: usize, decision: Decision, by: Option<&str>) -> EventBody {
         scope: Scope::Once,
         reason: None,
         edited_args: None,
+        digest: None,
         via: crate::Via::default(),
         rule: None,
     })

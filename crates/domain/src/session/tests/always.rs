@@ -13,6 +13,7 @@ fn always(call: &str, constraints: Value) -> Answer {
         reason: None,
         args: None,
         constraints: serde_json::from_value::<BTreeMap<String, ArgumentRule>>(constraints).expect("constraints"),
+        digest: None,
         by: someone(),
         via: Via::default(),
         rule: None,

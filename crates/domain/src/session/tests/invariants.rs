@@ -80,7 +80,8 @@ impl Seen {
                 }
             }
             EventBody::ApprovalRequired(asked) => {
-                assert_eq!(self.asked, None, "one question at a time");
+                let anew = self.asked.as_ref() == Some(&asked.call);
+                assert!(self.asked.is_none() || anew, "one question at a time");
                 self.asked = Some(asked.call.clone());
             }
             EventBody::ApprovalResolved(resolved) => {
@@ -125,6 +126,7 @@ enum Op {
     Expire,
     Wait(u16),
     Crash,
+    Rules(u8),
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -143,6 +145,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Expire),
         2 => any::<u16>().prop_map(Op::Wait),
         2 => Just(Op::Crash),
+        1 => any::<u8>().prop_map(Op::Rules),
     ]
 }
 
@@ -186,6 +189,10 @@ fn perform(world: &mut World, op: Op) {
         Op::Expire => world.follow(Command::Expire { reason: "idle".to_owned() }),
         Op::Wait(secs) => {
             world.now = world.now.after(Duration::from_secs(u64::from(secs) % 400));
+            world.follow(Command::Tick)
+        }
+        Op::Rules(version) => {
+            world.session.stand_on(Ground { policy: (version % 4).to_string(), ..Ground::default() });
             world.follow(Command::Tick)
         }
         Op::Crash => {

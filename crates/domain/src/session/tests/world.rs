@@ -52,7 +52,7 @@ impl World {
         let Changes { events, append, drop_front, clear } = reaction.changes;
         for (turn, body) in events {
             let seq = Seq::new(self.log.len() as u64 + 1);
-            self.log.push(Event { id: EventId { epoch: Epoch::new(1), seq }, turn, at: self.now, body });
+            self.log.push(Event { id: EventId { epoch: Epoch::new(1), seq }, turn, at: self.now, body, link: None });
         }
         if clear {
             self.stored.clear();
@@ -99,6 +99,7 @@ impl World {
             scope,
             reason,
             args,
+            digest: None,
             by: someone(),
             constraints: std::collections::BTreeMap::new(),
             rule: None,
@@ -112,10 +113,12 @@ impl World {
         self.does(Command::CallSettled { call, result });
     }
 
-    /// The session as its successor folds it.
+    /// The session as its successor folds it, on the same ground.
     pub(super) fn folded(&self) -> Session {
         let (state, seq) = self.checkpoint.clone();
-        Session::fold(state, self.stored.clone(), &self.log[seq..])
+        let mut folded = Session::fold(state, self.stored.clone(), &self.log[seq..]);
+        folded.stand_on(self.session.ground.clone());
+        folded
     }
 
     /// The server dies, and another one takes the session over.
@@ -211,6 +214,7 @@ fn call(tool: &str, judgement: Judgement) -> JudgedCall {
         fingerprint: format!("f-{tool}"),
         rule: None,
         always: None,
+        pin: None,
     }
 }
 
