@@ -7,13 +7,9 @@ export type * from "../../client/src/events.ts";
 export { EVENT_NAMES, RETRYABLE } from "../../client/src/events.ts";
 
 // What the console calls them.
-export type Approval = contract.ApprovalRequired & {
-  /** What an answer is bound to, where the server says it; given back with it. */
-  digest?: string;
-  /** The digest's beginning, for people to compare. */
-  fingerprint?: string;
-};
+export type Approval = contract.ApprovalRequired;
 export type Progress = contract.StartProgress;
+export type Quarantine = contract.ToolQuarantined;
 export type Refusal = contract.Refused;
 export type Resolution = contract.ApprovalResolved;
 export type Snapshot = contract.HistorySnapshot;

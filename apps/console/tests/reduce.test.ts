@@ -308,3 +308,13 @@ test("an MCP server is up unless it is said not to be, and a new connection asks
   const up = play([unlogged("mcp:status", { server: "web", state: "up", tools: 2 })], session);
   expect(up.servers.get("web")?.state).toBe("up");
 });
+
+test("a tool that changed is held back until somebody trusts it", () => {
+  const shape = { description: "Reads.", inputSchema: {}, annotations: {} };
+  const held = { server: "web", name: "get", before: shape, after: { ...shape, description: "Reads all." } };
+  const log = new Log().add("tool:quarantined", { ...held, changes: ["description"], fingerprint: "ab" });
+  expect([...play(log.events).quarantined.values()].map((tool) => tool.name)).toEqual(["get"]);
+  log.add("tool:trusted", { server: "web", name: "get", fingerprint: "ab", by: "ann" });
+  const session = play(log.events);
+  expect([session.quarantined.size, session.items.filter((item) => item.kind === "notice").length]).toEqual([0, 2]);
+});

@@ -21,6 +21,8 @@ export function announcement(event: ServerEvent): string | undefined {
       return `The call is ${event.payload.decision}.`;
     case "tool:error":
       return `${visibleText(event.payload.name)} failed.`;
+    case "tool:quarantined":
+      return `${visibleText(event.payload.name)} is not what it was, and is held back.`;
     case "session:expired":
       return `The sandbox was removed. ${short(event.payload.reason)}`;
     default:

@@ -1,10 +1,10 @@
 // The one place where events become state. Pure: the same events make the same state, whichever way they came.
 
-import type { Content, Piece, ServerEvent, ToolCall, Usage } from "../contract.ts";
+import type { Content, Piece, Quarantine, ServerEvent, ToolCall, Usage } from "../contract.ts";
 import { append, ask, change, withCall } from "./calls.ts";
 import { admit } from "./order.ts";
 import { restore } from "./snapshot.ts";
-import type { AnswerItem, Call, Item, Session } from "./state.ts";
+import { quarantineKey, type AnswerItem, type Call, type Item, type Session } from "./state.ts";
 
 /** The session after `event`, which arrived at `now`, in milliseconds since 1970. */
 export function reduce(session: Session, event: ServerEvent, now: number): Session {
@@ -94,12 +94,28 @@ function apply(session: Session, event: ServerEvent, now: number): Session {
     }
     case "auth:expired":
       return { ...session, tokenOver: event.payload.closesAt };
+    case "tool:quarantined":
+      return holdBack(session, event.payload, turn, key);
+    case "tool:trusted": {
+      const quarantined = new Map(session.quarantined);
+      quarantined.delete(quarantineKey(event.payload));
+      const { name, server, by } = event.payload;
+      const text = `${name} of ${server} may be what it is now, says ${by}.`;
+      return { ...append(session, { kind: "notice", key, turn, text }), quarantined };
+    }
     case "mcp:status":
       return { ...session, servers: new Map(session.servers).set(event.payload.server, event.payload) };
     case "history:snapshot":
     case "error":
       return session;
   }
+}
+
+/** A tool is not what it was. */
+function holdBack(session: Session, tool: Quarantine, turn: number | undefined, key: string): Session {
+  const quarantined = new Map(session.quarantined).set(quarantineKey(tool), tool);
+  const text = `${tool.name} of ${tool.server} is not what it was, and is held back. The panel of tools shows what changed.`;
+  return { ...append(session, { kind: "notice", key, turn, text }), quarantined };
 }
 
 function opened(session: Session, turn: number | undefined): Session {

@@ -7,8 +7,8 @@ import { EMPTY, type Call, type Session } from "./state.ts";
 
 /** The session that the snapshot describes. What no snapshot holds (usage, decisions) begins anew. */
 export function restore(before: Session, snapshot: Snapshot): Session {
-  const { ready, progress, clockAhead, servers, tokenOver } = before;
-  let session: Session = { ...EMPTY, ready, progress, clockAhead, servers, tokenOver, fromSnapshot: true };
+  const { ready, progress, clockAhead, servers, quarantined, tokenOver } = before;
+  let session: Session = { ...EMPTY, ready, progress, clockAhead, servers, quarantined, tokenOver, fromSnapshot: true };
   session = snapshot.messages.reduce((state, message, index) => recall(state, message, `history-${index}`), session);
   for (const { waiting, ...call } of snapshot.calls) {
     session = withCall(session, { ...call, phase: waiting ? "queued" : "running" }, snapshot.turn);

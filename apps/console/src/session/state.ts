@@ -9,6 +9,7 @@ import type {
   Json,
   McpStatus,
   Progress,
+  Quarantine,
   Ready,
   Resolution,
   TurnCompleted,
@@ -102,6 +103,8 @@ export interface Session {
   readonly expired: string | undefined;
   /** Those of the session's MCP servers of which the server has said how they do. */
   readonly servers: ReadonlyMap<string, McpStatus>;
+  /** The tools that are held back because they changed, by `quarantineKey`. */
+  readonly quarantined: ReadonlyMap<string, Quarantine>;
   /** When the server disconnects because the token is over, until it has a fresh one. */
   readonly tokenOver: string | undefined;
   /** The question whether the open turn may go on though it costs more than there is. */
@@ -127,6 +130,7 @@ export const EMPTY: Session = {
   progress: new Map(),
   expired: undefined,
   servers: new Map(),
+  quarantined: new Map(),
   tokenOver: undefined,
   budget: undefined,
   fromSnapshot: false,
@@ -136,6 +140,11 @@ export const EMPTY: Session = {
 /** The calls that ask a human, in the order of the conversation. */
 export function asking(session: Session): Call[] {
   return [...session.calls.values()].filter((call) => call.phase === "asking");
+}
+
+/** Tells tools apart: names of servers hold no space. */
+export function quarantineKey(tool: { readonly server: string; readonly name: string }): string {
+  return `${tool.server} ${tool.name}`;
 }
 
 /** Whether a call has its result. */

@@ -88,12 +88,14 @@ export const CallView = memo(function CallView({ call, ...approval }: Props) {
 
 function Resolved({ resolution }: { resolution: NonNullable<Call["resolution"]> }) {
   const { decision, by, scope, reason } = resolution;
-  const whole = {
+  const words: Record<string, string> = {
     approved: { once: "Approved once", session: "Approved for this session", always: "Approved always" }[scope],
     denied: "Denied",
     expired: "Refused: nobody answered in time",
     cancelled: "Cancelled with its turn",
-  }[decision];
+    void: "Void: the tool is not what was asked about any more",
+  };
+  const whole = words[decision] ?? decision;
   return (
     <p class="quiet">
       {whole}

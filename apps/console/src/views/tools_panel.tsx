@@ -1,6 +1,7 @@
 import type { AppState, Controller } from "../app/controller.ts";
 import type { Tool } from "../contract.ts";
 import type { Session } from "../session/state.ts";
+import { Quarantined } from "./quarantine.tsx";
 import { Rules } from "./rules.tsx";
 import { Pre, Visible } from "./text.tsx";
 
@@ -10,6 +11,7 @@ export function ToolsPanel({ state, controller }: { state: AppState; controller:
   const servers = [...new Set(tools.map((tool) => tool.server))];
   return (
     <>
+      <Quarantined session={session} controller={controller} />
       <h2>Tools</h2>
       <p class="quiet">
         What the servers say about their tools is theirs to say. What a call may do is decided by the server's rules,
