@@ -1,20 +1,26 @@
 //! The command line.
 
+mod audit;
+mod config;
 mod examples;
+mod image;
 mod mcp;
 mod policy;
+mod sessions;
+mod token;
 
+pub(crate) use audit::AuditCommand;
+pub(crate) use config::ConfigCommand;
+pub(crate) use image::{ImageBuildArgs, ImageCommand};
 pub(crate) use mcp::{McpAddArgs, McpCommand, McpImportArgs, McpTestArgs, McpToolsArgs};
 pub(crate) use policy::{PolicyCommand, SimulateArgs};
+pub(crate) use sessions::{SessionsArgs, SessionsCommand};
+pub(crate) use token::{TokenCommand, TokenCreateArgs};
 
 use crate::config::Setting;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
-use lockkeeper_domain::Power;
-use std::{
-    net::IpAddr,
-    path::{Component, PathBuf},
-};
+use std::{net::IpAddr, path::PathBuf};
 
 /// A self-hosted MCP orchestrator: every tool call of the model waits at a gate until a human, or a rule that a human
 /// wrote, lets it through.
@@ -90,138 +96,6 @@ pub(crate) enum Command {
         #[arg(value_enum)]
         shell: Shell,
     },
-}
-
-/// `lockkeeper sessions ..`.
-#[derive(Args, Debug)]
-pub(crate) struct SessionsArgs {
-    /// Where the server is. By default where the configuration has it listen.
-    #[arg(long, global = true, value_name = "URL")]
-    pub(crate) url: Option<String>,
-    /// The server's admin token: `http.admin_token` of the configuration by default.
-    #[arg(long, global = true, value_name = "TOKEN", env = "LOCKKEEPER_ADMIN_TOKEN", hide_env_values = true)]
-    pub(crate) token: Option<String>,
-    /// Print JSON, as the server says it.
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
-    #[command(subcommand)]
-    pub(crate) command: SessionsCommand,
-}
-
-/// What to do with sessions.
-#[derive(Debug, Subcommand)]
-pub(crate) enum SessionsCommand {
-    /// List the sessions, the last used first.
-    List {
-        /// Those of this user alone.
-        #[arg(long, value_name = "NAME")]
-        owner: Option<String>,
-        /// How many at most.
-        #[arg(long, value_name = "N", default_value_t = 100)]
-        limit: usize,
-    },
-    /// Tell what is known of a session, its open calls included.
-    Show {
-        /// The session.
-        #[arg(value_name = "ID", value_parser = session_id)]
-        id: String,
-    },
-    /// End a session: open turns are cancelled, its sandbox goes, its history stays.
-    End {
-        /// The session.
-        #[arg(value_name = "ID", value_parser = session_id)]
-        id: String,
-    },
-}
-
-/// `lockkeeper audit ..`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum AuditCommand {
-    /// Write the audit of a session, out of the store that the configuration names: who let which call run, by which rule,
-    /// and what became of it. An embedded store must not be in use by a server meanwhile.
-    #[command(after_help = examples::AUDIT_EXPORT)]
-    Export {
-        /// The session.
-        #[arg(value_name = "SESSION", value_parser = session_id)]
-        session: String,
-        /// Write to this file, which must not exist yet, instead of standard output.
-        #[arg(long, value_name = "FILE")]
-        out: Option<PathBuf>,
-    },
-    /// Check an exported audit, without a store and without a server: exit code 1 where anything was changed, removed or
-    /// added since it was written.
-    #[command(after_help = examples::AUDIT_VERIFY)]
-    Verify {
-        /// The file.
-        #[arg(value_name = "FILE")]
-        file: PathBuf,
-        /// The file with the key that it was written under. By default that of the configuration.
-        #[arg(long, value_name = "FILE", conflicts_with = "chain_only")]
-        key_file: Option<PathBuf>,
-        /// Check that it is whole, and not who wrote it: anyone can write a whole audit.
-        #[arg(long)]
-        chain_only: bool,
-    },
-}
-
-/// `lockkeeper token ..`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum TokenCommand {
-    /// Make a token for a user, and print it: a line of `[auth.tokens]` for `auth.mode = "static"`, or, where the mode is `jwt`
-    /// and `auth.jwt.secret` is set, a JSON Web Token that the server takes at once.
-    #[command(after_help = examples::TOKEN_CREATE)]
-    Create(TokenCreateArgs),
-}
-
-/// `lockkeeper token create`.
-#[derive(Args, Debug)]
-pub(crate) struct TokenCreateArgs {
-    /// Whom the token stands for.
-    #[arg(value_name = "NAME")]
-    pub(crate) name: String,
-    /// How long a JSON Web Token is valid, in seconds. Static tokens are valid until they are removed.
-    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
-    pub(crate) valid_secs: u64,
-    /// What the bearer of a JSON Web Token may do (drive, decide, approve, observe), where `auth.jwt.powers_claim` is set. Can
-    /// be repeated.
-    #[arg(long = "power", value_name = "POWER", value_parser = power, default_values = ["drive", "decide"])]
-    pub(crate) powers: Vec<Power>,
-}
-
-fn power(name: &str) -> Result<Power, String> {
-    Power::named(name).ok_or_else(|| "the powers are drive, decide, approve and observe".to_owned())
-}
-
-/// `lockkeeper image ..`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum ImageCommand {
-    /// Make it out of programs of this machine, without any registry, and hand it to the Docker engine.
-    #[command(after_help = examples::IMAGE_BUILD)]
-    Build(ImageBuildArgs),
-}
-
-/// `lockkeeper image build`.
-#[derive(Args, Debug)]
-pub(crate) struct ImageBuildArgs {
-    /// What to call it: `sandbox.docker.image` by default.
-    #[arg(long, value_name = "NAME:TAG")]
-    pub(crate) tag: Option<String>,
-    /// The workspace program, linked statically, which `./scripts/workspace-static` builds. By default it is looked for
-    /// where that puts it, and beside this program.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) workspace: Option<PathBuf>,
-    /// The shell, linked statically: by default this machine's busybox.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) shell: Option<PathBuf>,
-    /// Put this machine's Node.js in, with the libraries that it needs.
-    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "node")]
-    pub(crate) with_node: Option<PathBuf>,
-    /// Put this file or directory in, at this path: an MCP server, for example. Can be repeated.
-    #[arg(long, value_name = "FILE:PATH", value_parser = addition)]
-    pub(crate) add: Vec<(PathBuf, PathBuf)>,
-    /// Tell the digests, and leave the engine alone.
-    #[arg(long)]
-    pub(crate) dry_run: bool,
 }
 
 /// `lockkeeper doctor`.
@@ -304,38 +178,6 @@ pub(crate) struct ChatArgs {
     pub(crate) text: Vec<String>,
 }
 
-/// `lockkeeper config ..`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum ConfigCommand {
-    /// Print what is set, secrets masked.
-    #[command(after_help = examples::CONFIG_SHOW)]
-    Show {
-        /// Say where each value comes from.
-        #[arg(long)]
-        origin: bool,
-        /// Print JSON: a list of `key`, `value` and `origin`.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Print everything that is wrong for `serve`, or for `dev`.
-    #[command(after_help = examples::CONFIG_CHECK)]
-    Check {
-        /// Check for `lockkeeper dev`, which stands in for what is missing.
-        #[arg(long)]
-        dev: bool,
-        /// Print JSON: `problems` and `notices`.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Print the JSON Schema of the whole configuration, with descriptions and defaults.
-    #[command(after_help = examples::CONFIG_SCHEMA)]
-    Schema {
-        /// Print the page docs/configuration.md instead.
-        #[arg(long)]
-        markdown: bool,
-    },
-}
-
 impl Cli {
     /// The settings that the flags make.
     pub(crate) fn settings(&self) -> Vec<Setting> {
@@ -360,16 +202,6 @@ fn assignment(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("write it as KEY=VALUE")?;
     let is_path = !key.is_empty() && key.split('.').all(|part| !part.trim().is_empty());
     if is_path { Ok((key.to_owned(), value.to_owned())) } else { Err(format!("`{key}` is no key")) }
-}
-
-fn addition(text: &str) -> Result<(PathBuf, PathBuf), String> {
-    let (host, inside) = text.rsplit_once(':').ok_or("write it as FILE:PATH")?;
-    let inside = PathBuf::from(inside);
-    let plain = inside.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
-    if host.is_empty() || !plain || !inside.is_absolute() || inside.parent().is_none() {
-        return Err(format!("`{}` is no absolute path in an image", inside.display()));
-    }
-    Ok((host.into(), inside))
 }
 
 fn session_id(text: &str) -> Result<String, String> {

@@ -1,0 +1,33 @@
+use super::{examples, session_id};
+use clap::Subcommand;
+use std::path::PathBuf;
+
+/// `lockkeeper audit ..`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Write the audit of a session, out of the store that the configuration names: who let which call run, by which rule,
+    /// and what became of it. An embedded store must not be in use by a server meanwhile.
+    #[command(after_help = examples::AUDIT_EXPORT)]
+    Export {
+        /// The session.
+        #[arg(value_name = "SESSION", value_parser = session_id)]
+        session: String,
+        /// Write to this file, which must not exist yet, instead of standard output.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Check an exported audit, without a store and without a server: exit code 1 where anything was changed, removed or
+    /// added since it was written.
+    #[command(after_help = examples::AUDIT_VERIFY)]
+    Verify {
+        /// The file.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// The file with the key that it was written under. By default that of the configuration.
+        #[arg(long, value_name = "FILE", conflicts_with = "chain_only")]
+        key_file: Option<PathBuf>,
+        /// Check that it is whole, and not who wrote it: anyone can write a whole audit.
+        #[arg(long)]
+        chain_only: bool,
+    },
+}
