@@ -152,6 +152,21 @@ mod tests {
         );
     }
 
+    /// By the page, since it names every setting: a new secret that is not known as one would be shown by `config show`.
+    #[test]
+    fn what_is_called_a_key_a_token_or_a_secret_is_one() {
+        let page = reference(&crate::config::schema());
+        let named: Vec<_> = page
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split_once("` | a text"))
+            .filter(|(name, _)| ["key", "token", "secret"].iter().any(|word| name.split('_').any(|part| part == *word)))
+            .collect();
+        assert!(named.len() > 5, "{named:?}");
+        for (name, rest) in named {
+            assert!(rest.contains("A secret."), "{name} is shown");
+        }
+    }
+
     #[test]
     fn a_table_a_list_and_a_value_are_told_apart() {
         let schema = serde_json::json!({"properties": {"a": {"description": "A.", "properties": {

@@ -52,7 +52,7 @@ pub(crate) fn is_secret(path: &str) -> bool {
     matches!(
         parts.as_slice(),
         ["llm", _, "api_key"]
-            | ["store", "url"]
+            | ["store", "url" | "audit_key"]
             | ["mcp_servers", _, "env", ..]
             | ["auth", "tokens", ..]
             | ["auth", "identity_secret"]
