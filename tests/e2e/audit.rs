@@ -89,7 +89,7 @@ async fn an_exported_audit_is_verified_offline_and_any_change_of_it_is_found(gro
 }
 
 async fn the_audit_goes_on_after_a_crash_and_its_beginning_may_be_trimmed(ground: Rc<Ground>) -> Result<()> {
-    let settings = "session.max_log_events = 20\npolicy.rules = [{ decision = 'allow' }]";
+    let settings = "session.max_log_events = 100\npolicy.rules = [{ decision = 'allow' }]";
     let setup = ground.setup().config(settings);
     let server = setup.start().await?;
     let mut client = server.connect().session("audited").open().await?;
@@ -100,7 +100,7 @@ async fn the_audit_goes_on_after_a_crash_and_its_beginning_may_be_trimmed(ground
     server.crash().await?;
     let server = setup.start().await?;
     let mut client = server.connect().session("audited").open().await?;
-    for _ in 0..10 {
+    for _ in 0..38 {
         client.say(&script(&[run("true"), json!({ "text": "over" })])).await?;
         client.until("turn:completed").await?;
     }
@@ -108,8 +108,8 @@ async fn the_audit_goes_on_after_a_crash_and_its_beginning_may_be_trimmed(ground
     let lines = exported(ground.folder())?;
     let (trimmed, head) = (&lines[0]["anchor"]["number"], &lines[lines.len() - 1]["head"]["number"]);
     ensure!(trimmed.as_u64().is_some_and(|number| number > 0), "nothing was trimmed: {}", lines[0]);
-    // Judged, started, settled: twelve times.
-    ensure!(*head == 36, "the chain has a gap: {head}");
+    // Judged, started, settled: forty times.
+    ensure!(*head == 120, "the chain has a gap: {head}");
     let (whole, said) = verified(ground.folder(), "exported")?;
     ensure!(whole && said.contains("does not keep any more"), "{said}");
     Ok(())

@@ -188,8 +188,7 @@ pub(super) async fn c6_answers_without_a_digest_where_one_is_required(ground: Rc
     let ack = client.call("tool:approval", answer(&call, true)).await?;
     ensure!(ack["ok"] == false && ack["code"] == "approval_mismatch", "{ack}");
     let mut second = server.connect().session("strict").open().await?;
-    let ready = second.until("system:ready").await?;
-    ensure!(ready.payload["pending"][0]["digest"] == asked.payload["digest"], "{ready:?}");
+    ensure!(second.ready["pending"][0]["digest"] == asked.payload["digest"], "{}", second.ready);
     let bound = json!({ "callId": call, "approved": true, "digest": asked.payload["digest"] });
     second.call_ok("tool:approval", bound).await?;
     let resolved = client.until("tool:approval_resolved").await?;
