@@ -17,6 +17,7 @@ await play(async (context) => {
   check((await console.cards.count()) === 0, "the card is still there");
   await console.page.getByRole("tab", { name: "Usage" }).click();
   await console.page.getByRole("row", { name: /^1 / }).waitFor();
+  await console.page.getByRole("row", { name: /^Tool calls \d/ }).waitFor();
   await console.page.getByRole("tab", { name: "Tools" }).click();
   await console.page.getByText("execute_command").first().waitFor();
   await console.page.getByRole("tab", { name: "Status" }).click();

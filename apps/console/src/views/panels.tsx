@@ -44,7 +44,7 @@ export function Panels({ state, controller }: { state: AppState; controller: Con
         {tab === "Sessions" && <SessionsPanel state={state} controller={controller} />}
         {tab === "Tools" && <ToolsPanel state={state} controller={controller} />}
         {tab === "Sandbox" && <SandboxPanel state={state} controller={controller} />}
-        {tab === "Usage" && <UsagePanel session={state.session} />}
+        {tab === "Usage" && <UsagePanel state={state} controller={controller} />}
         {tab === "Status" && <StatusPanel state={state} />}
         {tab === "Frames" && <FramesPanel frames={state.frames} clear={() => controller.clearFrames()} />}
       </div>

@@ -1,9 +1,11 @@
-import type { Session } from "../session/state.ts";
+import type { AppState, Controller } from "../app/controller.ts";
+import { Budgets } from "./budgets.tsx";
 import { duration } from "./duration.ts";
 
 const NUMBER = new Intl.NumberFormat("en");
 
-export function UsagePanel({ session }: { session: Session }) {
+export function UsagePanel({ state, controller }: { state: AppState; controller: Controller }) {
+  const { session } = state;
   const { usage } = session;
   const turns = session.items.filter((item) => item.kind === "end");
   return (
@@ -28,6 +30,7 @@ export function UsagePanel({ session }: { session: Session }) {
         <dt>Time</dt>
         <dd>{duration(turns.reduce((sum, { completed }) => sum + completed.durationMs, 0))}</dd>
       </dl>
+      <Budgets state={state} controller={controller} />
       {turns.length > 0 && (
         <div class="scroll" tabIndex={0} role="group" aria-label="Usage by turn">
           <table>
