@@ -24,6 +24,7 @@ pub(crate) fn cases() -> Vec<Case> {
         session_ids_do_not_reach_into_the_store;
         a_polling_body_over_the_limit_is_refused;
         a_foreign_origin_is_refused;
+        a_foreign_host_is_refused;
     ]
 }
 
@@ -215,10 +216,23 @@ async fn a_polling_body_over_the_limit_is_refused(ground: Rc<Ground>) -> Result<
 
 async fn a_foreign_origin_is_refused(ground: Rc<Ground>) -> Result<()> {
     let server = ground.server().await?;
-    let request = "GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nOrigin: https://evil.example\r\n";
-    let answer = send(&server, request, "").await?;
-    ensure!(answer.starts_with("HTTP/1.1 403"), "{}", &answer[..answer.len().min(200)]);
-    still_serves(&server).await
+    is_refused_over_both_transports(&server, "Origin: https://evil.example\r\n").await
+}
+
+/// As a page's own name comes that was pointed at this machine.
+async fn a_foreign_host_is_refused(ground: Rc<Ground>) -> Result<()> {
+    let server = ground.server().await?;
+    is_refused_over_both_transports(&server, "Host: evil.example\r\n").await
+}
+
+async fn is_refused_over_both_transports(server: &Server, header: &str) -> Result<()> {
+    let upgrade = "Upgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
+    for (transport, headers) in [("polling", ""), ("websocket", upgrade)] {
+        let request = format!("GET /socket.io/?EIO=4&transport={transport} HTTP/1.1\r\n{header}{headers}");
+        let answer = send(server, &request, "").await?;
+        ensure!(answer.starts_with("HTTP/1.1 403"), "{transport}: {}", &answer[..answer.len().min(200)]);
+    }
+    still_serves(server).await
 }
 
 pub(crate) async fn http(server: &Server, line: &str, body: &str) -> Result<String> {
@@ -235,7 +249,8 @@ async fn send(server: &Server, head: &str, body: &str) -> Result<String> {
     let address = server.url().trim_start_matches("http://").trim_end_matches('/');
     let mut stream = TcpStream::connect(address).await?;
     let length = body.len();
-    let head = format!("{head}Host: {address}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
+    let host = if head.contains("Host: ") { String::new() } else { format!("Host: {address}\r\n") };
+    let head = format!("{head}{host}Connection: close\r\nContent-Length: {length}\r\n\r\n");
     stream.write_all(head.as_bytes()).await?;
     stream.write_all(body.as_bytes()).await?;
     let mut answer = Vec::new();
