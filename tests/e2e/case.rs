@@ -99,6 +99,11 @@ impl Ground {
         }
     }
 
+    /// The address of the Redis that keeps its sessions, where one does.
+    pub(crate) fn redis_url(&self) -> Option<String> {
+        self.kept.url()
+    }
+
     /// What makes a server use containers that are this case's alone.
     pub(crate) fn docker_settings(&self) -> String {
         format!(
