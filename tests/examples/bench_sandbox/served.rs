@@ -77,7 +77,7 @@ impl Served {
     /// A session that is ready, and how long that took.
     pub(crate) async fn session(&self) -> Result<(Client, Duration)> {
         let began = Instant::now();
-        let client = self.server.connect().open().await?;
+        let client = self.server.connect().unchecked().open().await?;
         Ok((client, began.elapsed()))
     }
 
@@ -86,7 +86,7 @@ impl Served {
         let waiting = self.settle().await?;
         let (client, took) = self.session().await?;
         let name = client.ready["containerId"].as_str().context("a session without a container")?;
-        let was_waiting = waiting.contains(&bare::id_of(name).await?);
+        let was_waiting = waiting.contains(&named(name).await?);
         Ok((client, was_waiting.then_some(took)))
     }
 
@@ -120,6 +120,18 @@ impl Drop for Served {
     fn drop(&mut self) {
         docker::sweep_containers(&self.deployment);
     }
+}
+
+/// The container of a session that is ready: it gets the session's name soon after.
+async fn named(name: &str) -> Result<String> {
+    let look = async {
+        loop {
+            if let Ok(id) = bare::id_of(name).await {
+                return id;
+            }
+        }
+    };
+    timeout(PATIENCE, look).await.context("the container did not get the session's name")
 }
 
 /// Ends a session. Its container goes at once, though not before this returns.
