@@ -4,7 +4,7 @@ import type { AppState, Controller } from "../app/controller.ts";
 import type { Account, Ceiling, Spend } from "../contract.ts";
 import { useAsked } from "./asked.ts";
 import { duration } from "./duration.ts";
-import { Visible } from "./text.tsx";
+import { Unanswered } from "./unanswered.tsx";
 
 const NUMBER = new Intl.NumberFormat("en");
 const count = (value: number): string => NUMBER.format(value);
@@ -21,12 +21,7 @@ export function Budgets({ state, controller }: { state: AppState; controller: Co
   return (
     <section aria-label="Budgets">
       <h3>Budgets</h3>
-      {asked.kind === "waiting" && <p class="quiet">Asking</p>}
-      {asked.kind === "failed" && (
-        <p class="quiet boxed">
-          <Visible text={asked.problem} />
-        </p>
-      )}
+      <Unanswered asked={asked} />
       {asked.kind === "there" && (
         <table>
           <thead>

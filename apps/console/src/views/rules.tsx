@@ -6,6 +6,7 @@ import type { FileRule, StoredRule } from "../contract.ts";
 import { useAsked, words } from "./asked.ts";
 import { ConfirmButton } from "./confirm_button.tsx";
 import { Pre, Visible } from "./text.tsx";
+import { Unanswered } from "./unanswered.tsx";
 
 const TIME = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "short" });
 
@@ -31,12 +32,7 @@ export function Rules({ state, controller }: { state: AppState; controller: Cont
           <Visible text={problem} />
         </p>
       )}
-      {list.kind === "waiting" && <p class="quiet">Asking</p>}
-      {list.kind === "failed" && (
-        <p class="quiet boxed">
-          <Visible text={list.problem} />
-        </p>
-      )}
+      <Unanswered asked={list} />
       {list.kind === "there" && (
         <>
           <h3>Yours, stored by approvals for always</h3>

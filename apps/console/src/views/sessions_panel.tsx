@@ -4,6 +4,7 @@ import type { SessionEntry } from "../contract.ts";
 import { useAsked, words } from "./asked.ts";
 import { ConfirmButton } from "./confirm_button.tsx";
 import { Visible } from "./text.tsx";
+import { Unanswered } from "./unanswered.tsx";
 
 const TIME = new Intl.DateTimeFormat("en", { timeStyle: "short" });
 const DAY = new Intl.DateTimeFormat("en", { dateStyle: "medium" });
@@ -40,12 +41,7 @@ export function SessionsPanel({ state, controller }: { state: AppState; controll
           <Visible text={problem} />
         </p>
       )}
-      {list.kind === "waiting" && <p class="quiet">Asking</p>}
-      {list.kind === "failed" && (
-        <p class="quiet boxed">
-          <Visible text={list.problem} />
-        </p>
-      )}
+      <Unanswered asked={list} />
       {list.kind === "there" && (
         <ul class="list">
           {list.value.sessions.map((entry) => (
