@@ -1,4 +1,4 @@
-//! How many commits a second a file takes, and how long one waits, with 1, 16 and 64 sessions at once.
+//! How many commits a second a file and memory take, and how long one waits, with up to 64 sessions at once.
 //!
 //! ```text
 //! cargo run --release -p lockkeeper-embedded-store --example append_rate -- [FOLDER]
@@ -27,11 +27,11 @@ const RUN: Duration = Duration::from_secs(5);
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let folder = std::env::args().nth(1).map_or_else(std::env::temp_dir, PathBuf::from);
-    println!("sessions  commits/s  p50 ms  p99 ms  max ms");
-    for sessions in [1, 16, 64] {
+    println!("store   sessions  commits/s  p50 ms  p99 ms  max ms");
+    for (place, sessions) in [("memory", 1), ("file", 1), ("file", 16), ("file", 64)] {
         let folder = tempfile::tempdir_in(&folder)?;
-        let config = Config { path: Some(folder.path().join("store.redb")), ..Config::default() };
-        let store = Arc::new(EmbeddedStore::open(&config)?);
+        let path = (place == "file").then(|| folder.path().join("store.redb"));
+        let store = Arc::new(EmbeddedStore::open(&Config { path, ..Config::default() })?);
         let mut tasks = JoinSet::new();
         for number in 0..sessions {
             tasks.spawn(drive(Arc::clone(&store), format!("session-{number}")));
@@ -43,7 +43,12 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         waits.sort_unstable();
         let millis = |part: usize| waits[(waits.len() - 1) * part / 1_000].as_secs_f64() * 1e3;
         let rate = waits.len() as u64 / RUN.as_secs();
-        println!("{sessions:>8}  {rate:>9}  {:>6.2}  {:>6.2}  {:>6.2}", millis(500), millis(990), millis(1_000));
+        println!(
+            "{place:6}  {sessions:>8}  {rate:>9}  {:>6.2}  {:>6.2}  {:>6.2}",
+            millis(500),
+            millis(990),
+            millis(1_000)
+        );
     }
     Ok(())
 }

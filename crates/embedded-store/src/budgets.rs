@@ -1,4 +1,4 @@
-use crate::{EmbeddedStore, query};
+use crate::{EmbeddedStore, change::Tables, query};
 use async_trait::async_trait;
 use lockkeeper_domain::{Spend, Timestamp};
 use lockkeeper_ports::{Account, Balance, BudgetLedger, Hold, Reserved, StoreError};
@@ -16,9 +16,12 @@ impl BudgetLedger for EmbeddedStore {
     }
 
     #[instrument(name = "store.budget.settle", skip_all, err(level = "debug"))]
-    async fn settle(&self, account: &Account, key: &str, used: Spend, now: Timestamp) -> Result<(), StoreError> {
-        let (account, key) = (account.clone(), key.to_owned());
-        self.write(ACCOUNT_WEIGHT, move |tables| tables.settle(&account, &key, used, now)).await
+    async fn settle(&self, accounts: &[Account], key: &str, used: Spend, now: Timestamp) -> Result<(), StoreError> {
+        let (accounts, key) = (accounts.to_vec(), key.to_owned());
+        let settle = move |tables: &mut Tables<'_>| {
+            accounts.iter().try_for_each(|account| tables.settle(account, &key, used, now))
+        };
+        self.write(ACCOUNT_WEIGHT, settle).await
     }
 
     #[instrument(name = "store.budget.balance", skip_all, err(level = "debug"))]

@@ -7,7 +7,8 @@ mod lease;
 mod rules;
 mod session;
 
-pub(crate) use budget::StoredAccount;
+use budget::Accounts;
+pub(crate) use budget::{StoredAccount, held};
 pub(crate) use commit::step_of;
 
 use crate::{
@@ -30,7 +31,7 @@ pub(crate) struct Tables<'t> {
     idle: Table<'t, (i64, &'static str), ()>,
     busy: Table<'t, (i64, &'static str), ()>,
     rules: Table<'t, (&'static str, &'static str), &'static [u8]>,
-    budgets: Table<'t, &'static str, &'static [u8]>,
+    accounts: Accounts<'t>,
     touched: Touched,
 }
 
@@ -95,7 +96,7 @@ impl<'t> Tables<'t> {
             idle: txn.open_table(schema::IDLE)?,
             busy: txn.open_table(schema::BUSY)?,
             rules: txn.open_table(schema::RULES)?,
-            budgets: txn.open_table(schema::BUDGETS)?,
+            accounts: Accounts::of(txn),
             touched: Touched::default(),
         })
     }

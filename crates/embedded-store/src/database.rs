@@ -90,7 +90,9 @@ impl Shared {
         }
         let started = Instant::now();
         let mut txn = database.as_ref().ok_or_else(not_open)?.begin_write()?;
-        txn.set_durability(Durability::Immediate)?;
+        // What is in memory alone has nothing to be durable in, and a commit that need not be costs half.
+        let durability = if self.reopen.is_some() { Durability::Immediate } else { Durability::None };
+        txn.set_durability(durability)?;
         let touched = apply(&txn, jobs)?;
         if touched.anything {
             txn.commit()?;

@@ -183,6 +183,9 @@ pub(crate) fn prepare(database: &Database) -> Result<(), Unfit> {
         txn.open_table(schema::IDLE)?;
         txn.open_table(schema::RULES)?;
         txn.open_table(schema::BUDGETS)?;
+        txn.open_table(schema::HOLDS)?;
+        txn.open_table(schema::SETTLED)?;
+        txn.open_table(schema::SETTLED_UNTIL)?;
         let mut leases = txn.open_table(schema::LEASES)?;
         let mut busy = txn.open_table(schema::BUSY)?;
         if leases.len()? > 0 {

@@ -1,6 +1,7 @@
 //! What reads look up, each within one transaction and so in one state of the file.
 
 use crate::{
+    change::held,
     failure::Halt,
     schema::{self, AFTER_IDS, Log},
 };
@@ -91,9 +92,10 @@ fn ids(
 }
 
 pub(crate) fn balance(txn: &ReadTransaction, account: &Account, now: Timestamp) -> Result<Balance, Halt> {
-    let stored = txn.open_table(schema::BUDGETS)?.get(schema::account_name(account).as_str())?;
-    let stored = stored.map(|bytes| schema::decode_account(bytes.value())).transpose()?;
-    Ok(stored.map(|account| account.balance(now)).unwrap_or_default())
+    let name = schema::account_name(account);
+    let stored = txn.open_table(schema::BUDGETS)?.get(name.as_str())?;
+    let stored = stored.map(|bytes| schema::decode_account(bytes.value())).transpose()?.unwrap_or_default();
+    Ok(Balance { spent: stored.spent, held: held(&txn.open_table(schema::HOLDS)?, &name, now)? })
 }
 
 pub(crate) fn history(txn: &ReadTransaction, id: &SessionId) -> Result<Vec<Message>, Halt> {

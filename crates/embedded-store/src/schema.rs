@@ -9,6 +9,9 @@ use lockkeeper_ports::{Account, StoreError};
 use redb::TableDefinition;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+/// Tokens, calls and milliseconds that are set aside, and the end in milliseconds.
+pub(crate) type HoldRow = (u64, u64, u64, i64);
+
 /// The version of the tables. A file with a higher one is refused.
 pub(crate) const FORMAT: u64 = 1;
 
@@ -37,8 +40,14 @@ pub(crate) const OWNED: TableDefinition<(&str, i64, &str), ()> = TableDefinition
 pub(crate) const IDLE: TableDefinition<(i64, &str), ()> = TableDefinition::new("idle");
 /// Index: the lease's end ([`NO_LEASE`] without one) and session, of sessions that are busy.
 pub(crate) const BUSY: TableDefinition<(i64, &str), ()> = TableDefinition::new("busy");
-/// Account ([`account_name`]) to [`StoredAccount`]. Older programs leave it alone.
+/// Account ([`account_name`]) to [`StoredAccount`].
 pub(crate) const BUDGETS: TableDefinition<&str, &[u8]> = TableDefinition::new("budgets");
+/// Account and key to what is set aside, and when that lapses.
+pub(crate) const HOLDS: TableDefinition<(&str, &str), HoldRow> = TableDefinition::new("holds");
+/// Account and key of what was counted, to when that may be forgotten.
+pub(crate) const SETTLED: TableDefinition<(&str, &str), i64> = TableDefinition::new("settled");
+/// Index of [`SETTLED`] by time.
+pub(crate) const SETTLED_UNTIL: TableDefinition<(i64, &str, &str), ()> = TableDefinition::new("settled_until");
 
 /// Owner and rule to [`StoredRule`].
 pub(crate) const RULES: TableDefinition<(&str, &str), &[u8]> = TableDefinition::new("rules");

@@ -1,6 +1,7 @@
 mod budget;
 mod calls;
 mod command;
+mod follow;
 mod leave;
 mod look;
 mod model;
@@ -22,10 +23,10 @@ use crate::{
 };
 use calls::RunningCalls;
 use lockkeeper_domain::{
-    ApprovalRequired, Code, Command, Effect, Epoch, Event, EventId, Failure, Ground, Message, Policy, PrincipalId,
-    Reaction, Rules, Seq, Session, SessionId, Timestamp, ToolCall, ToolDefinition, TurnId,
+    ApprovalRequired, Code, Command, Epoch, Event, EventId, Failure, Ground, Message, Policy, PrincipalId, Rules, Seq,
+    Session, SessionId, Timestamp, ToolCall, ToolDefinition, TurnId,
 };
-use lockkeeper_ports::{CallProgress, Claim, RecordChange, ToolSessionStatus};
+use lockkeeper_ports::{CallProgress, Claim, ToolSessionStatus};
 use model::{ModelCall, ModelItem};
 use persist::Lost;
 pub(crate) use persist::{remember_question, store_failure};
@@ -264,42 +265,6 @@ impl Actor {
             Wake::Stop | Wake::Abandoned => return Ok(Flow::Exit),
         }
         Ok(Flow::Continue)
-    }
-
-    /// Follows a command that cannot be refused, or whose refusal means that it came too late.
-    async fn follow(&mut self, command: Command) -> Result<(), Lost> {
-        match self.session.handle(command, self.shared.now(), &self.shared.rules) {
-            Ok(reaction) => self.carry_out(reaction, RecordChange::default()).await,
-            Err(refusal) => {
-                tracing::debug!(code = %refusal.code, "a command came too late");
-                Ok(())
-            }
-        }
-    }
-
-    /// Writes, then acts: nothing happens that is not in the log before.
-    async fn carry_out(&mut self, reaction: Reaction, record: RecordChange) -> Result<(), Lost> {
-        self.persist(reaction.changes, record).await?;
-        for effect in reaction.effects {
-            self.perform(effect);
-        }
-        Ok(())
-    }
-
-    fn perform(&mut self, effect: Effect) {
-        match effect {
-            Effect::CallModel { turn, step } => self.ask_model(turn, step),
-            Effect::StopModel => {
-                self.model = None;
-                self.model_wanted = None;
-            }
-            Effect::RunCall(call) => self.run_call(call),
-            Effect::StopCall(call) => {
-                self.calls_wanted.retain(|wanted| wanted.id != call);
-                self.calls_held.retain(|held| held.id != call);
-                self.calls.cancel(&call);
-            }
-        }
     }
 }
 

@@ -139,8 +139,8 @@ impl Purse {
         Ok(Usage { session, day, date, session_limits, day_limits, on_exceeded: *on_exceeded })
     }
 
-    async fn settle(&self, account: &Account, key: &str, used: Spend) {
-        if let Err(error) = self.ledger.settle(account, key, used, self.clock.now()).await {
+    async fn settle(&self, accounts: &[Account], key: &str, used: Spend) {
+        if let Err(error) = self.ledger.settle(accounts, key, used, self.clock.now()).await {
             // Its hold lapses, and what it cost is not counted.
             tracing::warn!(%error, "what work cost could not be counted");
         }
@@ -177,10 +177,7 @@ impl Grant {
     /// It is done, and has cost this; the time is added.
     pub(crate) async fn settle(mut self, used: Spend) {
         self.is_open = false;
-        let used = self.with_time(used);
-        let [session, day] = &self.accounts;
-        let (purse, key) = (&self.purse, &self.key);
-        futures::join!(purse.settle(session, key, used), purse.settle(day, key, used));
+        self.purse.settle(&self.accounts, &self.key, self.with_time(used)).await;
     }
 
     fn account(&self, of: BudgetOf) -> &Account {
@@ -196,7 +193,8 @@ impl Grant {
         self.is_open = false;
         let holds_session = refused == BudgetOf::Day && !self.purse.config.session.ceiling().is_open();
         if holds_session {
-            self.purse.settle(self.account(BudgetOf::Session), &self.key, Spend::default()).await;
+            let of_session = std::slice::from_ref(self.account(BudgetOf::Session));
+            self.purse.settle(of_session, &self.key, Spend::default()).await;
         }
     }
 
@@ -214,10 +212,7 @@ impl Drop for Grant {
         }
         let used = self.with_time(self.cost);
         let (purse, accounts, key) = (Arc::clone(&self.purse), self.accounts.clone(), std::mem::take(&mut self.key));
-        self.purse.tasks.spawn(async move {
-            let [session, day] = &accounts;
-            futures::join!(purse.settle(session, &key, used), purse.settle(day, &key, used));
-        });
+        self.purse.tasks.spawn(async move { purse.settle(&accounts, &key, used).await });
     }
 }
 

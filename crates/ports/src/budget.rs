@@ -54,7 +54,7 @@ impl Balance {
 
 /// Counts what sessions and principals spend, for all servers that share a store.
 ///
-/// Each operation is atomic, and durable as a step of a session is. An account begins with nothing spent. What is kept of it lives for
+/// Each operation is atomic in each account, and durable as a step of a session is. An account begins with nothing spent. What is kept of it lives for
 /// [`ACCOUNT_KEPT_FOR`] after the last change, so that days of long ago are forgotten.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
@@ -64,9 +64,9 @@ pub trait BudgetLedger: Send + Sync {
     /// gets what it got, and nothing more is set aside.
     async fn reserve(&self, account: &Account, hold: &Hold, now: Timestamp) -> Result<Reserved, StoreError>;
 
-    /// Counts what was really spent, however much, and lets go of the hold by this key if there is one. Idempotent by the key for
-    /// a minute.
-    async fn settle(&self, account: &Account, key: &str, used: Spend, now: Timestamp) -> Result<(), StoreError>;
+    /// Counts in each of these accounts what was really spent, however much, and lets go of the hold by this key if there is one.
+    /// Idempotent by the key, account by account, for a minute.
+    async fn settle(&self, accounts: &[Account], key: &str, used: Spend, now: Timestamp) -> Result<(), StoreError>;
 
     /// Where the account stands at `now`.
     async fn balance(&self, account: &Account, now: Timestamp) -> Result<Balance, StoreError>;

@@ -1,4 +1,4 @@
-//! What is spent and set aside: one hash for each account, changed by one script.
+//! What is spent and set aside: one hash for each account, changed by one script, and a mark for each key that was counted of late.
 
 use crate::{
     RedisStore,
@@ -10,6 +10,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use fred::types::Value;
+use futures::future::try_join_all;
 use lockkeeper_domain::{Measure, Spend, Timestamp};
 use lockkeeper_ports::{ACCOUNT_KEPT_FOR, Account, Balance, BudgetLedger, Hold, Reserved, SETTLED_FOR, StoreError};
 use tracing::instrument;
@@ -54,11 +55,9 @@ impl BudgetLedger for RedisStore {
     }
 
     #[instrument(name = "store.budget.settle", skip_all, err(level = "debug"))]
-    async fn settle(&self, account: &Account, key: &str, used: Spend, now: Timestamp) -> Result<(), StoreError> {
-        let mut args = vec![millis(now), key.into(), millis(now.after(SETTLED_FOR)), life()];
-        args.extend(amounts(used));
-        let reply = Reply::of(self.shared.connection.run(&script::SETTLE, &[&keys::budget(account)], args).await?)?;
-        if &*reply.word == b"OK" { Ok(()) } else { Err(reply.unknown()) }
+    async fn settle(&self, accounts: &[Account], key: &str, used: Spend, _: Timestamp) -> Result<(), StoreError> {
+        let each = accounts.iter().map(|account| self.settle_one(account, key, used));
+        try_join_all(each).await.map(drop)
     }
 
     #[instrument(name = "store.budget.balance", skip_all, err(level = "debug"))]
@@ -80,13 +79,24 @@ impl BudgetLedger for RedisStore {
     }
 }
 
-/// What a hold sets aside: nothing once it was settled or its time is over.
+impl RedisStore {
+    async fn settle_one(&self, account: &Account, key: &str, used: Spend) -> Result<(), StoreError> {
+        let (account, settled) = (keys::budget(account), keys::settled(account, key));
+        let mut args = vec![key.into(), SETTLED_FOR.as_millis().to_string().into(), life()];
+        args.extend(amounts(used));
+        let reply = self.shared.connection.run(&script::SETTLE, &[&account, &settled], args).await?;
+        let reply = Reply::of(reply)?;
+        if &*reply.word == b"OK" { Ok(()) } else { Err(reply.unknown()) }
+    }
+}
+
+/// What a hold sets aside: nothing once its time is over.
 fn open_hold(value: &str, now: Timestamp) -> Result<Spend, StoreError> {
     let parts: Vec<_> = value.split(' ').collect();
-    let [tokens, calls, wall, until, state] = parts[..] else {
+    let [tokens, calls, wall, until] = parts[..] else {
         return Err(corrupt("budget", format!("`{value}` is no hold")));
     };
-    let is_open = state == "h" && number::<i64>(until)? > now.as_millis();
+    let is_open = number::<i64>(until)? > now.as_millis();
     let held = Spend { tokens: number(tokens)?, tool_calls: number(calls)?, wall_ms: number(wall)? };
     Ok(if is_open { held } else { Spend::default() })
 }

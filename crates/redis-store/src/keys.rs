@@ -14,15 +14,15 @@
 //! | `mcp:busy` | sorted set | sessions that are busy | for good |
 //! | `mcp:rules:<owner>` | hash | the rules that the owner's approvals have stored: `<id>` the rule as JSON, `<id>:used` its last use in ms | until they are revoked |
 //! | `mcp:budget:session:{id}` | hash | what a session has spent, and its holds: [`budget`] | 31 days |
-//! | `mcp:budget:day:<day>:<owner>` | hash | the same of a principal, on a day in UTC | 31 days |
+//! | `mcp:budget:day:{<day>:<owner>}` | hash | the same of a principal, on a day in UTC | 31 days |
+//! | `<a budget>:settled:<key>` | string | nothing: what the key stands for was counted in that budget | a minute |
 //! | `mcp:probe:<n>` | string | nothing: written to see whether that works | a minute |
 //!
 //! Retention is [`Config::retention_secs`](crate::Config::retention_secs) from the last write, renewals of the lease included,
 //! and the same for all three keys of a session; by default they live until they are deleted.
 //!
 //! Budgets live for 31 days after the last change. In their hashes, `tokens`, `calls` and `wall` are what was spent, and
-//! `h:<key>` is `<tokens> <calls> <ms> <end in ms> <h or s>`: a hold, or a key that was settled and is remembered for a minute.
-//! What is over goes with the next hold.
+//! `h:<key>` is `<tokens> <calls> <ms> <end in ms>`: a hold. What is over goes with the next hold.
 //!
 //! Servers talk over channels that nothing is stored of: `mcp:peer:<name>` takes a server's requests, `mcp:answers:<name>` the
 //! answers to its own, and `mcp:news` and `mcp:news:{id}` what is told to all.
@@ -119,8 +119,13 @@ pub(crate) const USED: &str = ":used";
 pub(crate) fn budget(account: &Account) -> String {
     match account {
         Account::Session(id) => format!("mcp:budget:session:{{{id}}}"),
-        Account::Day(owner, day) => format!("mcp:budget:day:{day}:{owner}"),
+        Account::Day(owner, day) => format!("mcp:budget:day:{{{day}:{owner}}}"),
     }
+}
+
+/// There for as long as it must be known that the key was settled in the account. It shares the account's slot.
+pub(crate) fn settled(account: &Account, key: &str) -> String {
+    format!("{}:settled:{key}", budget(account))
 }
 
 /// Where a server takes requests.

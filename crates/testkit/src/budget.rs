@@ -8,6 +8,7 @@ use futures::future::{BoxFuture, join_all};
 use lockkeeper_domain::{Ceiling, Day, Measure, PrincipalId, SessionId, Spend, Timestamp};
 use lockkeeper_ports::{Account, Balance, BudgetLedger, Hold, Reserved, SETTLED_FOR};
 use std::{
+    slice::from_ref,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -42,6 +43,7 @@ cases! {
     what_was_spent_takes_the_place_of_its_hold
     what_was_spent_is_counted_once
     what_was_spent_without_a_hold_counts_as_well
+    accounts_are_settled_together
     a_hold_of_the_dead_lapses
     accounts_are_apart
     of_many_at_once_no_more_fit_than_there_is_room_for
@@ -93,7 +95,7 @@ async fn what_is_set_aside_is_not_there_for_others([one, other]: Two) {
 
 async fn less_than_is_wanted_is_given_and_never_less_than_the_least([ledger, _]: Two) {
     let account = session();
-    ledger.settle(&account, "before", tokens(70), START).await.unwrap();
+    ledger.settle(from_ref(&account), "before", tokens(70), START).await.unwrap();
     let flexible = Hold { least: tokens(10), ..hold("a", 60, 100) };
     assert_eq!(ledger.reserve(&account, &flexible, START).await.unwrap(), Reserved::Held(tokens(30)));
     let more = Hold { key: "b".to_owned(), ..flexible.clone() };
@@ -105,7 +107,7 @@ async fn less_than_is_wanted_is_given_and_never_less_than_the_least([ledger, _]:
 async fn each_measure_has_its_own_limit([ledger, _]: Two) {
     let account = session();
     let used = Spend { tokens: 1_000_000, tool_calls: 3, wall_ms: 60_000 };
-    ledger.settle(&account, "before", used, START).await.unwrap();
+    ledger.settle(from_ref(&account), "before", used, START).await.unwrap();
     let want = Spend { tokens: 1, tool_calls: 1, wall_ms: 1 };
     let ask = async |key: &str, ceiling: Ceiling| {
         let hold = Hold { key: key.to_owned(), want, least: want, ceiling, until: START.after(LIFE) };
@@ -132,10 +134,10 @@ async fn what_was_spent_takes_the_place_of_its_hold([one, other]: Two) {
     let account = session();
     one.reserve(&account, &hold("a", 60, 100), START).await.unwrap();
     one.reserve(&account, &hold("b", 20, 100), START).await.unwrap();
-    other.settle(&account, "a", tokens(15), START).await.unwrap();
+    other.settle(from_ref(&account), "a", tokens(15), START).await.unwrap();
     assert_eq!(balance(&one, &account).await, (15, 20));
     // It may be more than was set aside, and more than the ceiling.
-    one.settle(&account, "b", tokens(500), START).await.unwrap();
+    one.settle(from_ref(&account), "b", tokens(500), START).await.unwrap();
     assert_eq!(balance(&other, &account).await, (515, 0));
 }
 
@@ -143,18 +145,30 @@ async fn what_was_spent_is_counted_once([one, other]: Two) {
     let account = session();
     one.reserve(&account, &hold("a", 60, 100), START).await.unwrap();
     for ledger in [&one, &other, &one] {
-        ledger.settle(&account, "a", tokens(15), START).await.unwrap();
+        ledger.settle(from_ref(&account), "a", tokens(15), START).await.unwrap();
     }
     let just = START.after(SETTLED_FOR).before(A_MOMENT);
-    other.settle(&account, "a", tokens(15), just).await.unwrap();
+    other.settle(from_ref(&account), "a", tokens(15), just).await.unwrap();
     assert_eq!(balance(&one, &account).await, (15, 0));
 }
 
 async fn what_was_spent_without_a_hold_counts_as_well([ledger, _]: Two) {
     let account = session();
-    ledger.settle(&account, "a", tokens(7), START).await.unwrap();
-    ledger.settle(&account, "b", tokens(8), START).await.unwrap();
+    ledger.settle(from_ref(&account), "a", tokens(7), START).await.unwrap();
+    ledger.settle(from_ref(&account), "b", tokens(8), START).await.unwrap();
     assert_eq!(balance(&ledger, &account).await, (15, 0));
+}
+
+async fn accounts_are_settled_together([one, other]: Two) {
+    let accounts = [session(), Account::Day(PrincipalId::parse(format!("ann {}", unique())).unwrap(), Day::of(START))];
+    one.reserve(&accounts[1], &hold("a", 60, 100), START).await.unwrap();
+    // One of them was counted by an attempt whose answer was lost.
+    one.settle(&accounts[..1], "a", tokens(7), START).await.unwrap();
+    other.settle(&accounts, "a", tokens(7), START).await.unwrap();
+    for account in &accounts {
+        assert_eq!(balance(&one, account).await, (7, 0), "{account:?}");
+    }
+    one.settle(&[], "b", tokens(7), START).await.unwrap();
 }
 
 async fn a_hold_of_the_dead_lapses([one, other]: Two) {
@@ -167,7 +181,7 @@ async fn a_hold_of_the_dead_lapses([one, other]: Two) {
     assert_eq!(other.balance(&account, after).await.unwrap().held, tokens(0));
     assert_eq!(other.reserve(&account, &later("b", after), after).await.unwrap(), Reserved::Held(tokens(100)));
     // Who was only late is counted all the same.
-    one.settle(&account, "a", tokens(30), after).await.unwrap();
+    one.settle(from_ref(&account), "a", tokens(30), after).await.unwrap();
     let stands = one.balance(&account, after).await.unwrap();
     assert_eq!((stands.spent, stands.held), (tokens(30), tokens(100)));
 }
@@ -184,7 +198,7 @@ async fn accounts_are_apart([ledger, _]: Two) {
         Account::Day(odd, day),
     ];
     for (spent, account) in (1..).zip(&accounts) {
-        ledger.settle(account, "a", tokens(spent), START).await.unwrap();
+        ledger.settle(from_ref(account), "a", tokens(spent), START).await.unwrap();
     }
     for (spent, account) in (1..).zip(&accounts) {
         assert_eq!(balance(&ledger, account).await, (spent, 0), "{account:?}");
@@ -200,7 +214,7 @@ async fn of_many_at_once_no_more_fit_than_there_is_room_for(two: Two) {
             let held = ledger.reserve(&account, &hold(&key, 10, 105), START).await.unwrap();
             let fits = matches!(held, Reserved::Held(_));
             if fits && n.is_multiple_of(3) {
-                ledger.settle(&account, &key, tokens(10), START).await.unwrap();
+                ledger.settle(from_ref(&account), &key, tokens(10), START).await.unwrap();
             }
             fits
         }

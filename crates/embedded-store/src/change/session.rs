@@ -1,7 +1,7 @@
 use super::{Entry, Tables};
 use crate::{failure::Halt, schema::Log};
 use lockkeeper_domain::{EventId, Seq, SessionId, SessionRecord, SessionTitle, Timestamp};
-use lockkeeper_ports::StoreError;
+use lockkeeper_ports::{Account, StoreError};
 
 impl Tables<'_> {
     pub(crate) fn create(&mut self, record: &SessionRecord) -> Result<(), Halt> {
@@ -41,7 +41,7 @@ impl Tables<'_> {
         }
         self.replace(id, Some(&entry), None)?;
         let key = id.as_str();
-        self.budgets.remove(crate::schema::account_name(&lockkeeper_ports::Account::Session(id.clone())).as_str())?;
+        self.close_account(&Account::Session(id.clone()))?;
         self.logs.remove(key)?;
         self.events.retain_in((key, 0)..=(key, u64::MAX), |_, _| false)?;
         self.history.retain_in((key, 0)..=(key, u64::MAX), |_, _| false)?;

@@ -1,11 +1,11 @@
-use super::{Actor, Bench, persist::Lost};
+use super::{Actor, Bench, follow::came_too_late, persist::Lost};
 use crate::{
     output::Output,
-    purse::{Denied, Errand, OverBudget, Purse},
+    purse::{Denied, Errand, Grant, OverBudget, Purse},
     tools::{Catalog, Gate},
 };
-use lockkeeper_domain::{CallId, Code, Command, Policy, Spend, ToolCall, ToolResult};
-use lockkeeper_ports::{CallContext, CallProgress, ToolHostError, ToolSession};
+use lockkeeper_domain::{CallId, Code, Command, EventBody, Policy, Spend, ToolCall, ToolResult};
+use lockkeeper_ports::{CallContext, CallProgress, RecordChange, ToolHostError, ToolSession};
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
@@ -18,7 +18,9 @@ use tokio_util::sync::CancellationToken;
 
 /// How a call came back.
 pub(super) enum CallEnd {
-    /// With its result.
+    /// With its result, and what it cost, which is not counted yet.
+    Ran(ToolResult, Grant, Spend),
+    /// With a result, without being run.
     Settled(ToolResult),
     /// Unsent, because the sandbox is gone.
     SandboxGone,
@@ -71,14 +73,14 @@ impl RunningCalls {
             };
             // Also when it is broken off.
             grant.costs(ONE_CALL);
-            let called = tools.call(&asked.name, asked.args, context).await;
-            let is_sent = called.is_ok();
-            grant.settle(if is_sent { ONE_CALL } else { Spend::default() }).await;
-            match called {
-                Ok(result) => CallEnd::Settled(output.clean(result)),
-                Err(ToolHostError::SandboxGone) => CallEnd::SandboxGone,
+            match tools.call(&asked.name, asked.args, context).await {
+                Ok(result) => CallEnd::Ran(output.clean(result), grant, ONE_CALL),
+                Err(ToolHostError::SandboxGone) => {
+                    grant.settle(Spend::default()).await;
+                    CallEnd::SandboxGone
+                }
                 Err(error @ ToolHostError::UnknownTool(_)) => {
-                    CallEnd::Settled(ToolResult::failed(Code::UnknownTool, error.to_string()))
+                    CallEnd::Ran(ToolResult::failed(Code::UnknownTool, error.to_string()), grant, Spend::default())
                 }
             }
         };
@@ -162,7 +164,12 @@ impl Actor {
     }
 
     pub(super) async fn call_ended(&mut self, call: CallId, end: CallEnd) -> Result<(), Lost> {
+        let mut bill = None;
         let result = match end {
+            CallEnd::Ran(result, grant, used) => {
+                bill = Some((grant, used));
+                result
+            }
             CallEnd::Settled(result) => result,
             CallEnd::OverBudget(call, over) => return self.over_budget(over, Some(call)).await,
             CallEnd::SandboxGone => {
@@ -178,6 +185,38 @@ impl Actor {
             }
         };
         self.calls.moved.remove(&call);
-        self.follow(Command::CallSettled { call, result }).await
+        self.call_settled(call, result, bill).await
+    }
+
+    /// The result does not wait until its cost is counted. But whoever hears that the turn has ended finds it counted, and so does
+    /// the turn's next step.
+    async fn call_settled(
+        &mut self,
+        call: CallId,
+        result: ToolResult,
+        bill: Option<(Grant, Spend)>,
+    ) -> Result<(), Lost> {
+        let command = Command::CallSettled { call, result };
+        let count = async {
+            if let Some((grant, used)) = bill {
+                grant.settle(used).await;
+            }
+        };
+        let reaction = match self.session.handle(command, self.shared.now(), &self.shared.rules) {
+            Ok(reaction) => reaction,
+            Err(refusal) => {
+                came_too_late(&refusal);
+                count.await;
+                return Ok(());
+            }
+        };
+        if reaction.changes.events.iter().any(|(_, event)| matches!(event, EventBody::TurnCompleted(_))) {
+            count.await;
+            return self.carry_out(reaction, RecordChange::default()).await;
+        }
+        let (written, ()) = futures::join!(self.persist(reaction.changes, RecordChange::default()), count);
+        written?;
+        self.perform_all(reaction.effects);
+        Ok(())
     }
 }

@@ -10,12 +10,12 @@ for i = 1, #all, 2 do
     if place[name] then
         spent[place[name]] = tonumber(value)
     else
-        local t, c, w, till, state = string.match(value, '^(%d+) (%d+) (%d+) (%-?%d+) (%a)$')
+        local t, c, w, till = string.match(value, '^(%d+) (%d+) (%d+) (%-?%d+)$')
         if tonumber(till) <= now then
             over[#over + 1] = name
         elseif name == mine then
             return { 'HELD', t, c, w }
-        elseif state == 'h' then
+        else
             held = { held[1] + tonumber(t), held[2] + tonumber(c), held[3] + tonumber(w) }
         end
     end
@@ -34,6 +34,6 @@ for n = 1, 3 do
     end
     given[n] = text(want)
 end
-redis.call('HSET', KEYS[1], mine, given[1] .. ' ' .. given[2] .. ' ' .. given[3] .. ' ' .. ARGV[3] .. ' h')
+redis.call('HSET', KEYS[1], mine, given[1] .. ' ' .. given[2] .. ' ' .. given[3] .. ' ' .. ARGV[3])
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return { 'HELD', given[1], given[2], given[3] }

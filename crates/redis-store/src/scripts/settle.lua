@@ -1,18 +1,9 @@
--- KEYS: account
--- ARGV: now, key, until when the key is remembered, life of the account in ms, tokens, calls and ms that were spent
-local mine = 'h:' .. ARGV[2]
-local before = redis.call('HGET', KEYS[1], mine)
-local held = '0 0 0'
-if before then
-    local of, till, state = string.match(before, '^(%d+ %d+ %d+) (%-?%d+) (%a)$')
-    if tonumber(till) > tonumber(ARGV[1]) then
-        if state == 's' then return { 'OK' } end
-        held = of
-    end
-end
-redis.call('HINCRBY', KEYS[1], 'tokens', ARGV[5])
-redis.call('HINCRBY', KEYS[1], 'calls', ARGV[6])
-redis.call('HINCRBY', KEYS[1], 'wall', ARGV[7])
-redis.call('HSET', KEYS[1], mine, held .. ' ' .. ARGV[3] .. ' s')
-redis.call('PEXPIRE', KEYS[1], ARGV[4])
+-- KEYS: account, the mark of what was settled in it
+-- ARGV: key, how long the mark is kept and the account lives in ms, then tokens, calls and ms that were spent
+if not redis.call('SET', KEYS[2], '', 'NX', 'PX', ARGV[2]) then return { 'OK' } end
+redis.call('HDEL', KEYS[1], 'h:' .. ARGV[1])
+redis.call('HINCRBY', KEYS[1], 'tokens', ARGV[4])
+redis.call('HINCRBY', KEYS[1], 'calls', ARGV[5])
+redis.call('HINCRBY', KEYS[1], 'wall', ARGV[6])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return { 'OK' }
