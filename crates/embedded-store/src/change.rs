@@ -13,11 +13,12 @@ pub(crate) use commit::step_of;
 
 use crate::{
     failure::Halt,
+    follow::Tail,
     schema::{self, Log},
 };
 use lockkeeper_domain::{SessionId, SessionRecord};
 use redb::{ReadableTable, Table, WriteTransaction};
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 /// The tables within a write transaction.
 pub(crate) struct Tables<'t> {
@@ -40,8 +41,18 @@ pub(crate) struct Tables<'t> {
 pub(crate) struct Touched {
     /// Whether there is anything to commit.
     pub(crate) anything: bool,
-    /// The sessions whose logs are not what they were.
-    pub(crate) logs: HashSet<SessionId>,
+    /// The sessions whose logs are not what they were, and how they have grown where that is all.
+    pub(crate) logs: HashMap<SessionId, Option<Tail>>,
+}
+
+impl Touched {
+    /// The log changed; `grown`, if all that it did is grow once.
+    fn log(&mut self, id: &SessionId, grown: Option<Tail>) {
+        let before = self.logs.insert(id.clone(), grown);
+        if before.is_some() {
+            self.logs.insert(id.clone(), None);
+        }
+    }
 }
 
 /// A lease as it is stored.
@@ -137,9 +148,9 @@ impl<'t> Tables<'t> {
         Ok(self.logs.get(id.as_str())?.map(|row| Log::from_row(row.value())))
     }
 
-    fn put_log(&mut self, id: &SessionId, log: &Log) -> Result<(), Halt> {
+    fn put_log(&mut self, id: &SessionId, log: &Log, grown: Option<Tail>) -> Result<(), Halt> {
         self.touched.anything = true;
-        self.touched.logs.insert(id.clone());
+        self.touched.log(id, grown);
         self.logs.insert(id.as_str(), log.row())?;
         Ok(())
     }

@@ -57,7 +57,7 @@ impl Shared {
     pub(crate) fn write(&self, jobs: &mut [Box<dyn Job>]) {
         let failure = match self.attempt(jobs) {
             Ok(touched) => {
-                self.followers.wake(&touched.logs);
+                self.followers.wake(touched.logs);
                 return jobs.iter_mut().for_each(|job| job.answer(None));
             }
             Err(failure) => failure,

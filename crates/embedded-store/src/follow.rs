@@ -1,5 +1,6 @@
-//! Followers: a cursor each, which reads a batch, hands it out, and looks again when the writer says so.
+//! Followers: a cursor each, which reads a batch, hands it out, and goes on when the writer says so.
 //!
+//! With its word the writer hands over what it has just written. Who has seen all before takes it from there; who has not, looks.
 //! A follower takes note of the writer's word before it looks, so a commit between the look and the wait is not missed.
 //! What it holds is one batch, however slow its consumer is. After an error a stream ends, and may be followed anew from
 //! the last event that it gave.
@@ -10,14 +11,14 @@
 use crate::{
     database::Shared,
     failure::{Failure, Halt},
-    query,
+    query, schema,
 };
 use futures::{StreamExt, stream};
 use lockkeeper_domain::{Event, Seq, SessionId};
 use lockkeeper_ports::{EventStream, StoreError};
 use redb::ReadTransaction;
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     vec,
 };
@@ -29,9 +30,23 @@ pub(crate) struct Followers(Mutex<Watches>);
 
 #[derive(Default)]
 struct Watches {
-    sessions: HashMap<SessionId, watch::Sender<()>>,
+    sessions: HashMap<SessionId, watch::Sender<Option<Tail>>>,
     closed: bool,
 }
+
+/// What a commit has added to a log.
+#[derive(Clone)]
+pub(crate) struct Tail {
+    /// Which log it is.
+    pub(crate) born: u64,
+    /// The last event before.
+    pub(crate) after: Seq,
+    /// The events, as they are stored.
+    pub(crate) events: Arc<[Vec<u8>]>,
+}
+
+/// What is larger is not handed over: it would be kept until the session's next event.
+const LARGEST_TAIL: usize = 64 << 10;
 
 /// How far a follower reads ahead.
 #[derive(Clone, Copy)]
@@ -41,15 +56,15 @@ pub(crate) struct ReadAhead {
 }
 
 impl Followers {
-    /// Tells the followers of these sessions to look again.
-    pub(crate) fn wake(&self, sessions: &HashSet<SessionId>) {
+    /// Tells the followers of these sessions that their logs are not what they were.
+    pub(crate) fn wake(&self, sessions: HashMap<SessionId, Option<Tail>>) {
         if sessions.is_empty() {
             return;
         }
         let watches = self.lock();
-        for id in sessions {
-            if let Some(watch) = watches.sessions.get(id) {
-                watch.send_replace(());
+        for (id, grown) in sessions {
+            if let Some(watch) = watches.sessions.get(&id) {
+                watch.send_replace(grown.filter(Tail::is_small));
             }
         }
     }
@@ -64,9 +79,9 @@ impl Followers {
     fn subscribe(self: &Arc<Self>, id: &SessionId) -> Subscription {
         let mut watches = self.lock();
         let changed = if watches.closed {
-            watch::channel(()).1
+            watch::channel(None).1
         } else {
-            watches.sessions.entry(id.clone()).or_insert_with(|| watch::channel(()).0).subscribe()
+            watches.sessions.entry(id.clone()).or_insert_with(|| watch::channel(None).0).subscribe()
         };
         Subscription { followers: Arc::clone(self), id: id.clone(), changed }
     }
@@ -81,11 +96,22 @@ impl Followers {
     }
 }
 
+impl Tail {
+    fn is_small(&self) -> bool {
+        self.events.iter().map(Vec::len).sum::<usize>() <= LARGEST_TAIL
+    }
+
+    fn decode(&self) -> Result<Vec<Event>, StoreError> {
+        let events = self.events.iter().map(|event| schema::decode_event(event)).collect::<Result<_, _>>();
+        events.map_err(StoreError::from)
+    }
+}
+
 /// A place among the followers of a session. The last one that goes takes the session's entry with it.
 struct Subscription {
     followers: Arc<Followers>,
     id: SessionId,
-    changed: watch::Receiver<()>,
+    changed: watch::Receiver<Option<Tail>>,
 }
 
 impl Drop for Subscription {
@@ -106,6 +132,8 @@ struct Cursor {
     /// Which log is followed, once there was one.
     born: Option<u64>,
     ready: vec::IntoIter<Event>,
+    /// Whether the log may hold more than was seen.
+    behind: bool,
     ended: bool,
 }
 
@@ -127,6 +155,7 @@ pub(crate) fn follow(shared: &Arc<Shared>, id: &SessionId, after: Seq, read_ahea
         after,
         born: None,
         ready: Vec::new().into_iter(),
+        behind: true,
         ended: false,
     };
     stream::unfold(cursor, |mut cursor| async move { Some((cursor.next().await?, cursor)) }).fuse().boxed()
@@ -142,20 +171,37 @@ impl Cursor {
                 self.after = event.id.seq;
                 return Some(Ok(event));
             }
-            self.subscription.changed.mark_unchanged();
-            match self.look().await {
-                Ok(Found::Events { born, events }) => {
-                    self.born = Some(born);
-                    self.ready = events.into_iter();
-                }
-                Ok(Found::Nothing) => {}
-                Ok(Found::Gone) => self.ended = true,
-                Err(error) => return Some(self.end_with(error)),
-            }
-            if self.ready.len() == 0 && !self.ended && self.subscription.changed.changed().await.is_err() {
-                return Some(self.end_with(Failure::told("the store is closed").into()));
+            let step = if self.behind { self.read_on().await } else { self.wait().await };
+            if let Err(error) = step {
+                return Some(self.end_with(error));
             }
         }
+    }
+
+    async fn read_on(&mut self) -> Result<(), StoreError> {
+        self.subscription.changed.mark_unchanged();
+        match self.look().await? {
+            Found::Events { born, events } => {
+                self.born = Some(born);
+                self.behind = !events.is_empty();
+                self.ready = events.into_iter();
+            }
+            Found::Nothing => self.behind = false,
+            Found::Gone => self.ended = true,
+        }
+        Ok(())
+    }
+
+    /// Waits until the log has changed, and takes what the writer hands over if it goes on from here.
+    async fn wait(&mut self) -> Result<(), StoreError> {
+        let closed = |_| StoreError::from(Failure::told("the store is closed"));
+        self.subscription.changed.changed().await.map_err(closed)?;
+        let grown = self.subscription.changed.borrow_and_update().clone();
+        match grown.filter(|tail| Some(tail.born) == self.born && tail.after == self.after) {
+            Some(tail) => self.ready = tail.decode()?.into_iter(),
+            None => self.behind = true,
+        }
+        Ok(())
     }
 
     fn end_with(&mut self, error: StoreError) -> Result<Event, StoreError> {

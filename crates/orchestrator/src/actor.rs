@@ -33,7 +33,10 @@ pub(crate) use persist::{remember_question, store_failure};
 use request::send;
 pub(crate) use request::{Reply, Request, Unhandled};
 use std::sync::Arc;
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::{
+    sync::{Semaphore, mpsc, oneshot, watch},
+    task::JoinHandle,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use wish::Choice;
 
@@ -93,6 +96,8 @@ pub(crate) struct Actor {
     calls_wanted: Vec<ToolCall>,
     /// What waits for a human's word on the budget.
     calls_held: Vec<ToolCall>,
+    /// Costs of calls that are being counted: the next step waits for that.
+    counting: Vec<JoinHandle<()>>,
     calls: RunningCalls,
     progress: mpsc::Receiver<CallProgress>,
     /// How many more looks at the sandbox are answered at once.
@@ -184,6 +189,7 @@ impl Actor {
             model_wanted: None,
             calls_wanted: Vec::new(),
             calls_held: Vec::new(),
+            counting: Vec::new(),
             calls,
             progress,
             looks: Arc::new(Semaphore::new(shared.config.looks_at_once)),

@@ -1,17 +1,19 @@
 use super::Tables;
 use crate::{
     failure::Halt,
+    follow::Tail,
     schema::{self, Log},
 };
 use lockkeeper_domain::{Epoch, EventId, Seq, SessionId, SessionRecord};
 use lockkeeper_ports::{Commit, Committed, HistoryChange, RecordChange, StoreError};
 use redb::ReadableTable;
+use std::sync::Arc;
 
 /// A [`Commit`] whose numbers are checked and whose values are encoded, by the caller and not by the one writer.
 pub(crate) struct Step {
     epoch: Epoch,
     after: Seq,
-    events: Vec<Vec<u8>>,
+    events: Arc<[Vec<u8>]>,
     history: Option<HistoryStep>,
     record: RecordChange,
 }
@@ -66,6 +68,7 @@ pub(crate) fn step_of(commit: &Commit) -> Result<Step, StoreError> {
         Some(HistoryChange::Clear) => Some(HistoryStep::Clear),
         None => None,
     };
+    let events = events.into();
     Ok(Step { epoch: commit.epoch, after: commit.after, events, history, record: commit.record.clone() })
 }
 
@@ -91,10 +94,11 @@ impl Tables<'_> {
             self.change_history(id, history)?;
         }
         if !step.events.is_empty() {
-            for (nth, event) in (1..).zip(&step.events) {
+            for (nth, event) in (1..).zip(&*step.events) {
                 self.events.insert((id.as_str(), step.seq_of(nth).get()), event.as_slice())?;
             }
-            self.put_log(id, &Log { last: step.last(), ..log })?;
+            let grown = Tail { born: log.born, after: step.after, events: Arc::clone(&step.events) };
+            self.put_log(id, &Log { last: step.last(), ..log }, Some(grown))?;
         }
         Ok(Committed::Written)
     }
@@ -112,7 +116,7 @@ impl Tables<'_> {
         }
         let key = id.as_str();
         self.events.retain_in((key, 0)..=(key, through.get()), |_, _| false)?;
-        self.put_log(id, &Log { trimmed: through, ..log })
+        self.put_log(id, &Log { trimmed: through, ..log }, None)
     }
 
     /// Whether the log holds these very events. What is stored was encoded as the step's events were, so equal events
@@ -121,7 +125,7 @@ impl Tables<'_> {
         if step.events.is_empty() || step.last().seq > log.last.seq {
             return Ok(false);
         }
-        for (nth, event) in (1..).zip(&step.events) {
+        for (nth, event) in (1..).zip(&*step.events) {
             match self.events.get((id.as_str(), step.seq_of(nth).get()))? {
                 Some(stored) if stored.value() == event.as_slice() => {}
                 _ => return Ok(false),

@@ -12,7 +12,7 @@ impl Tables<'_> {
         let entry = Entry { record: record.clone(), lease: None };
         self.replace(id, None, Some(&entry))?;
         let log = Log { born: self.draw()?, last: EventId::default(), trimmed: Seq::default() };
-        self.put_log(id, &log)
+        self.put_log(id, &log, None)
     }
 
     pub(crate) fn touch(&mut self, id: &SessionId, at: Timestamp) -> Result<(), Halt> {
@@ -45,7 +45,7 @@ impl Tables<'_> {
         self.logs.remove(key)?;
         self.events.retain_in((key, 0)..=(key, u64::MAX), |_, _| false)?;
         self.history.retain_in((key, 0)..=(key, u64::MAX), |_, _| false)?;
-        self.touched.logs.insert(id.clone());
+        self.touched.log(id, None);
         Ok(())
     }
 }

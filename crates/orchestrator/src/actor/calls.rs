@@ -188,8 +188,7 @@ impl Actor {
         self.call_settled(call, result, bill).await
     }
 
-    /// The result does not wait until its cost is counted. But whoever hears that the turn has ended finds it counted, and so does
-    /// the turn's next step.
+    /// The result does not wait until its cost is counted. But the turn's next step does, and so does its end.
     async fn call_settled(
         &mut self,
         call: CallId,
@@ -197,7 +196,7 @@ impl Actor {
         bill: Option<(Grant, Spend)>,
     ) -> Result<(), Lost> {
         let command = Command::CallSettled { call, result };
-        let count = async {
+        let count = async move {
             if let Some((grant, used)) = bill {
                 grant.settle(used).await;
             }
@@ -214,7 +213,8 @@ impl Actor {
             count.await;
             return self.carry_out(reaction, RecordChange::default()).await;
         }
-        let (written, ()) = futures::join!(self.persist(reaction.changes, RecordChange::default()), count);
+        let written = self.persist(reaction.changes, RecordChange::default()).await;
+        self.counting.push(self.shared.tasks.spawn(count));
         written?;
         self.perform_all(reaction.effects);
         Ok(())

@@ -133,16 +133,13 @@ impl Actor {
         answer: Result<T, Failure>,
         reply: Reply<T>,
     ) -> Result<(), Lost> {
-        match self.carry_out(reaction, record).await {
-            Ok(()) => {
-                send(reply, answer);
-                Ok(())
-            }
-            Err(lost) => {
-                drop(reply.send(lost.answer()));
-                Err(lost)
-            }
+        if let Err(lost) = self.persist(reaction.changes, record).await {
+            drop(reply.send(lost.answer()));
+            return Err(lost);
         }
+        send(reply, answer);
+        self.perform_all(reaction.effects);
+        Ok(())
     }
 
     async fn end(&mut self, reply: Reply<()>) -> Result<Flow, Lost> {

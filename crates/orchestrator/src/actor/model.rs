@@ -5,7 +5,7 @@ use crate::{
     standing,
     tools::{Catalog, Gate},
 };
-use futures::StreamExt;
+use futures::{StreamExt, future::join_all};
 use lockkeeper_domain::{
     Changes, Code, Command, Failure, HistoryLimits, Message, ModelOutcome, Said, Spend, TurnId, Usage,
 };
@@ -98,7 +98,9 @@ impl Actor {
         let idle = Duration::from_secs(self.shared.config.model_idle_secs);
         let (purse, errand) = (Arc::clone(&self.shared.purse), self.errand());
         let read = estimated_input(&request, shown_tokens);
+        let counting = std::mem::take(&mut self.counting);
         let listening = async move {
+            join_all(counting).await;
             let provider = match agent.provider {
                 Ok(provider) => provider,
                 Err(failure) => return drop(sender.send(Err(NoAnswer::Failed(failure))).await),
