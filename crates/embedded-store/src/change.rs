@@ -137,11 +137,15 @@ impl<'t> Tables<'t> {
     fn entry(&self, id: &SessionId) -> Result<Option<Entry>, Halt> {
         let Some(record) = self.records.get(id.as_str())? else { return Ok(None) };
         let record = schema::decode_record(record.value())?;
+        Ok(Some(Entry { record, lease: self.lease(id)? }))
+    }
+
+    fn lease(&self, id: &SessionId) -> Result<Option<StoredLease>, Halt> {
         let lease = self.leases.get(id.as_str())?.map(|row| {
             let (epoch, until, holder) = row.value();
             StoredLease { epoch, until, holder: holder.to_owned() }
         });
-        Ok(Some(Entry { record, lease }))
+        Ok(lease)
     }
 
     fn log(&self, id: &SessionId) -> Result<Option<Log>, Halt> {

@@ -80,6 +80,8 @@ pub(crate) struct Actor {
     session: Session,
     stored_busy: bool,
     last_active_at: Timestamp,
+    /// The same as the store has it.
+    stored_active_at: Timestamp,
     /// Whether the session is called something.
     titled: bool,
     trimmed: Seq,
@@ -177,6 +179,7 @@ impl Actor {
             session,
             stored_busy: record.busy,
             last_active_at: record.last_active_at,
+            stored_active_at: record.last_active_at,
             titled: record.title.is_some(),
             trimmed: Seq::default(),
             question,

@@ -74,22 +74,23 @@ pub(crate) fn step_of(commit: &Commit) -> Result<Step, StoreError> {
 
 impl Tables<'_> {
     pub(crate) fn commit(&mut self, id: &SessionId, step: &Step) -> Result<Committed, Halt> {
-        let (Some(before), Some(log)) = (self.entry(id)?, self.log(id)?) else {
-            return Err(StoreError::Fenced.into());
-        };
+        let Some(log) = self.log(id)? else { return Err(StoreError::Fenced.into()) };
         // Before the fence: `Fenced` says that nothing was written, which would be wrong of a commit that was.
         if self.holds(id, &log, step)? {
             return Ok(Committed::Before);
         }
-        if !before.is_held_under(step.epoch.get()) {
+        if self.lease(id)?.is_none_or(|lease| lease.epoch != step.epoch.get()) {
             return Err(StoreError::Fenced.into());
         }
         if log.last.seq != step.after {
             return Err(StoreError::Conflict { expected: step.after, found: log.last.seq }.into());
         }
-        let mut after = before.clone();
-        apply(&mut after.record, &step.record);
-        self.replace(id, Some(&before), Some(&after))?;
+        if step.record != RecordChange::default() {
+            let Some(before) = self.entry(id)? else { return Err(StoreError::Fenced.into()) };
+            let mut after = before.clone();
+            apply(&mut after.record, &step.record);
+            self.replace(id, Some(&before), Some(&after))?;
+        }
         if let Some(history) = &step.history {
             self.change_history(id, history)?;
         }

@@ -5,6 +5,9 @@ use lockkeeper_ports::{Commit, HistoryChange, RecordChange, StoreError};
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// By how much the stored time of a session's last use may be behind while it is in use.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
 /// Why an actor must let its session go.
 #[derive(Debug)]
 pub(super) enum Lost {
@@ -53,12 +56,15 @@ impl Actor {
         record.busy = (busy != self.stored_busy).then_some(busy);
         record.checkpoint = self.checkpoint(end);
         if !events.is_empty() {
-            record.last_active_at = Some(now);
             self.last_active_at = now;
+            // The steps of a turn follow each other fast, and a record that need not change is not written anew.
+            let is_due = record != RecordChange::default() || now.since(self.stored_active_at) >= HEARTBEAT;
+            record.last_active_at = is_due.then_some(now);
         }
+        let stored_active_at = record.last_active_at.unwrap_or(self.stored_active_at);
         let commit = Commit { epoch: self.epoch, after: self.last, events, history, record };
         self.commit(&commit).await?;
-        self.stored_busy = busy;
+        (self.stored_busy, self.stored_active_at) = (busy, stored_active_at);
         if let Some(event) = commit.events.last() {
             (self.last, self.last_epoch) = (event.id.seq, event.id.epoch);
         }
