@@ -7,6 +7,7 @@ use serde_json::json;
 use std::{
     collections::BTreeSet,
     fmt,
+    fs::File,
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
@@ -41,7 +42,7 @@ pub(crate) struct Served {
     pub(crate) deployment: String,
     /// How many sandboxes wait for sessions.
     warm: usize,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// How long a call of a tool took, as a client sees it.
@@ -71,7 +72,12 @@ impl Served {
             docker::IMAGE,
         ));
         let server = setup.start().await.with_context(|| setup.log())?;
-        Ok(Self { server, deployment, warm, _folder: folder })
+        Ok(Self { server, deployment, warm, folder: folder })
+    }
+
+    /// A new file where the store's would be.
+    pub(crate) fn file_on_the_same_disk(&self) -> Result<File> {
+        Ok(File::create_new(self.folder.path().join("beside"))?)
     }
 
     /// A session that is ready, and how long that took.
