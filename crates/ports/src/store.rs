@@ -82,7 +82,7 @@ pub enum HistoryChange {
 /// How a step changes the record. `None` leaves a field as it is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RecordChange {
-    /// The heartbeat.
+    /// The heartbeat. Not each step needs one.
     pub last_active_at: Option<Timestamp>,
     /// The session's sandbox, or that it has none.
     pub sandbox: Option<Option<SandboxRef>>,
