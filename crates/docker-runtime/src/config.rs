@@ -19,6 +19,9 @@ pub struct Config {
     pub instance: String,
     /// The engine's OCI runtime: `runc`. `runsc` is gVisor.
     pub runtime: String,
+    /// Where the filter of system calls lies on the engine's machine, as `lockkeeper image seccomp` writes it. Docker gets
+    /// the filter with each container and needs no file; Podman takes nothing but a path. Empty: none.
+    pub seccomp_file: String,
     /// Memory, without swap: 512 MiB. What lies in the workspace and in `/tmp` counts as memory.
     pub memory_bytes: u64,
     /// CPU time in thousandths of a core: 500.
@@ -78,6 +81,7 @@ impl Default for Config {
             deployment: "lockkeeper".into(),
             instance: String::new(),
             runtime: "runc".into(),
+            seccomp_file: String::new(),
             memory_bytes: 512 * MIB,
             cpu_millis: 500,
             pids: 128,
@@ -122,6 +126,9 @@ impl Config {
             if value.is_empty() || value.starts_with('-') || value.contains(char::is_whitespace) {
                 problems.push(format!("{name} is {value:?} and must be a name"));
             }
+        }
+        if !self.seccomp_file.is_empty() && !self.seccomp_file.starts_with('/') {
+            problems.push(format!("seccomp_file is {:?} and must be an absolute path", self.seccomp_file));
         }
         let is_name = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
         if self.deployment.is_empty() || self.deployment.len() > 64 || !is_name(&self.deployment) {

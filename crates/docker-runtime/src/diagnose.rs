@@ -2,11 +2,12 @@
 
 use crate::{
     config::Config,
-    engine::{Engine, Fault, negotiate},
+    engine::{Dialect, Engine, Fault, negotiate},
+    profile::SECCOMP,
 };
 use bollard::models::{SystemInfo, SystemVersion};
 use lockkeeper_ports::Isolation;
-use std::{fmt, sync::Arc};
+use std::{fmt, fs, sync::Arc};
 
 /// Something about the configuration or the engine that somebody should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub enum FindingKind {
     NoImage,
     /// The engine has no OCI runtime of this name.
     NoRuntime,
+    /// The engine has no filter of system calls for sandboxes.
+    NoFilter,
     /// The engine cannot hold a limit. Sandboxes run without it.
     NoLimit,
     /// The engine works, and could hold sandboxes better.
@@ -73,6 +76,7 @@ pub async fn diagnose(config: &Config) -> Vec<Finding> {
 pub(crate) struct Examined {
     /// If it answers.
     pub(crate) engine: Option<Engine>,
+    pub(crate) dialect: Dialect,
     /// What the image's name stands for now, by the digest of its contents.
     pub(crate) image: Option<String>,
     pub(crate) isolation: Isolation,
@@ -80,7 +84,13 @@ pub(crate) struct Examined {
 }
 
 pub(crate) async fn examine(config: &Arc<Config>) -> Examined {
-    let mut examined = Examined { engine: None, image: None, isolation: isolation(config, None), findings: Vec::new() };
+    let mut examined = Examined {
+        engine: None,
+        dialect: Dialect::default(),
+        image: None,
+        isolation: isolation(config, None),
+        findings: Vec::new(),
+    };
     match about(config).await {
         Err(fault) => examined.findings.push(unreachable(config, &fault)),
         Ok((engine, version, info)) => {
@@ -88,8 +98,12 @@ pub(crate) async fn examine(config: &Arc<Config>) -> Examined {
                 Ok(image) => examined.image = image.id,
                 Err(fault) => examined.findings.push(no_image(config, &fault)),
             }
+            examined.dialect = Dialect::of(&version);
             examined.findings.extend(lacks(config, &info, &version));
-            examined.isolation = isolation(config, Some(&info));
+            if examined.dialect == Dialect::Podman {
+                examined.findings.extend(podman_lacks(config, &info));
+            }
+            examined.isolation = isolation(config, Some((&info, examined.dialect)));
             examined.engine = Some(engine);
         }
     }
@@ -171,16 +185,50 @@ fn lacks(config: &Config, info: &SystemInfo, version: &SystemVersion) -> Vec<Fin
     findings
 }
 
-fn isolation(config: &Config, info: Option<&SystemInfo>) -> Isolation {
+/// What Podman's compatible API does not do, or does without a word.
+fn podman_lacks(config: &Config, info: &SystemInfo) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let runtime = info.default_runtime.as_deref().unwrap_or_default();
+    if runtime != config.runtime {
+        findings.push(finding(
+            FindingKind::NoRuntime,
+            format!("Podman starts all containers by {runtime}, and not by {} as it is asked", config.runtime),
+            "set `sandbox.docker.runtime` to that, or `runtime` in its containers.conf",
+        ));
+    }
+    let file = &config.seccomp_file;
+    let problem = match fs::read_to_string(file) {
+        _ if file.is_empty() => Some("Podman takes the filter of system calls from a file alone".to_owned()),
+        Err(error) => Some(format!("the filter of system calls for Podman cannot be read: {file}: {error}")),
+        Ok(found) if found != SECCOMP => {
+            Some(format!("{file} is not the filter of system calls that this version runs sandboxes under"))
+        }
+        Ok(_) => None,
+    };
+    findings.extend(problem.map(|problem| {
+        let remedy = "write it by `lockkeeper image seccomp > FILE`, to the same path on Podman's machine and on this one, \
+                      and name it in `sandbox.docker.seccomp_file`";
+        finding(FindingKind::NoFilter, problem, remedy)
+    }));
+    findings.push(finding(
+        FindingKind::NoLimit,
+        "Podman does not limit the number of files in a sandbox: their memory is what limits them".into(),
+        "",
+    ));
+    findings
+}
+
+fn isolation(config: &Config, engine: Option<(&SystemInfo, Dialect)>) -> Isolation {
     let mut holds = format!(
-        "Docker containers ({}): own namespaces, users of their own, no capabilities, seccomp, read-only image, no network, \
+        "{} containers ({}): own namespaces, users of their own, no capabilities, seccomp, read-only image, no network, \
          {} MiB of memory, {} processes",
+        engine.map_or(Dialect::default(), |(_, dialect)| dialect).name(),
         config.runtime,
         config.memory_bytes >> 20,
         config.pids
     );
     let mut gaps = Vec::new();
-    if let Some(info) = info {
+    if let Some((info, dialect)) = engine {
         for (option, words) in [("apparmor", "AppArmor"), ("userns", "mapped users"), ("rootless", "a rootless engine")]
         {
             if has_option(info, option) {
@@ -192,6 +240,9 @@ fn isolation(config: &Config, info: Option<&SystemInfo>) -> Isolation {
         }
         if !has_option(info, "seccomp") {
             gaps.push("the engine does not filter system calls");
+        }
+        if dialect == Dialect::Podman {
+            gaps.push("the number of files is not limited");
         }
         if !has_option(info, "rootless") && !has_option(info, "userns") && config.runtime != "runsc" {
             gaps.push("a flaw of the kernel or of the engine, which runs as root, is not held");
@@ -224,8 +275,25 @@ mod tests {
         let kinds: Vec<_> =
             lacks(&Config::default(), &info, &SystemVersion::default()).iter().map(|finding| finding.kind).collect();
         assert_eq!(kinds, [FindingKind::NoRuntime, FindingKind::NoLimit]);
-        let isolation = isolation(&Config::default(), Some(&info));
+        let isolation = isolation(&Config::default(), Some((&info, Dialect::Docker)));
         assert!(isolation.holds.contains("a rootless engine"), "{isolation:?}");
         assert_eq!(isolation.gaps, "the engine does not hold all limits");
+    }
+
+    #[test]
+    fn what_podman_leaves_out_without_a_word_is_said() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("seccomp.json");
+        let config = Config { seccomp_file: file.display().to_string(), ..Config::default() };
+        let info = SystemInfo { default_runtime: Some("crun".into()), ..SystemInfo::default() };
+        let kinds = |config: &Config| podman_lacks(config, &info).iter().map(|one| one.kind).collect::<Vec<_>>();
+        let all = [FindingKind::NoRuntime, FindingKind::NoFilter, FindingKind::NoLimit];
+        assert_eq!(kinds(&Config::default()), all, "no file is named");
+        assert_eq!(kinds(&config), all, "the file is not there");
+        fs::write(&file, "{}").expect("write");
+        assert_eq!(kinds(&config), all, "the file is another one");
+        fs::write(&file, SECCOMP).expect("write");
+        let config = Config { runtime: "crun".into(), ..config };
+        assert_eq!(kinds(&config), [FindingKind::NoLimit]);
     }
 }

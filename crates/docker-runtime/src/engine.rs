@@ -1,7 +1,9 @@
 //! The connection to the engine: each request has a deadline, and one that hangs is not asked again and again.
 
+mod dialect;
 mod fault;
 
+pub(crate) use dialect::Dialect;
 pub(crate) use fault::Fault;
 
 use crate::config::Config;

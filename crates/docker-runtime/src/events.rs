@@ -114,11 +114,12 @@ async fn remove_unstarted(shared: &Arc<Shared>) {
     }
 }
 
+/// By the names of Docker and of Podman.
 fn filters(shared: &Shared) -> HashMap<String, Vec<String>> {
     let filter = |name: &str, values: &[&str]| (name.to_owned(), values.iter().map(ToString::to_string).collect());
     HashMap::from([
         filter("type", &["container"]),
-        filter("event", &["oom", "die", "destroy", "exec_die"]),
+        filter("event", &["oom", "die", "died", "destroy", "remove", "exec_die", "exec_died"]),
         filter("label", &[&format!("{OWNER}={}", shared.names.deployment())]),
     ])
 }
@@ -130,13 +131,14 @@ fn note(shared: &Arc<Shared>, event: &EventMessage) {
     let attribute = |name: &str| actor.attributes.as_ref().and_then(|attributes| attributes.get(name));
     match action {
         "oom" => sandbox.ran_out_of_memory(),
-        "exec_die" => {
+        "exec_die" | "exec_died" => {
             if let Some(exec) = attribute("execID") {
                 sandbox.exec_ended(exec);
             }
         }
-        "die" => {
-            let code = attribute("exitCode").map_or("unknown", String::as_str);
+        "die" | "died" => {
+            let code =
+                attribute("exitCode").or_else(|| attribute("containerExitCode")).map_or("unknown", String::as_str);
             let reason = match code {
                 "137" if sandbox.health().borrow().out_of_memory > 0 => out_of_memory(shared.config.memory_bytes),
                 // The init's words for a program that it cannot run.
@@ -148,7 +150,7 @@ fn note(shared: &Arc<Shared>, event: &EventMessage) {
             };
             shared.condemn(&sandbox, &reason);
         }
-        "destroy" => shared.condemn(&sandbox, "the container was removed"),
+        "destroy" | "remove" => shared.condemn(&sandbox, "the container was removed"),
         _ => {}
     }
 }

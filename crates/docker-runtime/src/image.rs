@@ -26,6 +26,10 @@ pub const WORKSPACE_PROGRAM: &str = "/usr/local/bin/lockkeeper-workspace";
 /// The label with the version of Lockkeeper that made an image.
 pub const VERSION_LABEL: &str = "io.lockkeeper.version";
 
+/// The filter of system calls that every sandbox runs under, as the file that Podman wants on its machine
+/// (`sandbox.docker.seccomp_file`).
+pub const SECCOMP: &str = crate::profile::SECCOMP;
+
 /// How much is read of the archive at once, in bytes.
 const CHUNK: usize = 256 << 10;
 

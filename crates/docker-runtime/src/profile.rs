@@ -2,6 +2,7 @@
 
 use crate::{
     config::Config,
+    engine::Dialect,
     names::{self, Labels, Names},
 };
 use bollard::models::{
@@ -22,7 +23,7 @@ pub(crate) const WORKSPACE_BINARY: &str = "/usr/local/bin/lockkeeper-workspace";
 pub(crate) const WORKSPACE: &str = "/workspace";
 
 /// The system calls that are allowed; all others fail. Of our own making, see docs/adr/0013.
-const SECCOMP: &str = include_str!("seccomp.json");
+pub(crate) const SECCOMP: &str = include_str!("seccomp.json");
 /// Raised with every change to what a container may.
 const VERSION: &str = "1";
 /// What stands for the workspace's path in a command's arguments.
@@ -42,11 +43,13 @@ const MASKED: [&str; 12] = [
     "/sys/firmware",
     "/sys/devices/virtual/powercap",
 ];
+/// Of processes of one user. The holder's is the same in all sandboxes, so this is for their number and no sandbox's limit.
+const PROCESSES_OF_A_USER: u64 = 32_768;
 const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 /// A container with its processes' user, for a session or to be kept in reserve.
 pub(crate) fn container(
-    config: &Config,
+    (config, dialect): (&Config, Dialect),
     names: &Names,
     instance: &str,
     user: u32,
@@ -69,7 +72,7 @@ pub(crate) fn container(
         stop_signal: Some("SIGTERM".into()),
         stop_timeout: Some(2),
         labels: Some(labels(config, names, instance, user, now)),
-        host_config: Some(host_config(config, user)),
+        host_config: Some(host_config(config, dialect, user)),
         ..ContainerCreateBody::default()
     }
 }
@@ -116,8 +119,9 @@ fn labels(config: &Config, names: &Names, instance: &str, user: u32, now: Timest
     )
 }
 
-fn host_config(config: &Config, user: u32) -> HostConfig {
+fn host_config(config: &Config, dialect: Dialect, user: u32) -> HostConfig {
     let texts = |items: &[&str]| Some(items.iter().map(ToString::to_string).collect::<Vec<_>>());
+    let filter = if dialect == Dialect::Podman { &config.seccomp_file } else { SECCOMP };
     HostConfig {
         init: Some(true),
         auto_remove: Some(true),
@@ -136,7 +140,7 @@ fn host_config(config: &Config, user: u32) -> HostConfig {
         devices: Some(Vec::new()),
         binds: Some(Vec::new()),
         group_add: Some(Vec::new()),
-        security_opt: Some(vec!["no-new-privileges:true".into(), format!("seccomp={SECCOMP}")]),
+        security_opt: Some(vec!["no-new-privileges:true".into(), format!("seccomp={filter}")]),
         memory: Some(signed(config.memory_bytes)),
         // As much as the memory: no swap.
         memory_swap: Some(signed(config.memory_bytes)),
@@ -148,8 +152,8 @@ fn host_config(config: &Config, user: u32) -> HostConfig {
         cpu_shares: Some(256),
         pids_limit: Some(signed(config.pids)),
         // Not RLIMIT_NPROC, which counts a user's processes in all containers; not RLIMIT_FSIZE, which kills.
-        ulimits: Some(vec![ulimit("nofile", config.open_files), ulimit("core", 0), ulimit("memlock", 65_536)]),
-        tmpfs: Some(tmpfs(config, user)),
+        ulimits: Some(ulimits(config, dialect)),
+        tmpfs: Some(tmpfs(config, dialect, user)),
         log_config: Some(HostConfigLogConfig { typ: Some("none".into()), config: None }),
         masked_paths: texts(&MASKED),
         readonly_paths: texts(&READ_ONLY),
@@ -157,10 +161,21 @@ fn host_config(config: &Config, user: u32) -> HostConfig {
     }
 }
 
-fn tmpfs(config: &Config, user: u32) -> HashMap<String, String> {
+fn ulimits(config: &Config, dialect: Dialect) -> Vec<ResourcesUlimits> {
+    let mut ulimits = vec![ulimit("nofile", config.open_files), ulimit("core", 0), ulimit("memlock", 65_536)];
+    if dialect == Dialect::Podman {
+        // What is not named it raises to the kernel's maximum, which one that runs in a container may not.
+        ulimits.push(ulimit("nproc", PROCESSES_OF_A_USER));
+    }
+    ulimits
+}
+
+fn tmpfs(config: &Config, dialect: Dialect, user: u32) -> HashMap<String, String> {
     let exec = if config.executable_workspace { "exec" } else { "noexec" };
-    let mount = |exec: &str, bytes: u64, files: u64, rest: &str| {
-        format!("rw,nosuid,nodev,{exec},size={bytes},nr_inodes={files}{rest}")
+    let mount = |exec: &str, bytes: u64, files: u64, rest: &str| match dialect {
+        Dialect::Docker => format!("rw,nosuid,nodev,{exec},size={bytes},nr_inodes={files}{rest}"),
+        // It refuses owners and numbers of files, and copies what the image has there unless it is told not to.
+        Dialect::Podman => format!("rw,nosuid,nodev,{exec},size={bytes},mode=1777,notmpcopyup"),
     };
     let own = format!(",mode=0700,uid={user},gid={user}");
     let mut tmpfs = HashMap::from([

@@ -58,7 +58,7 @@ impl DockerRuntime {
             return Err(SetupError::Config(problems));
         }
         let config = Arc::new(config);
-        let Examined { engine, image, isolation, findings } = diagnose::examine(&config).await;
+        let Examined { engine, dialect, image, isolation, findings } = diagnose::examine(&config).await;
         for finding in findings.iter().filter(|finding| !finding.is_fatal()) {
             tracing::warn!(%finding, "the Docker engine");
         }
@@ -78,6 +78,7 @@ impl DockerRuntime {
             starts: Semaphore::new(config.starts_at_once),
             removals: Semaphore::new(config.removals_at_once),
             engine,
+            dialect,
             image: image.unwrap_or_else(|| config.image.clone()).into(),
             config,
         });

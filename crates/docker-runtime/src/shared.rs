@@ -2,7 +2,7 @@
 
 use crate::{
     config::Config,
-    engine::{Engine, Fault},
+    engine::{Dialect, Engine, Fault},
     names::Names,
     sandboxes::{Sandbox, Sandboxes},
 };
@@ -21,6 +21,7 @@ const LOOK: Duration = Duration::from_millis(20);
 pub(crate) struct Shared {
     pub(crate) config: Arc<Config>,
     pub(crate) engine: Engine,
+    pub(crate) dialect: Dialect,
     /// The image, by the digest of its contents.
     pub(crate) image: Arc<str>,
     pub(crate) names: Names,

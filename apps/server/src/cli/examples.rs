@@ -57,6 +57,10 @@ Examples:
   $ lockkeeper image build                                   # not run
   $ lockkeeper image build --tag tools:latest --with-node --add ./server.js:/opt/notes/server.js   # not run";
 
+pub(super) const IMAGE_SECCOMP: &str = "\
+Examples:
+  $ lockkeeper image seccomp > seccomp.json";
+
 pub(super) const COMPLETIONS: &str = "\
 Examples:
   $ lockkeeper completions bash > lockkeeper.bash

@@ -8,6 +8,10 @@ pub(crate) enum ImageCommand {
     /// Make it out of programs of this machine, without any registry, and hand it to the Docker engine.
     #[command(after_help = examples::IMAGE_BUILD)]
     Build(ImageBuildArgs),
+    /// Print the filter of system calls that sandboxes run under. Podman takes it from a file alone:
+    /// `sandbox.docker.seccomp_file`.
+    #[command(after_help = examples::IMAGE_SECCOMP)]
+    Seccomp,
 }
 
 /// `lockkeeper image build`.

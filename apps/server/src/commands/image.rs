@@ -15,9 +15,18 @@ use sources::Node;
 use std::{path::Path, process::ExitCode};
 use tokio::task::spawn_blocking;
 
-/// Makes an image.
+/// Makes an image, or prints what goes with it.
 pub(crate) async fn image(cli: &Cli, command: &ImageCommand) -> Result<ExitCode, Stop> {
-    let ImageCommand::Build(args) = command;
+    match command {
+        ImageCommand::Build(args) => build(cli, args).await,
+        ImageCommand::Seccomp => {
+            print!("{}", image::SECCOMP);
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+async fn build(cli: &Cli, args: &ImageBuildArgs) -> Result<ExitCode, Stop> {
     let loaded = super::loaded(cli)?;
     if !loaded.problems.is_empty() {
         return Err(Stop::Configuration(loaded.problems));

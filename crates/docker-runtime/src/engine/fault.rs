@@ -50,6 +50,13 @@ impl From<bollard::errors::Error> for Fault {
         match error {
             DockerResponseServerError { status_code: 404, message } => Self::NotFound(message),
             DockerResponseServerError { status_code: 409, message } => Self::Conflict(message),
+            // Podman's words for what went while it looked, and for a name that is taken.
+            DockerResponseServerError { status_code: 500, message } if message.ends_with("no such container") => {
+                Self::NotFound(message)
+            }
+            DockerResponseServerError { status_code: 500, message } if message.contains("is already in use") => {
+                Self::Conflict(message)
+            }
             DockerResponseServerError { status_code: status, message } => Self::Refused { status, message },
             RequestTimeoutError => Self::Timeout(Duration::ZERO),
             other => Self::Unreachable(with_causes(&other)),
@@ -88,4 +95,22 @@ fn with_causes(error: &dyn Error) -> String {
         cause = next.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_gone_or_taken_is_told_in_every_dialect() {
+        let fault = |status_code, message: &str| {
+            Fault::from(bollard::errors::Error::DockerResponseServerError { status_code, message: message.into() })
+        };
+        assert!(matches!(fault(409, "Conflict."), Fault::Conflict(_)));
+        let podman =
+            "container create: creating container storage: the container name \"a\" is already in use by 9795.";
+        assert!(matches!(fault(500, podman), Fault::Conflict(_)));
+        assert!(matches!(fault(500, "container 3d does not exist in database: no such container"), Fault::NotFound(_)));
+        assert!(matches!(fault(500, "no space left on device"), Fault::Refused { status: 500, .. }));
+    }
 }

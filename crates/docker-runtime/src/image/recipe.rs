@@ -23,7 +23,8 @@ const DIRECTORIES: &[(&str, u32)] = &[
     ("usr/lib", 0o755),
     ("usr/lib64", 0o755),
     ("usr/local/bin", 0o755),
-    ("workspace", 0o755),
+    // Where an engine cannot give it to the user of a sandbox, which nothing else of a sandbox is.
+    ("workspace", 0o1777),
 ];
 /// Old names of directories, as today's distributions have them.
 const MERGED: &[(&str, &str)] =

@@ -8,7 +8,7 @@ fn a_container_is_asked_for_as_it_is_on_record() {
     let names = Names::new("test");
     let now = Timestamp::from_millis(1_700_000_000_123);
     let config = Config { image: "lockkeeper/sandbox:0".into(), ..Config::default() };
-    let body = container(&config, &names, "one", 100_007, config.idle_secs, now);
+    let body = container((&config, Dialect::Docker), &names, "one", 100_007, config.idle_secs, now);
     let mut body = serde_json::to_value(body).expect("JSON");
     let options = body["HostConfig"]["SecurityOpt"].as_array_mut().expect("a list");
     let seccomp = options.pop().expect("the last one");
@@ -116,7 +116,24 @@ fn a_process_has_its_own_environment_and_the_workspace_in_its_arguments() {
 #[test]
 fn an_image_can_be_given_more_room() {
     let config = Config { writable_paths: vec!["/home/node".into()], executable_workspace: true, ..Config::default() };
-    let tmpfs = host_config(&config, 7).tmpfs.expect("set");
+    let tmpfs = host_config(&config, Dialect::Docker, 7).tmpfs.expect("set");
     assert_eq!(tmpfs["/home/node"], "rw,nosuid,nodev,exec,size=67108864,nr_inodes=4096,mode=0700,uid=7,gid=7");
     assert!(tmpfs["/tmp"].contains(",exec,") && tmpfs["/dev/shm"].contains(",noexec,"));
+}
+
+/// What Podman refuses is left out, and nothing else.
+#[test]
+fn podman_is_asked_for_all_that_it_takes() {
+    let config = Config { seccomp_file: "/etc/lockkeeper/seccomp.json".into(), ..Config::default() };
+    let of = |dialect| serde_json::to_value(host_config(&config, dialect, 7)).expect("JSON");
+    let (mut docker, mut podman) = (of(Dialect::Docker), of(Dialect::Podman));
+    assert_eq!(podman["SecurityOpt"][1], "seccomp=/etc/lockkeeper/seccomp.json");
+    assert_eq!(podman["Tmpfs"]["/workspace"], "rw,nosuid,nodev,noexec,size=134217728,mode=1777,notmpcopyup");
+    assert_eq!(podman["Ulimits"].as_array().map(Vec::len), Some(4));
+    for host in [&mut docker, &mut podman] {
+        for name in ["SecurityOpt", "Tmpfs", "Ulimits"] {
+            host[name].take();
+        }
+    }
+    assert_eq!(docker, podman);
 }

@@ -122,7 +122,7 @@ async fn create(shared: &Arc<Shared>, id: &SandboxId, user: u32) -> Result<Arc<S
         }
         let idle = shared.idle_secs(shared.names.is_reserved(id));
         let (config, now) = (&shared.config, shared.clock.now());
-        let mut body = profile::container(config, &shared.names, &shared.instance, user, idle, now);
+        let mut body = profile::container((config, shared.dialect), &shared.names, &shared.instance, user, idle, now);
         body.image = Some(shared.image.to_string());
         let options = CreateContainerOptions { name: Some(id.to_string()), platform: String::new() };
         let created = shared.engine.call(async |docker| docker.create_container(Some(options), body).await).await;
@@ -149,7 +149,8 @@ async fn settle(shared: &Arc<Shared>, id: &SandboxId) -> Result<Option<Arc<Sandb
     let found = shared.engine.call(async |docker| docker.inspect_container(id.as_str(), None).await).await;
     let found = match found {
         Ok(found) => found,
-        Err(Fault::NotFound(_)) => return Ok(None),
+        // Gone, or what it says is not understood: Podman has a state of its own for one that it is about to remove.
+        Err(Fault::NotFound(_) | Fault::Unreachable(_)) => return Ok(None),
         Err(fault) => return Err(unavailable(fault)),
     };
     let labels = found.config.as_ref().and_then(|config| config.labels.clone()).unwrap_or_default();

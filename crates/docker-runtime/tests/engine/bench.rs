@@ -19,8 +19,13 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The engine that all checks share, unless they break theirs.
 pub(crate) fn host() -> String {
-    let named = std::env::vars().find(|(name, value)| name == "DOCKER_HOST" && !value.is_empty());
-    named.map_or_else(|| Config::default().host, |(_, host)| host)
+    variable("DOCKER_HOST").unwrap_or_else(|| Config::default().host)
+}
+
+/// One that is set to something.
+fn variable(name: &str) -> Option<String> {
+    let set = std::env::vars().find(|(found, value)| found == name && !value.is_empty());
+    set.map(|(_, value)| value)
 }
 
 /// Whether the checks can be made, or what is missing.
@@ -161,6 +166,8 @@ pub(crate) fn config(host: &str, image: String) -> Config {
         api_timeout_ms: 30_000,
         stop_timeout_ms: 30_000,
         cpu_millis: 2000,
+        runtime: variable("SANDBOX_RUNTIME").unwrap_or_else(|| Config::default().runtime),
+        seccomp_file: variable("SECCOMP_FILE").unwrap_or_default(),
         ..Config::default()
     }
 }

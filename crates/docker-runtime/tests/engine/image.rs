@@ -73,7 +73,7 @@ impl Parts {
 
     fn archive(&self, instead: Option<&str>) -> Vec<u8> {
         let mut archive = Archive(Builder::new(Vec::new()));
-        for (path, mode) in [("tmp", 0o1777), ("workspace", 0o755), ("etc", 0o755), ("proc", 0o755), ("sys", 0o755)] {
+        for (path, mode) in [("tmp", 0o1777), ("workspace", 0o1777), ("etc", 0o755), ("proc", 0o755), ("sys", 0o755)] {
             archive.directory(path, mode);
         }
         archive.text("etc/passwd", "root:x:0:0:root:/:/bin/sh\n", 0o644);
@@ -109,13 +109,9 @@ pub(crate) async fn bare_image(docker: &Docker) -> String {
 }
 
 async fn import(docker: &Docker, name: &str, archive: Vec<u8>) {
-    let (repository, tag) = name.split_once(':').expect("a tag");
-    let options = CreateImageOptions {
-        from_src: Some("-".into()),
-        repo: Some(repository.into()),
-        tag: Some(tag.into()),
-        ..CreateImageOptions::default()
-    };
+    // The tag goes with the repository: as a parameter of its own, Podman does not read it.
+    let options =
+        CreateImageOptions { from_src: Some("-".into()), repo: Some(name.into()), ..CreateImageOptions::default() };
     let body = bollard::body_full(archive.into());
     let imported: Result<Vec<_>, _> = docker.create_image(Some(options), Some(body), None).try_collect().await;
     imported.expect("the engine takes the image");

@@ -180,7 +180,7 @@ async fn input_that_nobody_reads_does_not_hide_the_kill() {
 async fn a_healthy_engine_has_no_fatal_finding() {
     let docker = connect(&host()).await.expect("the engine answers");
     let image = Parts::find().expect("looked for before").image(&docker).await;
-    let findings = diagnose(&Config { host: host(), image, ..Config::default() }).await;
+    let findings = diagnose(&config(&host(), image)).await;
     assert!(findings.iter().all(|finding| !finding.is_fatal()), "{findings:?}");
     let bench = Bench::new().await;
     let isolation = bench.runtime.isolation();
