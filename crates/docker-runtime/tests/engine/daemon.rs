@@ -22,6 +22,13 @@ pub(crate) fn missing() -> Option<String> {
     program().is_none().then(|| "needs dockerd: apt-get install -y docker.io".into())
 }
 
+/// Why there is no Podman of one's own here.
+pub(crate) fn podman_missing() -> Option<String> {
+    let is_there = |program: &str| ["/usr/bin", "/usr/sbin"].iter().any(|bin| Path::new(bin).join(program).exists());
+    let all = ["podman", "catatonit", "runc"].into_iter().all(is_there);
+    missing().or_else(|| (!all).then(|| "needs Podman: apt-get install -y podman catatonit runc".into()))
+}
+
 pub(crate) struct Daemon {
     directory: TempDir,
     arguments: Vec<String>,
@@ -45,6 +52,28 @@ impl Daemon {
         let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&data).status();
         assert!(mounted.expect("mount runs").success());
         Self::in_directory(directory, &["--storage-driver=overlay2"]).await
+    }
+
+    /// A Podman service instead, with the OCI runtime that Docker brings along: crun refuses some machines.
+    pub(crate) async fn podman() -> Self {
+        let directory = TempDir::with_prefix_in("lkp", "/tmp").expect("a directory");
+        let at = |name: &str| directory.path().join(name).display().to_string();
+        let settings = "[engine]\nruntime = \"runc\"\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n";
+        fs::write(at("containers.conf"), settings).expect("write");
+        let log = fs::File::create(at("log")).expect("a log");
+        let process = Command::new("podman")
+            .env("CONTAINERS_CONF", at("containers.conf"))
+            .args(["--root", &at("root"), "--runroot", &at("run"), "--tmpdir", &at("tmp")])
+            .args(["system", "service", "--time=0", &format!("unix://{}", at("d.sock"))])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a log"))
+            .stderr(log)
+            .process_group(0)
+            .spawn()
+            .expect("podman starts");
+        let daemon = Self { directory, arguments: Vec::new(), process };
+        daemon.wait().await;
+        daemon
     }
 
     async fn in_directory(directory: TempDir, arguments: &[&str]) -> Self {

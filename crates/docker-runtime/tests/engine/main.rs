@@ -8,6 +8,7 @@ mod faults;
 mod image;
 mod manners;
 mod measure;
+mod podman;
 mod proxy;
 
 use bench::Bench;
@@ -74,7 +75,7 @@ fn checks() -> Vec<Check> {
             })
         }),
     });
-    contract.chain(abuse::checks()).chain(faults::checks()).chain(manners::checks()).collect()
+    contract.chain(abuse::checks()).chain(faults::checks()).chain(manners::checks()).chain(podman::checks()).collect()
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
