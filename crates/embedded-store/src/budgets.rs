@@ -9,13 +9,13 @@ const ACCOUNT_WEIGHT: usize = 1 << 10;
 
 #[async_trait]
 impl BudgetLedger for EmbeddedStore {
-    #[instrument(name = "store.budget.reserve", skip_all, err(level = "debug"))]
+    #[instrument(level = "debug", name = "store.budget.reserve", skip_all, err(level = "debug"))]
     async fn reserve(&self, account: &Account, hold: &Hold, now: Timestamp) -> Result<Reserved, StoreError> {
         let (account, hold) = (account.clone(), hold.clone());
         self.write(ACCOUNT_WEIGHT, move |tables| tables.reserve(&account, &hold, now)).await
     }
 
-    #[instrument(name = "store.budget.settle", skip_all, err(level = "debug"))]
+    #[instrument(level = "debug", name = "store.budget.settle", skip_all, err(level = "debug"))]
     async fn settle(&self, accounts: &[Account], key: &str, used: Spend, now: Timestamp) -> Result<(), StoreError> {
         let (accounts, key) = (accounts.to_vec(), key.to_owned());
         let settle = move |tables: &mut Tables<'_>| {
@@ -24,7 +24,7 @@ impl BudgetLedger for EmbeddedStore {
         self.write(ACCOUNT_WEIGHT, settle).await
     }
 
-    #[instrument(name = "store.budget.balance", skip_all, err(level = "debug"))]
+    #[instrument(level = "debug", name = "store.budget.balance", skip_all, err(level = "debug"))]
     async fn balance(&self, account: &Account, now: Timestamp) -> Result<Balance, StoreError> {
         self.shared.read(|txn| query::balance(txn, account, now))
     }

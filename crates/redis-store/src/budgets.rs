@@ -32,7 +32,7 @@ fn spend(reply: &mut Reply) -> Result<Spend, StoreError> {
 
 #[async_trait]
 impl BudgetLedger for RedisStore {
-    #[instrument(name = "store.budget.reserve", skip_all, err(level = "debug"))]
+    #[instrument(level = "debug", name = "store.budget.reserve", skip_all, err(level = "debug"))]
     async fn reserve(&self, account: &Account, hold: &Hold, now: Timestamp) -> Result<Reserved, StoreError> {
         let Hold { key, want, least, ceiling, until } = hold;
         let mut args = vec![millis(now), key.as_str().into(), millis(*until), life()];
@@ -54,13 +54,13 @@ impl BudgetLedger for RedisStore {
         }
     }
 
-    #[instrument(name = "store.budget.settle", skip_all, err(level = "debug"))]
+    #[instrument(level = "debug", name = "store.budget.settle", skip_all, err(level = "debug"))]
     async fn settle(&self, accounts: &[Account], key: &str, used: Spend, _: Timestamp) -> Result<(), StoreError> {
         let each = accounts.iter().map(|account| self.settle_one(account, key, used));
         try_join_all(each).await.map(drop)
     }
 
-    #[instrument(name = "store.budget.balance", skip_all, err(level = "debug"))]
+    #[instrument(level = "debug", name = "store.budget.balance", skip_all, err(level = "debug"))]
     async fn balance(&self, account: &Account, now: Timestamp) -> Result<Balance, StoreError> {
         let key = keys::budget(account);
         let mut fields =

@@ -13,67 +13,67 @@ use tracing::instrument;
 
 #[async_trait]
 impl SessionRepository for RedisStore {
-    #[instrument(name = "store.session.create", skip_all, fields(session.id = %record.id), err(level = "debug"))]
+    #[instrument(level = "debug", name = "store.session.create", skip_all, fields(session.id = %record.id), err(level = "debug"))]
     async fn create(&self, record: &SessionRecord) -> Result<(), StoreError> {
         self.create_session(record).await
     }
 
-    #[instrument(name = "store.session.get", skip_all, fields(session.id = %id), err(level = "debug"))]
+    #[instrument(level = "debug", name = "store.session.get", skip_all, fields(session.id = %id), err(level = "debug"))]
     async fn get(&self, id: &SessionId) -> Result<Option<SessionRecord>, StoreError> {
         self.session(id).await
     }
 
-    #[instrument(name = "store.session.owned_by", skip_all, fields(limit), err(level = "debug"))]
+    #[instrument(level = "debug", name = "store.session.owned_by", skip_all, fields(limit), err(level = "debug"))]
     async fn owned_by(&self, owner: &PrincipalId, limit: usize) -> Result<Vec<SessionRecord>, StoreError> {
         self.shared.owned_by(owner, limit).await
     }
 
-    #[instrument(name = "store.session.latest", skip_all, fields(limit), err(level = "debug"))]
+    #[instrument(level = "debug", name = "store.session.latest", skip_all, fields(limit), err(level = "debug"))]
     async fn latest(&self, limit: usize) -> Result<Vec<SessionRecord>, StoreError> {
         self.shared.latest(limit).await
     }
 
-    #[instrument(name = "store.session.rename", skip_all, fields(session.id = %id), err(level = "debug"))]
+    #[instrument(level = "debug", name = "store.session.rename", skip_all, fields(session.id = %id), err(level = "debug"))]
     async fn rename(&self, id: &SessionId, title: &SessionTitle) -> Result<(), StoreError> {
         self.rename_session(id, title).await
     }
 
-    #[instrument(name = "store.session.touch", skip_all, fields(session.id = %id), err(level = "debug"))]
+    #[instrument(level = "debug", name = "store.session.touch", skip_all, fields(session.id = %id), err(level = "debug"))]
     async fn touch(&self, id: &SessionId, at: Timestamp) -> Result<(), StoreError> {
         self.touch_session(id, at).await
     }
 
-    #[instrument(name = "store.session.claim", skip_all, fields(session.id = %id, holder), err(level = "debug"))]
+    #[instrument(level = "debug", name = "store.session.claim", skip_all, fields(session.id = %id, holder), err(level = "debug"))]
     async fn claim(&self, id: &SessionId, holder: &str, now: Timestamp, ttl: Duration) -> Result<Claim, StoreError> {
         self.claim_session(id, holder, now, ttl).await
     }
 
-    #[instrument(name = "store.session.renew", skip_all, fields(session.id = %id, %epoch), err(level = "debug"))]
+    #[instrument(level = "debug", name = "store.session.renew", skip_all, fields(session.id = %id, %epoch), err(level = "debug"))]
     async fn renew(&self, id: &SessionId, epoch: Epoch, now: Timestamp, ttl: Duration) -> Result<(), StoreError> {
         self.renew_lease(id, epoch, now, ttl).await
     }
 
-    #[instrument(name = "store.session.release", skip_all, fields(session.id = %id, %epoch), err(level = "debug"))]
+    #[instrument(level = "debug", name = "store.session.release", skip_all, fields(session.id = %id, %epoch), err(level = "debug"))]
     async fn release(&self, id: &SessionId, epoch: Epoch) -> Result<(), StoreError> {
         self.release_lease(id, epoch).await
     }
 
-    #[instrument(name = "store.session.expired", skip_all, fields(limit), err(level = "debug"))]
+    #[instrument(level = "debug", name = "store.session.expired", skip_all, fields(limit), err(level = "debug"))]
     async fn expired(&self, before: Timestamp, limit: usize) -> Result<Vec<SessionId>, StoreError> {
         self.shared.expired(before, limit).await
     }
 
-    #[instrument(name = "store.session.busy", skip_all, fields(limit), err(level = "debug"))]
+    #[instrument(level = "debug", name = "store.session.busy", skip_all, fields(limit), err(level = "debug"))]
     async fn busy(&self, limit: usize) -> Result<Vec<SessionId>, StoreError> {
         self.shared.busy(limit).await
     }
 
-    #[instrument(name = "store.session.abandoned", skip_all, fields(limit), err(level = "debug"))]
+    #[instrument(level = "debug", name = "store.session.abandoned", skip_all, fields(limit), err(level = "debug"))]
     async fn abandoned(&self, now: Timestamp, limit: usize) -> Result<Vec<SessionId>, StoreError> {
         self.shared.abandoned(now, limit).await
     }
 
-    #[instrument(name = "store.session.delete", skip_all, fields(session.id = %id), err(level = "debug"))]
+    #[instrument(level = "debug", name = "store.session.delete", skip_all, fields(session.id = %id), err(level = "debug"))]
     async fn delete(&self, id: &SessionId, now: Timestamp) -> Result<(), StoreError> {
         self.delete_session(id, now).await
     }
@@ -81,7 +81,7 @@ impl SessionRepository for RedisStore {
 
 #[async_trait]
 impl ConversationRepository for RedisStore {
-    #[instrument(name = "store.history.load", skip_all, fields(session.id = %id), err(level = "debug"))]
+    #[instrument(level = "debug", name = "store.history.load", skip_all, fields(session.id = %id), err(level = "debug"))]
     async fn history(&self, id: &SessionId) -> Result<Vec<Message>, StoreError> {
         self.shared.history(id).await
     }
@@ -89,18 +89,18 @@ impl ConversationRepository for RedisStore {
 
 #[async_trait]
 impl EventLog for RedisStore {
-    #[instrument(name = "store.log.read", skip_all, fields(session.id = %id, %after, limit), err(level = "debug"))]
+    #[instrument(level = "debug", name = "store.log.read", skip_all, fields(session.id = %id, %after, limit), err(level = "debug"))]
     async fn read(&self, id: &SessionId, after: Seq, limit: usize) -> Result<Vec<Event>, StoreError> {
         self.shared.read(id, after, limit).await
     }
 
     /// The stream waits while the Redis does not answer. That of a session that is deleted ends.
-    #[instrument(name = "store.log.follow", skip_all, fields(session.id = %id, %after), err(level = "debug"))]
+    #[instrument(level = "debug", name = "store.log.follow", skip_all, fields(session.id = %id, %after), err(level = "debug"))]
     async fn follow(&self, id: &SessionId, after: Seq) -> Result<EventStream, StoreError> {
         Ok(self.follow_log(id, after))
     }
 
-    #[instrument(name = "store.log.last", skip_all, fields(session.id = %id), err(level = "debug"))]
+    #[instrument(level = "debug", name = "store.log.last", skip_all, fields(session.id = %id), err(level = "debug"))]
     async fn last(&self, id: &SessionId) -> Result<EventId, StoreError> {
         self.shared.last(id).await
     }
@@ -128,7 +128,7 @@ impl SessionStore for RedisStore {
         self.commit_step(id, commit).await
     }
 
-    #[instrument(name = "store.check", skip_all, err(level = "debug"))]
+    #[instrument(level = "debug", name = "store.check", skip_all, err(level = "debug"))]
     async fn check(&self) -> Result<(), StoreError> {
         Ok(self.shared.connection.probe().await?)
     }
@@ -136,22 +136,22 @@ impl SessionStore for RedisStore {
 
 #[async_trait]
 impl RuleRepository for RedisStore {
-    #[instrument(name = "store.rules.put", skip_all, fields(rule.id = %rule.id), err(level = "debug"))]
+    #[instrument(level = "debug", name = "store.rules.put", skip_all, fields(rule.id = %rule.id), err(level = "debug"))]
     async fn put_rule(&self, owner: &PrincipalId, rule: &StoredRule) -> Result<(), StoreError> {
         self.shared.put_rule(owner, rule).await
     }
 
-    #[instrument(name = "store.rules.list", skip_all, err(level = "debug"))]
+    #[instrument(level = "debug", name = "store.rules.list", skip_all, err(level = "debug"))]
     async fn rules(&self, owner: &PrincipalId) -> Result<Vec<StoredRule>, StoreError> {
         self.shared.rules(owner).await
     }
 
-    #[instrument(name = "store.rules.used", skip_all, fields(rule.id = %id), err(level = "debug"))]
+    #[instrument(level = "debug", name = "store.rules.used", skip_all, fields(rule.id = %id), err(level = "debug"))]
     async fn rule_used(&self, owner: &PrincipalId, id: &RuleId, at: Timestamp) -> Result<(), StoreError> {
         self.shared.rule_used(owner, id, at).await
     }
 
-    #[instrument(name = "store.rules.remove", skip_all, fields(rule.id = %id), err(level = "debug"))]
+    #[instrument(level = "debug", name = "store.rules.remove", skip_all, fields(rule.id = %id), err(level = "debug"))]
     async fn remove_rule(&self, owner: &PrincipalId, id: &RuleId) -> Result<(), StoreError> {
         self.shared.remove_rule(owner, id).await
     }
