@@ -133,7 +133,7 @@ fn decode<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, Ha
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lockkeeper_domain::{PrincipalId, SessionId, Timestamp};
+    use lockkeeper_domain::{PrincipalId, SessionId, Spend, Timestamp};
     use std::error::Error as _;
 
     #[test]
@@ -146,6 +146,14 @@ mod tests {
         let error = StoreError::from(decode_record(&encode("record", &record).unwrap()).unwrap_err());
         assert!(matches!(error, StoreError::Corrupt { what: "session record", .. }), "{error}");
         assert!(error.source().unwrap().to_string().contains("version is 2"), "{error:?}");
+    }
+
+    #[test]
+    fn what_an_account_of_an_earlier_version_has_spent_is_read() {
+        // Its holds are those of a process that is gone.
+        let stored = br#"{"spent":{"tokens":7,"toolCalls":2,"wallMs":9},"holds":{"a":{"held":{"tokens":1},"until":5,"settled":false}},"at":3}"#;
+        let account = decode_account(stored).unwrap();
+        assert_eq!(account.spent, Spend { tokens: 7, tool_calls: 2, wall_ms: 9 });
     }
 
     #[test]

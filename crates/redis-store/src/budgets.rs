@@ -90,13 +90,35 @@ impl RedisStore {
     }
 }
 
-/// What a hold sets aside: nothing once its time is over.
+/// What a hold sets aside: nothing once its time is over. Earlier versions wrote an `h` behind it, and an `s` behind what was settled.
 fn open_hold(value: &str, now: Timestamp) -> Result<Spend, StoreError> {
     let parts: Vec<_> = value.split(' ').collect();
-    let [tokens, calls, wall, until] = parts[..] else {
+    let ([tokens, calls, wall, until] | [tokens, calls, wall, until, "h" | "s"]) = parts[..] else {
         return Err(corrupt("budget", format!("`{value}` is no hold")));
     };
-    let is_open = number::<i64>(until)? > now.as_millis();
+    let is_open = !value.ends_with('s') && number::<i64>(until)? > now.as_millis();
     let held = Spend { tokens: number(tokens)?, tool_calls: number(calls)?, wall_ms: number(wall)? };
     Ok(if is_open { held } else { Spend::default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn holds_of_earlier_versions_are_read() {
+        let now = Timestamp::from_millis(1_000);
+        let open = Spend { tokens: 1, tool_calls: 2, wall_ms: 3 };
+        for (value, held) in [
+            ("1 2 3 1001", open),
+            ("1 2 3 1001 h", open),
+            ("1 2 3 1000", Spend::default()),
+            ("1 2 3 1001 s", Spend::default()),
+        ] {
+            assert_eq!(open_hold(value, now).unwrap(), held, "{value}");
+        }
+        for wrong in ["", "1 2 3", "1 2 3 x", "1 2 3 4 x", "1 2 3 4 h 5"] {
+            assert!(open_hold(wrong, now).is_err(), "{wrong}");
+        }
+    }
 }

@@ -10,8 +10,9 @@ for i = 1, #all, 2 do
     if place[name] then
         spent[place[name]] = tonumber(value)
     else
-        local t, c, w, till = string.match(value, '^(%d+) (%d+) (%d+) (%-?%d+)$')
-        if tonumber(till) <= now then
+        -- Earlier versions wrote an `h` behind it, and an `s` behind what was settled.
+        local t, c, w, till, state = string.match(value, '^(%d+) (%d+) (%d+) (%-?%d+) ?(%a?)$')
+        if state == 's' or tonumber(till) <= now then
             over[#over + 1] = name
         elseif name == mine then
             return { 'HELD', t, c, w }

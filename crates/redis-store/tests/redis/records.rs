@@ -5,14 +5,18 @@ use crate::{
     owner::{Owner, at, note, principal, said},
     server::Server,
 };
-use lockkeeper_domain::{Epoch, EventId, PrincipalId, Seq, SessionId, SessionRecord};
-use lockkeeper_ports::{ConversationRepository as _, EventLog as _, SessionRepository as _, StoreError};
+use lockkeeper_domain::{Ceiling, Epoch, EventId, Measure, PrincipalId, Seq, SessionId, SessionRecord, Spend};
+use lockkeeper_ports::{
+    Account, Balance, BudgetLedger as _, ConversationRepository as _, EventLog as _, Hold, Reserved,
+    SessionRepository as _, StoreError,
+};
 use std::error::Error as _;
 
 pub(crate) fn cases() -> Vec<Case> {
     crate::cases![
         a_session_of_the_first_layout_is_read,
         what_is_written_is_the_layout_on_record,
+        a_budget_of_the_first_layout_is_read,
         a_layout_of_a_later_version_is_named_as_such,
         r13_what_is_no_json_is_corrupt,
         r13_a_key_of_a_wrong_type_is_corrupt,
@@ -67,6 +71,26 @@ async fn what_is_written_is_the_layout_on_record() {
     assert_eq!(fields, on_record);
     let first = server.ask(&["XRANGE", &format!("mcp:log:{{{}}}", owner.id()), "-", "+", "COUNT", "1"]).await;
     assert!(first.contains(&format!("1-{}", owner.epoch)) && first.contains("$1\r\ne\r\n"), "{first}");
+}
+
+async fn a_budget_of_the_first_layout_is_read() {
+    let server = Server::start(&[]).await;
+    let store = server.store().await;
+    let account = Account::Session(SessionId::parse("first").unwrap());
+    let (open, settled) = (format!("0 2 0 {} h", at(60).as_millis()), format!("0 4 0 {} s", at(60).as_millis()));
+    let fields = ["tokens", "0", "calls", "1", "wall", "0", "h:open", &open, "h:settled", &settled];
+    server.ask(&[&["HSET", "mcp:budget:session:{first}"], &fields[..]].concat()).await;
+    let calls = |tool_calls| Spend { tool_calls, ..Spend::default() };
+    let stands = Balance { spent: calls(1), held: calls(2) };
+    assert_eq!(store.balance(&account, at(1)).await.unwrap(), stands);
+    let ceiling = Ceiling { tool_calls: Some(3), ..Ceiling::default() };
+    let hold = Hold { key: "next".to_owned(), want: calls(1), least: calls(1), ceiling, until: at(60) };
+    let full = Reserved::Refused(Measure::ToolCalls, stands);
+    assert_eq!(store.reserve(&account, &hold, at(1)).await.unwrap(), full);
+    let hold = Hold { ceiling: Ceiling { tool_calls: Some(4), ..Ceiling::default() }, ..hold };
+    assert_eq!(store.reserve(&account, &hold, at(1)).await.unwrap(), Reserved::Held(calls(1)));
+    store.settle(&[account.clone()], "open", calls(2), at(1)).await.unwrap();
+    assert_eq!(store.balance(&account, at(1)).await.unwrap(), Balance { spent: calls(3), held: calls(1) });
 }
 
 async fn a_layout_of_a_later_version_is_named_as_such() {
