@@ -72,7 +72,7 @@ impl Served {
             docker::IMAGE,
         ));
         let server = setup.start().await.with_context(|| setup.log())?;
-        Ok(Self { server, deployment, warm, folder: folder })
+        Ok(Self { server, deployment, warm, folder })
     }
 
     /// A new file where the store's would be.
