@@ -10,7 +10,7 @@ use lockkeeper_ports::{
     Account, Balance, BudgetLedger as _, ConversationRepository as _, EventLog as _, Hold, Reserved,
     SessionRepository as _, StoreError,
 };
-use std::error::Error as _;
+use std::{error::Error as _, slice::from_ref};
 
 pub(crate) fn cases() -> Vec<Case> {
     crate::cases![
@@ -89,7 +89,7 @@ async fn a_budget_of_the_first_layout_is_read() {
     assert_eq!(store.reserve(&account, &hold, at(1)).await.unwrap(), full);
     let hold = Hold { ceiling: Ceiling { tool_calls: Some(4), ..Ceiling::default() }, ..hold };
     assert_eq!(store.reserve(&account, &hold, at(1)).await.unwrap(), Reserved::Held(calls(1)));
-    store.settle(&[account.clone()], "open", calls(2), at(1)).await.unwrap();
+    store.settle(from_ref(&account), "open", calls(2), at(1)).await.unwrap();
     assert_eq!(store.balance(&account, at(1)).await.unwrap(), Balance { spent: calls(3), held: calls(1) });
 }
 
