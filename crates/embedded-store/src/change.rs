@@ -3,18 +3,19 @@
 
 mod budget;
 mod commit;
+mod lazy;
 mod lease;
 mod rules;
 mod session;
 
-use budget::Accounts;
 pub(crate) use budget::{StoredAccount, held};
 pub(crate) use commit::step_of;
+use lazy::Lazy;
 
 use crate::{
     failure::Halt,
     follow::Tail,
-    schema::{self, Log},
+    schema::{self, HoldRow, Log},
 };
 use lockkeeper_domain::{SessionId, SessionRecord};
 use redb::{ReadableTable, Table, WriteTransaction};
@@ -22,17 +23,20 @@ use std::collections::HashMap;
 
 /// The tables within a write transaction.
 pub(crate) struct Tables<'t> {
-    meta: Table<'t, &'static str, u64>,
+    meta: Lazy<'t, &'static str, u64>,
     records: Table<'t, &'static str, &'static [u8]>,
     leases: Table<'t, &'static str, (u64, i64, &'static str)>,
     logs: Table<'t, &'static str, (u64, u64, u64, u64)>,
     events: Table<'t, (&'static str, u64), &'static [u8]>,
-    history: Table<'t, (&'static str, u64), &'static [u8]>,
-    owned: Table<'t, (&'static str, i64, &'static str), ()>,
-    idle: Table<'t, (i64, &'static str), ()>,
-    busy: Table<'t, (i64, &'static str), ()>,
-    rules: Table<'t, (&'static str, &'static str), &'static [u8]>,
-    accounts: Accounts<'t>,
+    history: Lazy<'t, (&'static str, u64), &'static [u8]>,
+    owned: Lazy<'t, (&'static str, i64, &'static str), ()>,
+    idle: Lazy<'t, (i64, &'static str), ()>,
+    busy: Lazy<'t, (i64, &'static str), ()>,
+    rules: Lazy<'t, (&'static str, &'static str), &'static [u8]>,
+    spent: Lazy<'t, &'static str, &'static [u8]>,
+    holds: Lazy<'t, (&'static str, &'static str), HoldRow>,
+    settled: Lazy<'t, (&'static str, &'static str), i64>,
+    settled_until: Lazy<'t, (i64, &'static str, &'static str), ()>,
     touched: Touched,
 }
 
@@ -97,17 +101,20 @@ impl Entry {
 impl<'t> Tables<'t> {
     pub(crate) fn open(txn: &'t WriteTransaction) -> Result<Self, Halt> {
         Ok(Self {
-            meta: txn.open_table(schema::META)?,
+            meta: Lazy::of(txn, schema::META),
             records: txn.open_table(schema::RECORDS)?,
             leases: txn.open_table(schema::LEASES)?,
             logs: txn.open_table(schema::LOGS)?,
             events: txn.open_table(schema::EVENTS)?,
-            history: txn.open_table(schema::HISTORY)?,
-            owned: txn.open_table(schema::OWNED)?,
-            idle: txn.open_table(schema::IDLE)?,
-            busy: txn.open_table(schema::BUSY)?,
-            rules: txn.open_table(schema::RULES)?,
-            accounts: Accounts::of(txn),
+            history: Lazy::of(txn, schema::HISTORY),
+            owned: Lazy::of(txn, schema::OWNED),
+            idle: Lazy::of(txn, schema::IDLE),
+            busy: Lazy::of(txn, schema::BUSY),
+            rules: Lazy::of(txn, schema::RULES),
+            spent: Lazy::of(txn, schema::BUDGETS),
+            holds: Lazy::of(txn, schema::HOLDS),
+            settled: Lazy::of(txn, schema::SETTLED),
+            settled_until: Lazy::of(txn, schema::SETTLED_UNTIL),
             touched: Touched::default(),
         })
     }
@@ -128,9 +135,9 @@ impl<'t> Tables<'t> {
     }
 
     fn add_to(&mut self, key: &'static str) -> Result<u64, Halt> {
-        let number = self.meta.get(key)?.map_or(0, |n| n.value()) + 1;
+        let number = self.meta.open()?.get(key)?.map_or(0, |n| n.value()) + 1;
         self.touched.anything = true;
-        self.meta.insert(key, number)?;
+        self.meta.open()?.insert(key, number)?;
         Ok(number)
     }
 
@@ -193,14 +200,22 @@ impl<'t> Tables<'t> {
             return Ok(());
         }
         if let Some(Places { owned: (owner, at), idle, busy }) = before {
-            self.owned.remove((owner, at, key))?;
-            idle.map(|at| self.idle.remove((at, key)).map(drop)).transpose()?;
-            busy.map(|at| self.busy.remove((at, key)).map(drop)).transpose()?;
+            self.owned.open()?.remove((owner, at, key))?;
+            if let Some(at) = idle {
+                self.idle.open()?.remove((at, key))?;
+            }
+            if let Some(at) = busy {
+                self.busy.open()?.remove((at, key))?;
+            }
         }
         if let Some(Places { owned: (owner, at), idle, busy }) = after {
-            self.owned.insert((owner, at, key), ())?;
-            idle.map(|at| self.idle.insert((at, key), ()).map(drop)).transpose()?;
-            busy.map(|at| self.busy.insert((at, key), ()).map(drop)).transpose()?;
+            self.owned.open()?.insert((owner, at, key), ())?;
+            if let Some(at) = idle {
+                self.idle.open()?.insert((at, key), ())?;
+            }
+            if let Some(at) = busy {
+                self.busy.open()?.insert((at, key), ())?;
+            }
         }
         Ok(())
     }

@@ -139,15 +139,16 @@ impl Tables<'_> {
         let key = id.as_str();
         let all = (key, 0)..=(key, u64::MAX);
         self.touched.anything = true;
+        let messages = self.history.open()?;
         match change {
-            HistoryStep::Clear => self.history.retain_in(all, |_, _| false)?,
+            HistoryStep::Clear => messages.retain_in(all, |_, _| false)?,
             HistoryStep::Slide { append, drop_front } => {
-                let last = self.history.range(all.clone())?.next_back().transpose()?;
+                let last = messages.range(all.clone())?.next_back().transpose()?;
                 let next = last.map_or(0, |(key, _)| key.value().1 + 1);
                 for (position, message) in (next..).zip(append) {
-                    self.history.insert((key, position), message.as_slice())?;
+                    messages.insert((key, position), message.as_slice())?;
                 }
-                for dropped in self.history.extract_from_if(all, |_, _| true)?.take(*drop_front) {
+                for dropped in messages.extract_from_if(all, |_, _| true)?.take(*drop_front) {
                     dropped?;
                 }
             }

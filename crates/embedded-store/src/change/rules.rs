@@ -22,19 +22,19 @@ impl Tables<'_> {
 
     pub(crate) fn remove_rule(&mut self, owner: &PrincipalId, id: &RuleId) -> Result<(), Halt> {
         self.touched.anything = true;
-        self.rules.remove((owner.as_str(), id.as_str()))?;
+        self.rules.open()?.remove((owner.as_str(), id.as_str()))?;
         Ok(())
     }
 
-    fn rule(&self, owner: &PrincipalId, id: &RuleId) -> Result<Option<StoredRule>, Halt> {
-        let stored = self.rules.get((owner.as_str(), id.as_str()))?;
+    fn rule(&mut self, owner: &PrincipalId, id: &RuleId) -> Result<Option<StoredRule>, Halt> {
+        let stored = self.rules.open()?.get((owner.as_str(), id.as_str()))?;
         stored.map(|bytes| schema::decode_rule(bytes.value())).transpose()
     }
 
     fn write_rule(&mut self, owner: &PrincipalId, rule: &StoredRule) -> Result<(), Halt> {
         let bytes = schema::encode("stored rule", rule)?;
         self.touched.anything = true;
-        self.rules.insert((owner.as_str(), rule.id.as_str()), bytes.as_slice())?;
+        self.rules.open()?.insert((owner.as_str(), rule.id.as_str()), bytes.as_slice())?;
         Ok(())
     }
 }

@@ -1,5 +1,8 @@
 use super::{Entry, Tables};
-use crate::{failure::Halt, schema::Log};
+use crate::{
+    failure::Halt,
+    schema::{self, Log},
+};
 use lockkeeper_domain::{EventId, Seq, SessionId, SessionRecord, SessionTitle, Timestamp};
 use lockkeeper_ports::{Account, StoreError};
 
@@ -41,10 +44,10 @@ impl Tables<'_> {
         }
         self.replace(id, Some(&entry), None)?;
         let key = id.as_str();
-        self.close_account(&Account::Session(id.clone()))?;
+        self.close_account(&schema::account_name(&Account::Session(id.clone())))?;
         self.logs.remove(key)?;
         self.events.retain_in((key, 0)..=(key, u64::MAX), |_, _| false)?;
-        self.history.retain_in((key, 0)..=(key, u64::MAX), |_, _| false)?;
+        self.history.open()?.retain_in((key, 0)..=(key, u64::MAX), |_, _| false)?;
         self.touched.log(id, None);
         Ok(())
     }

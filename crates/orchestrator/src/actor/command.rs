@@ -4,7 +4,7 @@ use crate::{
     opened::{Accepted, Decided, Snapshot},
 };
 use lockkeeper_domain::{
-    Answer, Code, Command, Failure, Refusal, Reply as Followed, SessionTitle, Timestamp, UserMessage,
+    Answer, Code, Command, Failure, Refusal, Reply as Followed, Scope, SessionTitle, Timestamp, UserMessage,
 };
 use lockkeeper_ports::RecordChange;
 
@@ -82,11 +82,11 @@ impl Actor {
             send(reply, Err(failure));
             return Ok(());
         }
-        if let Err(refusal) = self.session.check_answer(&answer, &self.shared.rules) {
-            let stale = self.session.has_stale_question();
-            send(reply, Err(refused(refusal)));
-            // A refusal changes nothing, and people have to see what they would be answering.
-            return if stale { self.follow(Command::Tick).await } else { Ok(()) };
+        // What is no answer to the question stores no rule.
+        if answer.scope == Scope::Always
+            && let Err(refusal) = self.session.check_answer(&answer, &self.shared.rules)
+        {
+            return self.ask_anew(refusal, reply).await;
         }
         answer.rule = match self.store_rule(&answer).await {
             Ok(rule) => rule,
@@ -96,7 +96,17 @@ impl Actor {
             }
         };
         let decided = Decided { rule: answer.rule.clone() };
-        self.obey(Command::Decide(answer), decided, reply).await
+        match self.session.handle(Command::Decide(answer), self.shared.now(), &self.shared.rules) {
+            Ok(reaction) => self.acknowledge(reaction, RecordChange::default(), Ok(decided), reply).await,
+            Err(refusal) => self.ask_anew(refusal, reply).await,
+        }
+    }
+
+    /// Refuses an answer. That changes nothing; but people have to see what they would be answering, if it is not what they saw.
+    async fn ask_anew(&mut self, refusal: Refusal, reply: Reply<Decided>) -> Result<(), Lost> {
+        let stale = self.session.has_stale_question();
+        send(reply, Err(refused(refusal)));
+        if stale { self.follow(Command::Tick).await } else { Ok(()) }
     }
 
     /// What is wrong with the arguments that a human put in the place of the model's.
