@@ -87,12 +87,13 @@ async fn a_path_that_leads_out_of_the_workspace_is_refused(ground: Rc<Ground>) -
 }
 
 async fn there_are_no_files_without_a_sandbox_or_without_the_built_in_server(ground: Rc<Ground>) -> Result<()> {
-    let server = ground.server().await?;
+    let mut server = ground.server().await?;
     let mut client = server.connect().open().await?;
     client.call_bare("session:end").await?;
     let answer = client.call("workspace:list", json!({})).await?;
     ensure!(answer["code"] == "sandbox_unavailable" && answer["hint"].is_string(), "{answer}");
-    drop(server);
+    server.terminate()?;
+    server.ended().await?;
     let server = ground.setup().config("mcp.workspace = false").start().await?;
     let mut client = server.connect().open().await?;
     let answer = client.call("workspace:list", json!({})).await?;
