@@ -60,17 +60,12 @@ impl Daemon {
         let at = |name: &str| directory.path().join(name).display().to_string();
         let settings = "[engine]\nruntime = \"runc\"\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n";
         fs::write(at("containers.conf"), settings).expect("write");
-        let log = fs::File::create(at("log")).expect("a log");
-        let process = Command::new("podman")
+        let mut podman = Command::new("podman");
+        podman
             .env("CONTAINERS_CONF", at("containers.conf"))
             .args(["--root", &at("root"), "--runroot", &at("run"), "--tmpdir", &at("tmp")])
-            .args(["system", "service", "--time=0", &format!("unix://{}", at("d.sock"))])
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a log"))
-            .stderr(log)
-            .process_group(0)
-            .spawn()
-            .expect("podman starts");
+            .args(["system", "service", "--time=0", &format!("unix://{}", at("d.sock"))]);
+        let process = start(&mut podman, directory.path());
         let daemon = Self { directory, arguments: Vec::new(), process };
         daemon.wait().await;
         daemon
@@ -155,18 +150,25 @@ impl Drop for Daemon {
 
 fn spawn(directory: &Path, arguments: &[String]) -> Child {
     let at = |name: &str| directory.join(name).display().to_string();
-    let log = fs::File::options().create(true).append(true).open(directory.join("log")).expect("a log");
-    Command::new(program().expect("looked for before"))
+    let mut dockerd = Command::new(program().expect("looked for before"));
+    dockerd
         .args(["--data-root", &at("data"), "--exec-root", &at("exec"), "--pidfile", &at("pid")])
         .args(["--host", &format!("unix://{}", at("d.sock")), "--bridge=none", "--iptables=false"])
         .args(["--ip-forward=false", "--ip-masq=false"])
-        .args(arguments)
+        .args(arguments);
+    start(&mut dockerd, directory)
+}
+
+/// Starts an engine in a group of its own. What it says is in the directory's log, behind what was said before.
+fn start(engine: &mut Command, directory: &Path) -> Child {
+    let log = fs::File::options().create(true).append(true).open(directory.join("log")).expect("a log");
+    engine
         .stdin(Stdio::null())
         .stdout(log.try_clone().expect("a log"))
         .stderr(log)
         .process_group(0)
         .spawn()
-        .expect("dockerd starts")
+        .expect("the engine starts")
 }
 
 fn program() -> Option<&'static str> {
