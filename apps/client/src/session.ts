@@ -1,6 +1,6 @@
 // One session: its events once and in order, its commands as promises, and a connection that comes back by itself.
 
-import { Cursor } from "./cursor.ts";
+import { Cursor, numberOf } from "./cursor.ts";
 import { EVENT_NAMES, RETRYABLE } from "./events.ts";
 import type { Accepted, ApprovalCommand, ApprovalRequired, Answers, Code, Meta } from "./events.ts";
 import type { HistoryCommand, HistoryPage, MessageCommand, Ready, ServerEvents } from "./events.ts";
@@ -36,6 +36,10 @@ export class Session {
   readonly #events = new Listeners<[ServerEvent]>();
   readonly #states = new Listeners<[State]>();
   readonly #pending = new Map<string, ApprovalRequired>();
+  /** The open questions that listeners have heard of. */
+  readonly #asked = new Set<string>();
+  /** Where the log has been read to what the last `system:ready` or `history:snapshot` told: questions unheard by then never come. */
+  #caughtUpAt = 0;
   #state: State = { kind: "connecting" };
   #refusal: Refusal | undefined;
   #isBehind = false;
@@ -114,6 +118,8 @@ export class Session {
         return await this.send("message", named);
       } catch (error) {
         if (!(error instanceof Unanswered)) throw error;
+        // Without this pause, a socket that is ready by its state and not connected would keep every timer from running.
+        if (this.#state.kind === "ready") await new Promise((resume) => setTimeout(resume, this.#timing.retryDelay));
       }
     }
   }
@@ -186,28 +192,45 @@ export class Session {
       if (place === "gap") this.#catchUp();
       if (place !== "next") return;
     }
+    const isRepeated = event.name === "tool:approval_required" && this.#asked.has(event.payload.callId);
     this.#follow(event);
-    this.#events.tell(event);
+    if (!isRepeated) this.#events.tell(event);
     if (event.name === "system:ready") this.#become({ kind: "ready", ready: event.payload });
+    this.#askUnheard(event.meta);
+  }
+
+  /**
+   * Tells listeners of open questions that no event of the log brings any more: those asked before the page was loaded, or
+   * before the event that this session resumed from. They come without an id, as they are no new events.
+   */
+  #askUnheard({ at }: Meta): void {
+    if (numberOf(this.#cursor.last ?? "0-0") < this.#caughtUpAt) return;
+    for (const call of [...this.#pending.values()]) {
+      if (this.#asked.has(call.callId) || !this.#pending.has(call.callId)) continue;
+      this.#asked.add(call.callId);
+      this.#events.tell({ name: "tool:approval_required", payload: call, meta: { at, callId: call.callId } as Meta });
+    }
   }
 
   #follow(event: ServerEvent): void {
     switch (event.name) {
       case "system:ready":
         this.#returns = 0;
-        this.#wait(event.payload.pending);
+        this.#wait(event.payload.pending, event.payload.lastEventId);
         // A new session's log is read from its beginning, also by a connection that follows this one.
         if (!event.payload.resumed && this.#cursor.last === undefined) this.#cursor.jump("0-0");
         break;
       case "history:snapshot":
         this.#cursor.jump(event.payload.lastEventId);
-        this.#wait(event.payload.pending);
+        this.#wait(event.payload.pending, event.payload.lastEventId);
         break;
       case "tool:approval_required":
         this.#pending.set(event.payload.callId, event.payload);
+        this.#asked.add(event.payload.callId);
         break;
       case "tool:approval_resolved":
         this.#pending.delete(event.payload.callId);
+        this.#asked.delete(event.payload.callId);
         break;
       case "error": {
         const code: Code = event.meta.code ?? "internal";
@@ -216,15 +239,19 @@ export class Session {
     }
   }
 
-  #wait(pending: readonly ApprovalRequired[]): void {
+  #wait(pending: readonly ApprovalRequired[], lastEventId: string): void {
+    this.#caughtUpAt = numberOf(lastEventId);
     this.#pending.clear();
     for (const call of pending) this.#pending.set(call.callId, call);
+    for (const callId of this.#asked) if (!this.#pending.has(callId)) this.#asked.delete(callId);
   }
 
   /** Reads the log again from the last event on. */
   #catchUp(): void {
     if (this.#isBehind) return;
     this.#isBehind = true;
+    // socket.io-client reports this disconnect as the client's own wish, which is no end of the session.
+    this.#become({ kind: "lost", problem: "Events are missing; the log is read again." });
     this.#socket.disconnect();
     this.#socket.connect();
   }

@@ -90,7 +90,10 @@ export const READY: Ready = {
 } as unknown as Ready;
 
 /** A session over a socket that is a fake, and where each connection would resume from. */
-export function session(timing: Timing = {}): {
+export function session(
+  timing: Timing = {},
+  lastEventId?: string,
+): {
   session: Session;
   socket: FakeSocket;
   resumesFrom(): string | undefined;
@@ -102,7 +105,7 @@ export function session(timing: Timing = {}): {
       last = from;
       return socket;
     },
-    undefined,
+    lastEventId,
     timing,
   );
   return { session, socket, resumesFrom: () => last() };

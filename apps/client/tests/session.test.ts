@@ -59,7 +59,7 @@ describe("events", () => {
     socket.event("history:snapshot", { lastEventId: "2-9", pending: [CALL] } as unknown as HistorySnapshot);
     socket.event("tool:approval_required", CALL, { id: "2-7" });
     socket.event("system:message", "on", { id: "2-10" });
-    expect(heard).toEqual(["system:ready", "history:snapshot", "system:message"]);
+    expect(heard).toEqual(["system:ready", "history:snapshot", "tool:approval_required", "system:message"]);
     expect([...one.pending.keys(), resumesFrom()]).toEqual(["call_1_0_0", "2-10"]);
   });
 
@@ -97,6 +97,26 @@ describe("events", () => {
   });
 });
 
+describe("a message", () => {
+  test("is sent again after a gap, without keeping timers from running", async () => {
+    const { session: one, socket } = session({ retryDelay: 10 });
+    socket.open();
+    socket.event("system:message", "first", { id: "1-1" });
+    socket.event("system:message", "third", { id: "1-3" });
+    expect(one.state.kind).toBe("lost");
+    const said = one.say("hello");
+    let ticks = 0;
+    const timer = setInterval(() => (ticks += 1), 1);
+    await vi.advanceTimersByTimeAsync(20);
+    clearInterval(timer);
+    expect(ticks).toBeGreaterThan(10);
+    socket.open({ resumed: true });
+    await vi.advanceTimersByTimeAsync(20);
+    socket.sent.at(-1)?.answer({ ok: true, turn: 1 });
+    await expect(said).resolves.toMatchObject({ turn: 1 });
+  });
+});
+
 describe("calls that wait", () => {
   test("are those that were asked about and not decided", () => {
     const { session: one, socket } = session();
@@ -106,6 +126,45 @@ describe("calls that wait", () => {
     const resolved = { callId: "call_1_0_0", decision: "approved", by: "alice", scope: "once" } as const;
     socket.event("tool:approval_resolved", resolved as never, { id: "1-2" });
     expect([...one.pending.keys()]).toEqual(["call_1_0_1"]);
+  });
+
+  test("are heard of once, whether the log, a snapshot, or the ready event tells of them", () => {
+    const ways: ((socket: ReturnType<typeof session>["socket"]) => void)[] = [
+      (socket) => {
+        socket.open({ resumed: true, pending: [CALL], lastEventId: "2-9" });
+        socket.event("history:snapshot", { lastEventId: "2-9", pending: [CALL] } as unknown as HistorySnapshot);
+        socket.event("tool:approval_required", CALL, { id: "2-7" });
+        socket.event("tool:approval_required", CALL);
+      },
+      (socket) => {
+        socket.open({ pending: [CALL], lastEventId: "0-0" });
+        socket.event("tool:approval_required", CALL, { id: "1-1" });
+      },
+      (socket) => {
+        socket.open({ pending: [CALL], lastEventId: "1-2" });
+        socket.event("system:message", "first", { id: "1-1" });
+        socket.event("tool:approval_required", CALL, { id: "1-2" });
+        socket.drop("transport close");
+        socket.open({ resumed: true, pending: [CALL], lastEventId: "1-2" });
+      },
+    ];
+    for (const way of ways) {
+      const { session: one, socket } = session();
+      const heard: string[] = [];
+      one.on("tool:approval_required", ({ callId }) => heard.push(callId));
+      way(socket);
+      expect(heard).toEqual(["call_1_0_0"]);
+    }
+  });
+
+  test("are heard of where the session resumes from an event after them", () => {
+    const { session: one, socket } = session({}, "1-5");
+    const heard: string[] = [];
+    one.on("tool:approval_required", ({ callId }) => heard.push(callId));
+    socket.open({ resumed: true, pending: [CALL], lastEventId: "1-6" });
+    expect(heard).toEqual([]);
+    socket.event("system:message", "on", { id: "1-6" });
+    expect(heard).toEqual(["call_1_0_0"]);
   });
 
   test("are answered with what the server wants to know, and nothing else", async () => {
