@@ -2,7 +2,7 @@
 
 use crate::{
     connection::Connection,
-    link::{Call, CallTag, Link},
+    link::{Call, CallTag, Down, Link},
     outcome,
 };
 use lockkeeper_domain::{Code, ToolResult};
@@ -75,7 +75,7 @@ pub(crate) async fn run(
             tasks.spawn(connection.clone().probe());
             outcome::cancelled(&link.server)
         }
-        down = link.wait_down() => outcome::cut_off(&link.server, &down),
+        down = link.wait_down() => cut_off(link, &call, &down),
         limit = expiry(link, &call, started) => {
             in_flight.reason = "timed out";
             tasks.spawn(connection.clone().probe());
@@ -95,16 +95,28 @@ fn place_in(trace: &TraceContext, meta: &mut RequestMetaObject) {
 async fn ended(link: &Link, call: &Call, answer: Answer) -> ToolResult {
     match answer {
         Ok(Ok(ServerResult::CustomResult(CustomResult(answer)))) => outcome::answered(&link.server, answer),
-        Ok(Err(ServiceError::McpError(_))) if call.is_too_large() => {
-            outcome::too_large(&link.server, link.config.max_line_bytes)
+        Ok(Err(ServiceError::McpError(error))) => {
+            over_limit(link, call).unwrap_or_else(|| outcome::refused(&error.message, error.code.0))
         }
-        Ok(Err(ServiceError::McpError(error))) => outcome::refused(&error.message, error.code.0),
         Ok(Err(ServiceError::TransportSend(_))) => {
             outcome::not_sent(Code::ToolTimeout, "its MCP server does not read its standard input")
         }
         // rmcp stops when the connection is over, and the connection says why.
-        _ => outcome::cut_off(&link.server, &link.wait_down().await.as_ref().clone()),
+        _ => cut_off(link, call, &*link.wait_down().await),
     }
+}
+
+fn cut_off(link: &Link, call: &Call, down: &Down) -> ToolResult {
+    // A line without an end is a fault of the call that it answers before it is one of the connection.
+    over_limit(link, call).unwrap_or_else(|| outcome::cut_off(&link.server, down))
+}
+
+fn over_limit(link: &Link, call: &Call) -> Option<ToolResult> {
+    let max = link.config.max_line_bytes;
+    if call.is_too_large() {
+        return Some(outcome::too_large(&link.server, max));
+    }
+    call.is_lost().then(|| outcome::unmatched(&link.server, max))
 }
 
 /// Waits until the call has been silent, or in flight, for too long. Progress extends the one and never the other.

@@ -178,18 +178,27 @@ impl Link {
         self.inject_error(id, "given up");
     }
 
-    /// Fails the request that a line over the limit answers: the one of this id, or all where it cannot be told.
-    pub(crate) fn fail_too_large(&self, id: Option<i64>) {
-        let ids: Vec<i64> = match id {
-            Some(id) => vec![id],
-            None => self.requests().pending.keys().copied().collect(),
-        };
+    /// Fails the request that a line over the limit answers.
+    pub(crate) fn fail_too_large(&self, id: i64) {
+        let Some((id, request)) = self.take(Some(id)) else { return };
+        if let Some(call) = &request.call {
+            call.overran();
+        }
+        self.inject_error(id, "the answer is over the limit");
+    }
+
+    /// Fails what a line over the limit may answer where neither end of it tells its id. A single request must be the one;
+    /// of several, nobody knows which ran, so the server is told to stop all of them.
+    pub(crate) fn fail_unmatched(&self) {
+        let ids: Vec<i64> = self.requests().pending.keys().copied().collect();
+        if let [id] = ids[..] {
+            return self.fail_too_large(id);
+        }
         for id in ids {
-            let Some((id, request)) = self.take(Some(id)) else { continue };
-            if let Some(call) = &request.call {
-                call.overran();
+            if let Some(call) = self.requests().pending.get(&id).and_then(|request| request.call.as_ref()) {
+                call.lost();
             }
-            self.inject_error(id, "the answer is over the limit");
+            self.abandon(id, "an answer over the limit could not be matched");
         }
     }
 

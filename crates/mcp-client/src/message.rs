@@ -53,7 +53,8 @@ fn classify(mut message: Map<String, Value>) -> Option<Incoming> {
         };
     }
     let id = id.as_ref().and_then(own_id);
-    if let Some(error) = message.remove("error") {
+    // Some stacks write `"error": null` beside a result.
+    if let Some(error) = message.remove("error").filter(|error| !error.is_null()) {
         let code = error.get("code").and_then(Value::as_i64).and_then(|code| i32::try_from(code).ok()).unwrap_or(0);
         let text = error.get("message").and_then(Value::as_str).unwrap_or("an error without a message");
         return Some(Incoming::Error { id, code, message: text.to_owned() });
@@ -68,13 +69,18 @@ fn params(mut message: Map<String, Value>) -> Map<String, Value> {
     }
 }
 
-/// Ids of ours are numbers; some servers send them back as strings.
+/// Ids of ours are integers. Some servers send them back as strings, others as floats such as `5.0`.
 pub(crate) fn own_id(id: &Value) -> Option<i64> {
     match id {
-        Value::Number(number) => number.as_i64(),
+        Value::Number(number) => number.as_i64().or_else(|| whole(number.as_f64()?)),
         Value::String(text) => text.parse().ok(),
         _ => None,
     }
+}
+
+fn whole(number: f64) -> Option<i64> {
+    // Written without an exponent and without digits after the point, as no id of ours has any.
+    (number.fract() == 0.0).then(|| format!("{number:.0}").parse().ok())?
 }
 
 #[cfg(test)]
@@ -105,6 +111,11 @@ mod tests {
             r#"{"jsonrpc":"2.0","method":"notifications/x","params":[1]}"#,
             &Incoming::Notification { method: "notifications/x".into(), params: Map::new() },
         );
+        check(
+            r#"{"result":7,"error":null,"jsonrpc":"2.0","id":5.0}"#,
+            &Incoming::Result { id: Some(5), result: json!(7) },
+        );
+        check(r#"{"jsonrpc":"2.0","id":5.5,"result":7}"#, &Incoming::Result { id: None, result: json!(7) });
         check("  \r", &Incoming::Blank);
     }
 

@@ -28,6 +28,15 @@ pub(crate) fn too_large(server: &ServerName, max: usize) -> ToolResult {
     ToolResult::failed(Code::ToolOutputTooLarge, message)
 }
 
+/// The result of a call that may be the one whose answer was over the limit and could not be matched.
+pub(crate) fn unmatched(server: &ServerName, max: usize) -> ToolResult {
+    let message = format!(
+        "MCP server {server} sent more than {max} bytes that name no request, while several were in flight; \
+         the call was cancelled. {UNKNOWN}"
+    );
+    ToolResult::failed(Code::OutcomeUnknown, message)
+}
+
 /// The result of a call that was in flight when its connection ended.
 pub(crate) fn cut_off(server: &ServerName, down: &Down) -> ToolResult {
     ToolResult::failed(down.code, format!("MCP server {server} {} during the call. {UNKNOWN}", down.reason))

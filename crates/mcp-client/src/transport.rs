@@ -1,7 +1,7 @@
 //! The transport between rmcp and a process: lets through what answers a request of ours, deals with the rest itself.
 
 use crate::{
-    head::{Head, peek},
+    head::{Head, peek, peek_back},
     lines::{Lines, Read},
     link::{CallTag, Down, Link, Message, Pending},
     message::{Incoming, parse},
@@ -28,6 +28,8 @@ use tokio::{io::AsyncRead, sync::mpsc, time::Instant};
 /// The revisions of MCP that we speak; all of them begin with `initialize`.
 pub(crate) const REVISIONS: [&str; 4] = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"];
 
+const LIST_CHANGED: &str = "notifications/tools/list_changed";
+
 pub(crate) struct BoundedTransport<R> {
     link: Arc<Link>,
     lines: Lines<R>,
@@ -35,6 +37,8 @@ pub(crate) struct BoundedTransport<R> {
     bad_lines: u32,
     garbage: usize,
     window: Window,
+    /// A line over the limit is being skipped whose beginning did not tell what it is.
+    is_unknown: bool,
 }
 
 /// Messages within the current second that nobody asked for.
@@ -47,7 +51,7 @@ impl<R: AsyncRead + Send + Unpin + 'static> BoundedTransport<R> {
     pub(crate) fn new(link: Arc<Link>, from: R, injected: mpsc::UnboundedReceiver<Message>) -> Self {
         let lines = Lines::new(from, link.config.max_line_bytes, link.config.max_skipped_bytes);
         let window = Window { since: Instant::now(), count: 0 };
-        Self { link, lines, injected, bad_lines: 0, garbage: 0, window }
+        Self { link, lines, injected, bad_lines: 0, garbage: 0, window, is_unknown: false }
     }
 
     pub(crate) fn link(&self) -> &Arc<Link> {
@@ -76,7 +80,8 @@ impl<R: AsyncRead + Send + Unpin + 'static> BoundedTransport<R> {
                 None
             }
             Incoming::Notification { method, params } => {
-                if self.may_look() {
+                // A changed definition is seen however much else is sent; it sets a flag, and costs nothing.
+                if self.may_look() || method == LIST_CHANGED {
                     self.notified(&method, &params);
                 }
                 None
@@ -125,7 +130,7 @@ impl<R: AsyncRead + Send + Unpin + 'static> BoundedTransport<R> {
     fn notified(&self, method: &str, params: &Map<String, Value>) {
         match method {
             "notifications/progress" => self.link.progress(params),
-            "notifications/tools/list_changed" => {
+            LIST_CHANGED => {
                 self.link.list_changed.store(true, Ordering::Release);
                 self.link.announced.notify_one();
             }
@@ -149,12 +154,28 @@ impl<R: AsyncRead + Send + Unpin + 'static> BoundedTransport<R> {
     }
 
     fn too_long(&mut self, beginning: &[u8]) {
-        match peek(beginning) {
-            Head::Answer(id) => self.link.fail_too_large(Some(id)),
-            Head::Unknown => self.link.fail_too_large(None),
+        let head = peek(beginning);
+        self.is_unknown = head == Head::Unknown;
+        self.give_up(&head);
+    }
+
+    /// The end of a line over the limit: it tells what the message is where its beginning did not.
+    fn skipped(&mut self, end: &[u8]) {
+        if std::mem::take(&mut self.is_unknown) {
+            match peek_back(end) {
+                Head::Unknown => self.link.fail_unmatched(),
+                head => self.give_up(&head),
+            }
+        }
+    }
+
+    fn give_up(&mut self, head: &Head) {
+        match head {
+            Head::Answer(id) => self.link.fail_too_large(*id),
             Head::Method => {
                 self.may_look();
             }
+            Head::Unknown => {}
         }
     }
 
@@ -199,7 +220,11 @@ impl<R: AsyncRead + Send + Unpin + 'static> Transport<RoleClient> for BoundedTra
                     }
                 }
                 Read::TooLong(beginning) => self.too_long(&beginning),
+                Read::Skipped(end) => self.skipped(&end),
                 Read::Endless => {
+                    if self.is_unknown {
+                        self.link.fail_unmatched();
+                    }
                     self.link.fail(Down::new(Code::ToolProtocol, "sent a message without an end"));
                 }
                 Read::End => {

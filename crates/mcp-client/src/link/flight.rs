@@ -17,11 +17,18 @@ pub(crate) struct Call {
     progress: mpsc::Sender<CallProgress>,
     alive: Mutex<Instant>,
     too_large: AtomicBool,
+    lost: AtomicBool,
 }
 
 impl Call {
     pub(crate) fn new(id: CallId, progress: mpsc::Sender<CallProgress>) -> Self {
-        Self { id, progress, alive: Mutex::new(Instant::now()), too_large: AtomicBool::new(false) }
+        Self {
+            id,
+            progress,
+            alive: Mutex::new(Instant::now()),
+            too_large: AtomicBool::new(false),
+            lost: AtomicBool::new(false),
+        }
     }
 
     /// When it was started or last told of progress.
@@ -36,6 +43,15 @@ impl Call {
     /// Whether its answer was over the limit.
     pub(crate) fn is_too_large(&self) -> bool {
         self.too_large.load(Ordering::Acquire)
+    }
+
+    pub(super) fn lost(&self) {
+        self.lost.store(true, Ordering::Release);
+    }
+
+    /// Whether its answer may have been the one that was over the limit and named no request.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
     }
 
     pub(super) fn progressed(&self, params: &Map<String, Value>) {

@@ -144,19 +144,39 @@ async fn m4_a_giant_line_fails_the_call_that_it_answers_and_no_other() {
     assert_eq!((second.outcome, second.text().as_str()), (Outcome::Succeeded, "small"));
 }
 
+/// The TypeScript SDK writes `id` after `result`.
 #[tokio::test(start_paused = true)]
-async fn m4_a_giant_line_of_nobody_knows_whom_fails_all_calls_of_its_server() {
+async fn giant_answer_with_id_last_fails_its_own_call() {
     let sandbox = Arc::new(FakeSandbox::default());
     sandbox.program("a", |mut io: Io| async move {
-        let (first, _) = (io.call().await.expect("one"), io.call().await.expect("two"));
+        let (first, second) = (io.call().await.expect("one"), io.call().await.expect("two"));
         let content = json!([{"type": "text", "text": "A".repeat(2 << 20)}]);
-        io.send(&json!({"jsonrpc": "2.0", "result": {"content": content}, "id": first["id"]})).await;
+        let giant = json!({"result": {"content": content}, "jsonrpc": "2.0", "id": first["id"]});
+        io.send(&giant).await;
+        io.say(&second["id"], "small").await;
         echo(io).await
     });
     let session = connect(&sandbox, &["a"]).await;
     let (first, second) = join(call(&*session, "a", "x", json!({})), call(&*session, "a", "x", json!({}))).await;
-    assert_failed(&first, Code::ToolOutputTooLarge, "");
-    assert_failed(&second, Code::ToolOutputTooLarge, "");
+    assert_failed(&first, Code::ToolOutputTooLarge, "the tool ran");
+    assert_eq!((second.outcome, second.text().as_str()), (Outcome::Succeeded, "small"));
+}
+
+/// Where neither end of a line tells its request, no call is reported to have run.
+#[tokio::test(start_paused = true)]
+async fn giant_line_without_id_cancels_all_calls_as_unknown() {
+    let sandbox = Arc::new(FakeSandbox::default());
+    sandbox.program("a", |mut io: Io| async move {
+        io.call().await.expect("one");
+        io.call().await.expect("two");
+        io.raw(vec![b'A'; 2 << 20]).await;
+        io.raw("\n").await;
+        echo(io).await
+    });
+    let session = connect(&sandbox, &["a"]).await;
+    let (first, second) = join(call(&*session, "a", "x", json!({})), call(&*session, "a", "x", json!({}))).await;
+    assert_failed(&first, Code::OutcomeUnknown, "unknown whether it took effect");
+    assert_failed(&second, Code::OutcomeUnknown, "unknown whether it took effect");
     assert_eq!(echoed(&*session, "a").await, "still here");
 }
 
