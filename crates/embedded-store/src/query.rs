@@ -15,6 +15,18 @@ pub(crate) fn record(txn: &ReadTransaction, id: &SessionId) -> Result<Option<Ses
     records.get(id.as_str())?.map(|bytes| schema::decode_record(bytes.value())).transpose()
 }
 
+/// The record, unless it cannot be read: one session that is damaged, or of a later version, must not hide all others.
+fn readable(id: &str, bytes: &[u8]) -> Result<Option<SessionRecord>, Halt> {
+    match schema::decode_record(bytes) {
+        Ok(record) => Ok(Some(record)),
+        Err(Halt::Refused(error @ StoreError::Corrupt { .. })) => {
+            tracing::warn!(session.id = id, %error, "a session is left out of a list because its record cannot be read");
+            Ok(None)
+        }
+        Err(halt) => Err(halt),
+    }
+}
+
 pub(crate) fn owned_by(txn: &ReadTransaction, owner: &PrincipalId, limit: usize) -> Result<Vec<SessionRecord>, Halt> {
     let owner = owner.as_str();
     let records = txn.open_table(schema::RECORDS)?;
@@ -24,7 +36,7 @@ pub(crate) fn owned_by(txn: &ReadTransaction, owner: &PrincipalId, limit: usize)
         let (key, ()) = entry.map(|(key, _)| (key, ()))?;
         let (_, _, id) = key.value();
         if let Some(bytes) = records.get(id)? {
-            found.push(schema::decode_record(bytes.value())?);
+            found.extend(readable(id, bytes.value())?);
         }
     }
     Ok(found)
@@ -48,7 +60,7 @@ pub(crate) fn latest(txn: &ReadTransaction, limit: usize) -> Result<Vec<SessionR
     let mut found = Vec::new();
     for Reverse((_, id)) in latest.into_sorted_vec() {
         if let Some(bytes) = records.get(id.as_str())? {
-            found.push(schema::decode_record(bytes.value())?);
+            found.extend(readable(&id, bytes.value())?);
         }
     }
     Ok(found)

@@ -15,7 +15,7 @@ mod workbench;
 use crate::{
     Config, LiveEvent,
     live::LiveSender,
-    manager::Ports,
+    manager::{Outage, Ports},
     opened::Readiness,
     output::Output,
     purse::Purse,
@@ -26,16 +26,17 @@ use lockkeeper_domain::{
     ApprovalRequired, Code, Command, Epoch, Event, EventId, Failure, Ground, Message, Policy, PrincipalId, Rules, Seq,
     Session, SessionId, Timestamp, ToolCall, ToolDefinition, TurnId,
 };
-use lockkeeper_ports::{CallProgress, Claim, ToolSessionStatus};
+use lockkeeper_ports::{CallProgress, Claim, StoreError, ToolSessionStatus};
 use model::{ModelCall, ModelItem};
 use persist::Lost;
 pub(crate) use persist::{remember_question, store_failure};
 use request::send;
 pub(crate) use request::{Reply, Request, Unhandled};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use tokio::{
     sync::{Semaphore, mpsc, oneshot, watch},
     task::JoinHandle,
+    time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use wish::Choice;
@@ -48,6 +49,8 @@ pub(crate) struct Shared {
     pub(crate) starter: Arc<Starter>,
     pub(crate) output: Arc<Output>,
     pub(crate) purse: Arc<Purse>,
+    /// When the store was last away.
+    pub(crate) outage: Outage,
     pub(crate) tasks: TaskTracker,
     /// No new turns begin.
     pub(crate) soft: CancellationToken,
@@ -58,6 +61,14 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn now(&self) -> Timestamp {
         self.ports.clock.now()
+    }
+
+    /// Claims a session that nobody drives. A lease that ran out while the store was away counts as held until its owner had
+    /// a full lease to renew it.
+    pub(crate) async fn claim(&self, id: &SessionId, holder: &str) -> Result<Claim, StoreError> {
+        let now = self.now();
+        let judged = self.outage.judged(now);
+        self.ports.store.claim(id, holder, judged, self.config.lease() + now.since(judged)).await
     }
 }
 
@@ -106,11 +117,15 @@ pub(crate) struct Actor {
     looks: Arc<Semaphore>,
     /// Tells when the rules are others than those that the waiting calls were judged by.
     rules: watch::Receiver<Arc<Policy>>,
+    /// Until when nobody else can have taken the lease, by this process's clock.
+    leased_until: Arc<Mutex<Instant>>,
 }
 
 /// What an actor takes over from the store.
 pub(crate) struct Taken {
     pub(crate) claim: Claim,
+    /// When the claim was sent.
+    pub(crate) claimed_at: Instant,
     pub(crate) history: Vec<Message>,
     /// The log after the claim's checkpoint.
     pub(crate) events: Vec<Event>,
@@ -148,7 +163,7 @@ enum Flow {
 impl Actor {
     /// The actor of a session that was claimed, and the way to it.
     pub(crate) fn new(shared: Arc<Shared>, taken: Taken, live: LiveSender) -> (Self, ActorHandle) {
-        let Taken { claim, history, events } = taken;
+        let Taken { claim, claimed_at: taken_at, history, events } = taken;
         let (sender, mailbox) = mpsc::channel(shared.config.mailbox);
         let (calls, progress) = RunningCalls::new();
         let record = claim.record;
@@ -197,6 +212,7 @@ impl Actor {
             progress,
             looks: Arc::new(Semaphore::new(shared.config.looks_at_once)),
             rules,
+            leased_until: Arc::new(Mutex::new(taken_at + shared.config.lease())),
             shared,
         };
         (actor, handle)
@@ -221,10 +237,16 @@ impl Actor {
         }
         let period = self.shared.config.lease() / 3;
         // The lease is as fresh as can be.
-        let mut renew = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
+        let mut renew = tokio::time::interval_at(Instant::now() + period, period);
         renew.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let wake = self.sleep(&mut renew).await;
+            if matches!(wake, Wake::Renew) {
+                if !self.renew().await? {
+                    renew.reset_after(persist::ASK_AGAIN);
+                }
+                continue;
+            }
             if let Flow::Exit = self.wake(wake).await? {
                 return Ok(());
             }
@@ -269,8 +291,7 @@ impl Actor {
                 self.rules.mark_changed();
                 self.heed_rules().await?;
             }
-            Wake::Renew => self.renew().await?,
-            Wake::Drain => {}
+            Wake::Renew | Wake::Drain => {}
             Wake::Stop | Wake::Abandoned => return Ok(Flow::Exit),
         }
         Ok(Flow::Continue)

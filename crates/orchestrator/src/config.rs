@@ -94,7 +94,8 @@ pub struct Config {
     pub warm_sandboxes: usize,
     /// How old such a sandbox may become before another one stands in for it, in seconds.
     pub warm_sandbox_secs: u64,
-    /// How long a store that does not answer is asked again before the session is given up, in seconds.
+    /// How long a command waits for a store that does not answer before it is refused, in seconds; at most two thirds of
+    /// `lease_secs` count. The session itself waits until the store is back.
     pub store_grace_secs: u64,
     /// How long a sandbox may take to show a file or a directory to its owner, in seconds.
     pub look_secs: u64,
@@ -222,6 +223,11 @@ impl Config {
 
     pub(crate) fn lease(&self) -> Duration {
         Duration::from_secs(self.lease_secs)
+    }
+
+    /// Shorter than a lease, which is not renewed while a step is tried again.
+    pub(crate) fn store_grace(&self) -> Duration {
+        Duration::from_secs(self.store_grace_secs).min(self.lease() * 2 / 3)
     }
 
     pub(crate) fn look(&self) -> Duration {

@@ -76,19 +76,38 @@ impl Janitor {
     async fn expire_idle(&self) -> Result<usize, StoreError> {
         let shared = self.manager.shared();
         let before = shared.now().before(Duration::from_secs(shared.config.idle_secs));
-        let mut expired = 0;
-        for id in shared.ports.store.expired(before, AT_ONCE).await? {
+        let (mut expired, setbacks) = (0, self.manager.setbacks());
+        let mut idle = shared.ports.store.expired(before, AT_ONCE + setbacks.len()).await?;
+        idle.retain(|id| setbacks.may_try(id));
+        for id in idle {
             let gone = match self.manager.live_actor(&id).await {
                 Some(actor) => {
                     let (reply, answer) = oneshot::channel();
                     let asked = actor.mailbox.try_send(Request::ExpireIfIdle(before, reply)).is_ok();
                     asked && matches!(answer.await, Ok(Ok(Ok(true))))
                 }
-                None => self.expire_left_behind(&id, before).await?,
+                None => self.try_expire(&id, before).await,
             };
             expired += usize::from(gone);
         }
         Ok(expired)
+    }
+
+    /// Expires a session that no actor drives, and remembers if that failed: it must not keep others from expiring.
+    async fn try_expire(&self, id: &SessionId, before: Timestamp) -> bool {
+        let setbacks = self.manager.setbacks();
+        match self.expire_left_behind(id, before).await {
+            Ok(gone) => {
+                setbacks.recovered(id);
+                gone
+            }
+            Err(error) => {
+                if setbacks.failed(id) {
+                    tracing::warn!(session.id = %id, %error, "an idle session could not be expired");
+                }
+                false
+            }
+        }
     }
 
     /// Expires a session that no actor drives: that of a process that died. The lease keeps two janitors, and a client that
@@ -96,10 +115,11 @@ impl Janitor {
     async fn expire_left_behind(&self, id: &SessionId, before: Timestamp) -> Result<bool, StoreError> {
         let shared = self.manager.shared();
         let (store, now) = (&shared.ports.store, shared.now());
-        let claim = match store
-            .claim(id, &format!("{}/janitor", shared.ports.peers.name()), now, shared.config.lease())
-            .await
-        {
+        // Read first: a record that this version cannot read is left to those that can, and is not claimed from them.
+        if store.get(id).await?.is_none_or(|record| record.busy || record.last_active_at >= before) {
+            return Ok(false);
+        }
+        let claim = match shared.claim(id, &format!("{}/janitor", shared.ports.peers.name())).await {
             Ok(claim) => claim,
             Err(StoreError::Held { .. } | StoreError::NotFound) => return Ok(false),
             Err(error) => return Err(error),

@@ -4,11 +4,13 @@ mod checks;
 mod files;
 mod health;
 mod look;
+mod outage;
 mod peers;
 mod reach;
 mod records;
 mod registry;
 mod sessions;
+mod setbacks;
 mod takeover;
 
 use crate::{
@@ -33,9 +35,11 @@ use lockkeeper_ports::{
     BudgetLedger, Clock, EventStream, McpServer, Peers, Principal, RuleRepository, SandboxRuntime, SessionStore,
     ToolHost,
 };
+pub(crate) use outage::Outage;
 use registry::Registry;
 pub(crate) use registry::Visit;
 use secrecy::SecretString;
+pub(crate) use setbacks::Setbacks;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -103,6 +107,8 @@ pub struct Drained {
 pub struct SessionManager {
     shared: Arc<Shared>,
     registry: Registry,
+    /// Sessions whose takeover or expiry failed.
+    setbacks: Setbacks,
     /// Live news of the sessions here, for the views on other servers.
     elsewhere: Elsewhere,
     /// What goes on until the manager is drained or dropped.
@@ -128,16 +134,22 @@ impl SessionManager {
         let output = Arc::new(Output::new(&config.output, &ports.secrets, &ports.servers));
         let (ledger, clock) = (Arc::clone(&ports.budgets), Arc::clone(&ports.clock));
         let purse = Purse::new(ledger, config.budgets.clone(), clock, tasks.clone());
-        let shared = Arc::new(Shared { config, rules, ports, starter, output, purse, tasks, soft, hard });
+        let outage = Outage::new(config.lease());
+        let shared = Arc::new(Shared { config, rules, ports, starter, output, purse, outage, tasks, soft, hard });
         let peers = Arc::clone(&shared.ports.peers);
         let (elsewhere, news) = mpsc::channel(LIVE_NEWS);
-        let (registry, background, closed) = (Registry::default(), TaskTracker::new(), CancellationToken::new());
+        let (registry, setbacks) = (Registry::default(), Setbacks::default());
+        let (background, closed) = (TaskTracker::new(), CancellationToken::new());
         let telling = peers::tell_live(Arc::clone(&peers), news);
         background.spawn(closed.clone().run_until_cancelled_owned(telling));
-        let manager = Arc::new(Self { shared, registry, elsewhere, background, closed });
+        let manager = Arc::new(Self { shared, registry, setbacks, elsewhere, background, closed });
         let serving = peers::serve(Arc::downgrade(&manager), peers, manager.background.clone());
         manager.background.spawn(manager.closed.clone().run_until_cancelled_owned(serving));
         manager
+    }
+
+    pub(crate) fn setbacks(&self) -> &Setbacks {
+        &self.setbacks
     }
 
     /// Attaches a view to a session, which is created where there is none by that name. Its sandbox starts if it has none;

@@ -1,5 +1,5 @@
 use crate::{OpenCall, SessionManager, Snapshot, actor::store_failure, order::Order};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use lockkeeper_domain::{Answer, CallId, Code, Failure, PrincipalId, Scope, SessionId, SessionRecord, Via};
 use lockkeeper_ports::Principal;
 use std::{collections::BTreeMap, sync::Arc};
@@ -65,11 +65,17 @@ impl Oversight {
     pub async fn waiting(&self, sessions: usize) -> Result<Vec<WaitingCall>, Failure> {
         let busy = self.manager.shared().ports.store.busy(sessions).await.map_err(|e| store_failure(&e))?;
         let look = async |id: SessionId| {
-            // One that has gone meanwhile, or does not stand still, hides no other.
+            // One that has gone meanwhile, or that cannot be read, hides no other.
             let found = self.session(&id).await;
-            found.or_else(|failure| if failure.code == Code::Forbidden { Ok(None) } else { Err(failure) })
+            found.unwrap_or_else(|failure| {
+                if failure.code != Code::Forbidden {
+                    let (code, error) = (failure.code, failure.message);
+                    tracing::warn!(session.id = %id, %code, error, "the waiting calls of a session could not be read");
+                }
+                None
+            })
         };
-        let looked: Vec<_> = stream::iter(busy).map(look).buffered(SIDE_BY_SIDE).try_collect().await?;
+        let looked: Vec<_> = stream::iter(busy).map(look).buffered(SIDE_BY_SIDE).collect().await;
         let waiting = |(session, snapshot): (SessionRecord, Snapshot)| {
             let calls = snapshot.calls.into_iter().filter(|open| open.waiting);
             calls.map(move |call| WaitingCall { session: session.clone(), call })

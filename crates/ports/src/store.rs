@@ -120,6 +120,9 @@ pub enum Committed {
     Written,
     /// It had been written before, by an earlier attempt of the same epoch. Nothing was changed.
     Before,
+    /// It had been written before, and the lease is not this epoch's any more. Whoever wrote it must not act on it: the next
+    /// owner has read it.
+    Superseded,
 }
 
 /// The records of sessions and the leases on them.
@@ -211,7 +214,7 @@ pub trait SessionStore: SessionRepository + ConversationRepository + EventLog {
     /// Writes one step of a session: all of it or nothing, visible to readers only as a whole.
     ///
     /// Idempotent: when the log already holds these events under this epoch, nothing is written and the answer is
-    /// [`Committed::Before`]. A commit without events is written each time. `Fenced` if the lease is not this epoch's; a lease
+    /// [`Committed::Before`], or [`Committed::Superseded`] if the lease is not this epoch's any more. A commit without events is written each time. `Fenced` if the lease is not this epoch's; a lease
     /// that has run out but was not claimed by another still writes. `Conflict` if the log ends elsewhere.
     async fn commit(&self, id: &SessionId, commit: &Commit) -> Result<Committed, StoreError>;
 

@@ -106,6 +106,7 @@ impl RedisStore {
         let committed = match &*reply.word {
             b"OK" => Committed::Written,
             b"BEFORE" => Committed::Before,
+            b"SUPERSEDED" => return Ok(Committed::Superseded),
             b"FENCED" => return Err(StoreError::Fenced),
             b"CONFLICT" => {
                 return Err(StoreError::Conflict { expected: commit.after, found: Seq::new(reply.number()?) });

@@ -9,9 +9,10 @@ use lockkeeper_ports::{
     StoreError,
 };
 use std::{
+    collections::BTreeSet,
     sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -22,13 +23,23 @@ use tokio::sync::watch;
 pub struct FaultyStore {
     inner: Arc<dyn SessionStore>,
     failures: Arc<AtomicUsize>,
+    unanswered: Arc<AtomicUsize>,
+    away: Arc<AtomicBool>,
+    unreadable: Arc<Mutex<BTreeSet<SessionId>>>,
     frozen: watch::Sender<bool>,
 }
 
 impl FaultyStore {
     /// A store over `inner` that does not fail yet.
     pub fn over(inner: Arc<dyn SessionStore>) -> Self {
-        Self { inner, failures: Arc::default(), frozen: watch::Sender::new(false) }
+        Self {
+            inner,
+            failures: Arc::default(),
+            unanswered: Arc::default(),
+            away: Arc::default(),
+            unreadable: Arc::default(),
+            frozen: watch::Sender::new(false),
+        }
     }
 
     /// The same store as somebody else sees it, with faults of its own.
@@ -45,6 +56,46 @@ impl FaultyStore {
     /// Goes on, with what waited first.
     pub fn thaw(&self) {
         self.frozen.send_replace(false);
+    }
+
+    /// The next `count` commits are written, and fail as unavailable all the same.
+    pub fn lose_answers(&self, count: usize) {
+        self.unanswered.store(count, Ordering::SeqCst);
+    }
+
+    /// From now on nothing is written or read, and who asks is told so.
+    pub fn go_away(&self) {
+        self.away.store(true, Ordering::SeqCst);
+    }
+
+    /// Answers again.
+    pub fn come_back(&self) {
+        self.away.store(false, Ordering::SeqCst);
+    }
+
+    /// The session's record cannot be read any more, as if a later version had written it.
+    ///
+    /// # Panics
+    ///
+    /// If another thread panicked in here.
+    pub fn damage(&self, id: &SessionId) {
+        self.unreadable.lock().expect("no panic").insert(id.clone());
+    }
+
+    async fn answering(&self) -> Result<(), StoreError> {
+        self.awake().await;
+        if self.away.load(Ordering::SeqCst) {
+            return Err(StoreError::Unavailable("a test says that the store is away".into()));
+        }
+        Ok(())
+    }
+
+    async fn readable(&self, id: &SessionId) -> Result<(), StoreError> {
+        self.answering().await?;
+        if self.unreadable.lock().expect("no panic").contains(id) {
+            return Err(StoreError::Corrupt { what: "session record", source: "a test says so".into() });
+        }
+        Ok(())
     }
 
     async fn awake(&self) {
@@ -80,67 +131,67 @@ impl FaultyStore {
 #[async_trait]
 impl SessionRepository for FaultyStore {
     async fn create(&self, record: &SessionRecord) -> Result<(), StoreError> {
-        self.awake().await;
+        self.answering().await?;
         self.inner.create(record).await
     }
 
     async fn get(&self, id: &SessionId) -> Result<Option<SessionRecord>, StoreError> {
-        self.awake().await;
+        self.readable(id).await?;
         self.inner.get(id).await
     }
 
     async fn owned_by(&self, owner: &PrincipalId, limit: usize) -> Result<Vec<SessionRecord>, StoreError> {
-        self.awake().await;
+        self.answering().await?;
         self.inner.owned_by(owner, limit).await
     }
 
     async fn latest(&self, limit: usize) -> Result<Vec<SessionRecord>, StoreError> {
-        self.awake().await;
+        self.answering().await?;
         self.inner.latest(limit).await
     }
 
     async fn rename(&self, id: &SessionId, title: &SessionTitle) -> Result<(), StoreError> {
-        self.awake().await;
+        self.answering().await?;
         self.inner.rename(id, title).await
     }
 
     async fn touch(&self, id: &SessionId, at: Timestamp) -> Result<(), StoreError> {
-        self.awake().await;
+        self.answering().await?;
         self.inner.touch(id, at).await
     }
 
     async fn claim(&self, id: &SessionId, holder: &str, now: Timestamp, ttl: Duration) -> Result<Claim, StoreError> {
-        self.awake().await;
+        self.readable(id).await?;
         self.inner.claim(id, holder, now, ttl).await
     }
 
     async fn renew(&self, id: &SessionId, epoch: Epoch, now: Timestamp, ttl: Duration) -> Result<(), StoreError> {
-        self.awake().await;
+        self.answering().await?;
         self.inner.renew(id, epoch, now, ttl).await
     }
 
     async fn release(&self, id: &SessionId, epoch: Epoch) -> Result<(), StoreError> {
-        self.awake().await;
+        self.answering().await?;
         self.inner.release(id, epoch).await
     }
 
     async fn expired(&self, before: Timestamp, limit: usize) -> Result<Vec<SessionId>, StoreError> {
-        self.awake().await;
+        self.answering().await?;
         self.inner.expired(before, limit).await
     }
 
     async fn busy(&self, limit: usize) -> Result<Vec<SessionId>, StoreError> {
-        self.awake().await;
+        self.answering().await?;
         self.inner.busy(limit).await
     }
 
     async fn abandoned(&self, now: Timestamp, limit: usize) -> Result<Vec<SessionId>, StoreError> {
-        self.awake().await;
+        self.answering().await?;
         self.inner.abandoned(now, limit).await
     }
 
     async fn delete(&self, id: &SessionId, now: Timestamp) -> Result<(), StoreError> {
-        self.awake().await;
+        self.answering().await?;
         self.inner.delete(id, now).await
     }
 }
@@ -148,7 +199,7 @@ impl SessionRepository for FaultyStore {
 #[async_trait]
 impl ConversationRepository for FaultyStore {
     async fn history(&self, id: &SessionId) -> Result<Vec<Message>, StoreError> {
-        self.awake().await;
+        self.readable(id).await?;
         self.inner.history(id).await
     }
 }
@@ -156,22 +207,22 @@ impl ConversationRepository for FaultyStore {
 #[async_trait]
 impl EventLog for FaultyStore {
     async fn read(&self, id: &SessionId, after: Seq, limit: usize) -> Result<Vec<Event>, StoreError> {
-        self.awake().await;
+        self.answering().await?;
         self.inner.read(id, after, limit).await
     }
 
     async fn follow(&self, id: &SessionId, after: Seq) -> Result<EventStream, StoreError> {
-        self.awake().await;
+        self.answering().await?;
         self.inner.follow(id, after).await
     }
 
     async fn last(&self, id: &SessionId) -> Result<EventId, StoreError> {
-        self.awake().await;
+        self.answering().await?;
         self.inner.last(id).await
     }
 
     async fn trim(&self, id: &SessionId, epoch: Epoch, through: Seq) -> Result<(), StoreError> {
-        self.awake().await;
+        self.answering().await?;
         self.inner.trim(id, epoch, through).await
     }
 }
@@ -179,16 +230,20 @@ impl EventLog for FaultyStore {
 #[async_trait]
 impl SessionStore for FaultyStore {
     async fn commit(&self, id: &SessionId, commit: &Commit) -> Result<Committed, StoreError> {
-        self.awake().await;
+        self.answering().await?;
         let one_less = |left: usize| left.checked_sub(1);
         if self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok() {
             return Err(StoreError::Unavailable("a test says so".into()));
         }
-        self.inner.commit(id, commit).await
+        let committed = self.inner.commit(id, commit).await;
+        if self.unanswered.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok() {
+            return Err(StoreError::Unavailable("a test loses the answer".into()));
+        }
+        committed
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        self.awake().await;
+        self.answering().await?;
         self.inner.check().await
     }
 }

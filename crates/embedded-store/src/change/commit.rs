@@ -76,10 +76,11 @@ impl Tables<'_> {
     pub(crate) fn commit(&mut self, id: &SessionId, step: &Step) -> Result<Committed, Halt> {
         let Some(log) = self.log(id)? else { return Err(StoreError::Fenced.into()) };
         // Before the fence: `Fenced` says that nothing was written, which would be wrong of a commit that was.
+        let is_fenced = self.lease(id)?.is_none_or(|lease| lease.epoch != step.epoch.get());
         if self.holds(id, &log, step)? {
-            return Ok(Committed::Before);
+            return Ok(if is_fenced { Committed::Superseded } else { Committed::Before });
         }
-        if self.lease(id)?.is_none_or(|lease| lease.epoch != step.epoch.get()) {
+        if is_fenced {
             return Err(StoreError::Fenced.into());
         }
         if log.last.seq != step.after {

@@ -120,7 +120,8 @@ impl Reference {
 
     pub(crate) fn commit(&mut self, id: &SessionId, commit: &Commit) -> Result<Committed, StoreError> {
         if self.0.get(id).is_some_and(|session| session.holds(&commit.events)) {
-            return Ok(Committed::Before);
+            let is_owner = self.owned(id, commit.epoch).is_ok();
+            return Ok(if is_owner { Committed::Before } else { Committed::Superseded });
         }
         let session = self.owned(id, commit.epoch)?;
         if session.last().seq != commit.after {

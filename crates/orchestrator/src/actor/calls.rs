@@ -1,4 +1,8 @@
-use super::{Actor, Bench, follow::came_too_late, persist::Lost};
+use super::{
+    Actor, Bench,
+    follow::came_too_late,
+    persist::{Lost, is_current},
+};
 use crate::{
     output::Output,
     purse::{Denied, Errand, Grant, OverBudget, Purse},
@@ -8,11 +12,12 @@ use lockkeeper_domain::{CallId, Code, Command, EventBody, Policy, Spend, ToolCal
 use lockkeeper_ports::{CallContext, CallProgress, RecordChange, ToolHostError, ToolSession};
 use std::{
     collections::{HashMap, HashSet},
-    sync::Arc,
+    sync::{Arc, Mutex},
 };
 use tokio::{
     sync::mpsc,
     task::{self, JoinSet},
+    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +29,8 @@ pub(super) enum CallEnd {
     Settled(ToolResult),
     /// Unsent, because the sandbox is gone.
     SandboxGone,
+    /// Unsent, because the lease may have run out meanwhile.
+    Unsure,
     /// Unsent, because the budget does not suffice.
     OverBudget(ToolCall, OverBudget),
 }
@@ -56,7 +63,14 @@ impl RunningCalls {
         self.calls.is_empty()
     }
 
-    fn start(&mut self, call: ToolCall, tools: Arc<dyn ToolSession>, output: Arc<Output>, paid: (Arc<Purse>, Errand)) {
+    fn start(
+        &mut self,
+        call: ToolCall,
+        tools: Arc<dyn ToolSession>,
+        output: Arc<Output>,
+        paid: (Arc<Purse>, Errand),
+        leased_until: Arc<Mutex<Instant>>,
+    ) {
         let cancel = CancellationToken::new();
         let (session, progress, trace) = (paid.1.session.clone(), self.progress.clone(), None);
         let context = CallContext { session, call: call.id.clone(), progress, cancel: cancel.clone(), trace };
@@ -71,6 +85,11 @@ impl RunningCalls {
                     return CallEnd::Settled(ToolResult::failed(failure.code, said));
                 }
             };
+            // Setting the cost aside may have taken longer than the lease lasts.
+            if !is_current(&leased_until) {
+                grant.settle(Spend::default()).await;
+                return CallEnd::Unsure;
+            }
             // Also when it is broken off.
             grant.costs(ONE_CALL);
             match tools.call(&asked.name, asked.args, context).await {
@@ -89,7 +108,7 @@ impl RunningCalls {
     }
 
     /// A call that has its result without being run.
-    fn settle(&mut self, call: ToolCall, result: ToolResult) {
+    pub(super) fn settle(&mut self, call: ToolCall, result: ToolResult) {
         let task = self.tasks.spawn(async move { CallEnd::Settled(result) });
         self.calls.insert(task.id(), (call, CancellationToken::new()));
     }
@@ -142,7 +161,8 @@ impl Actor {
                 return;
             }
             let paid = (Arc::clone(&self.shared.purse), self.errand());
-            self.calls.start(call, Arc::clone(&bench.tools), Arc::clone(&self.shared.output), paid);
+            let (tools, output) = (Arc::clone(&bench.tools), Arc::clone(&self.shared.output));
+            self.calls.start(call, tools, output, paid, Arc::clone(&self.leased_until));
         } else {
             self.calls_wanted.push(call);
             self.want_bench();
@@ -171,6 +191,13 @@ impl Actor {
                 result
             }
             CallEnd::Settled(result) => result,
+            CallEnd::Unsure => {
+                self.sure_of_lease().await?;
+                if let Some(again) = self.session.turn().and_then(|turn| turn.running_call(&call)) {
+                    self.run_call(again);
+                }
+                return Ok(());
+            }
             CallEnd::OverBudget(call, over) => return self.over_budget(over, Some(call)).await,
             CallEnd::SandboxGone => {
                 let again = self.session.turn().and_then(|turn| turn.running_call(&call));
@@ -216,7 +243,6 @@ impl Actor {
         let written = self.persist(reaction.changes, RecordChange::default()).await;
         self.counting.push(self.shared.tasks.spawn(count));
         written?;
-        self.perform_all(reaction.effects);
-        Ok(())
+        self.act(reaction.effects).await
     }
 }

@@ -1,10 +1,14 @@
-use super::{Actor, Bench, Flow, Reply, Request, persist::Lost, send};
+use super::{
+    Actor, Bench, Flow, Reply, Request,
+    persist::{Lost, Unwritten},
+    send,
+};
 use crate::{
     janitor::IDLE_TOO_LONG,
     opened::{Accepted, Decided, Snapshot},
 };
 use lockkeeper_domain::{
-    Answer, Code, Command, Failure, Refusal, Reply as Followed, Scope, SessionTitle, Timestamp, UserMessage,
+    Answer, Code, Command, Failure, Refusal, Reply as Followed, Scope, Session, SessionTitle, Timestamp, UserMessage,
 };
 use lockkeeper_ports::RecordChange;
 
@@ -24,6 +28,7 @@ impl Actor {
             Request::Decide(answer, reply) => self.decide(answer, reply).await?,
             Request::AnswerBudget(answer, reply) => {
                 self.obey(Command::AnswerBudget(answer), (), reply).await?;
+                self.sure_of_lease().await?;
                 self.run_held_calls();
             }
             Request::Trust(trusted, reply) => self.trust(trusted, reply).await?,
@@ -60,6 +65,7 @@ impl Actor {
             return Ok(());
         }
         let title = if self.titled { None } else { SessionTitle::of_message(&message.text) };
+        let before = self.session.clone();
         let reaction = match self.session.handle(Command::Submit(message), self.shared.now(), &self.shared.rules) {
             Ok(reaction) => reaction,
             Err(refusal) => {
@@ -71,9 +77,10 @@ impl Actor {
             Followed::Accepted { turn, duplicate } => Ok(Accepted { turn, duplicate }),
             Followed::Done => Err(Failure::new(Code::Internal, "The message was not accepted.")),
         };
-        self.titled |= title.is_some();
+        let titles = title.is_some();
         let record = RecordChange { title, ..RecordChange::default() };
-        self.acknowledge(reaction, record, accepted, reply).await
+        self.titled |= self.acknowledge(before, reaction, record, accepted, reply).await? && titles;
+        Ok(())
     }
 
     async fn decide(&mut self, mut answer: Answer, reply: Reply<Decided>) -> Result<(), Lost> {
@@ -96,8 +103,11 @@ impl Actor {
             }
         };
         let decided = Decided { rule: answer.rule.clone() };
+        let before = self.session.clone();
         match self.session.handle(Command::Decide(answer), self.shared.now(), &self.shared.rules) {
-            Ok(reaction) => self.acknowledge(reaction, RecordChange::default(), Ok(decided), reply).await,
+            Ok(reaction) => {
+                self.acknowledge(before, reaction, RecordChange::default(), Ok(decided), reply).await.map(drop)
+            }
             Err(refusal) => self.ask_anew(refusal, reply).await,
         }
     }
@@ -126,8 +136,11 @@ impl Actor {
     }
 
     async fn obey<T>(&mut self, command: Command, done: T, reply: Reply<T>) -> Result<(), Lost> {
+        let before = self.session.clone();
         match self.session.handle(command, self.shared.now(), &self.shared.rules) {
-            Ok(reaction) => self.acknowledge(reaction, RecordChange::default(), Ok(done), reply).await,
+            Ok(reaction) => {
+                self.acknowledge(before, reaction, RecordChange::default(), Ok(done), reply).await.map(drop)
+            }
             Err(refusal) => {
                 send(reply, Err(refused(refusal)));
                 Ok(())
@@ -135,34 +148,46 @@ impl Actor {
         }
     }
 
-    /// Answers once the step is stored, and not before.
+    /// Answers once the step is stored, and not before. A step that was not stored within the grace is told as failed; then
+    /// nothing that acts on the world follows from it, also if it turns out to be in the log. Returns whether it is there.
     pub(super) async fn acknowledge<T>(
         &mut self,
+        before: Session,
         reaction: lockkeeper_domain::Reaction,
         record: RecordChange,
         answer: Result<T, Failure>,
         reply: Reply<T>,
-    ) -> Result<(), Lost> {
-        if let Err(lost) = self.persist(reaction.changes, record).await {
-            drop(reply.send(lost.answer()));
-            return Err(lost);
+    ) -> Result<bool, Lost> {
+        match self.try_persist(reaction.changes, record).await {
+            Ok(()) => {
+                send(reply, answer);
+                self.act(reaction.effects).await.map(|()| true)
+            }
+            Err(Unwritten::Lost(lost)) => {
+                drop(reply.send(lost.answer()));
+                Err(lost)
+            }
+            Err(Unwritten::Away(step, failure)) => {
+                send(reply, Err(failure.clone()));
+                let is_written = self.settle_doubt(*step, before, failure).await?;
+                if is_written {
+                    self.withdraw(reaction.effects);
+                }
+                Ok(is_written)
+            }
         }
-        send(reply, answer);
-        self.perform_all(reaction.effects);
-        Ok(())
     }
 
     async fn end(&mut self, reply: Reply<()>) -> Result<Flow, Lost> {
+        let before = self.session.clone();
         match self.session.handle(Command::End, self.shared.now(), &self.shared.rules) {
             Ok(reaction) => {
                 let record = RecordChange { sandbox: Some(None), ..RecordChange::default() };
-                if let Err(lost) = self.carry_out(reaction, record).await {
-                    drop(reply.send(lost.answer()));
-                    return Err(lost);
+                if !self.acknowledge(before, reaction, record, Ok(()), reply).await? {
+                    return Ok(Flow::Continue);
                 }
                 // Whoever comes from now on gets a successor.
                 self.mailbox.close();
-                send(reply, Ok(()));
                 Ok(Flow::Exit)
             }
             Err(refusal) => {

@@ -1,5 +1,5 @@
 use super::{Actor, persist::Lost};
-use lockkeeper_domain::{Command, Effect, Reaction, Refusal};
+use lockkeeper_domain::{Code, Command, Effect, Reaction, Refusal, ToolResult};
 use lockkeeper_ports::RecordChange;
 
 impl Actor {
@@ -17,11 +17,32 @@ impl Actor {
     /// Writes, then acts: nothing happens that is not in the log before.
     pub(super) async fn carry_out(&mut self, reaction: Reaction, record: RecordChange) -> Result<(), Lost> {
         self.persist(reaction.changes, record).await?;
-        self.perform_all(reaction.effects);
+        self.act(reaction.effects).await
+    }
+
+    /// Carries out what was written. No call runs under a lease that may be another owner's by now.
+    pub(super) async fn act(&mut self, effects: Vec<Effect>) -> Result<(), Lost> {
+        if effects.iter().any(|effect| matches!(effect, Effect::RunCall(_))) {
+            self.sure_of_lease().await?;
+        }
+        self.perform_all(effects);
         Ok(())
     }
 
-    pub(super) fn perform_all(&mut self, effects: Vec<Effect>) {
+    /// Carries out what was written, but for calls: who approved them was told that this failed.
+    pub(super) fn withdraw(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::RunCall(call) => {
+                    let said = "The approval could not be stored in time; the call was not run.";
+                    self.calls.settle(call, ToolResult::failed(Code::StoreUnavailable, said));
+                }
+                effect => self.perform(effect),
+            }
+        }
+    }
+
+    fn perform_all(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             self.perform(effect);
         }

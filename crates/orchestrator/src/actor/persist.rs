@@ -1,12 +1,21 @@
 use super::{Actor, request::Unhandled};
 use crate::sandbox::backoff;
-use lockkeeper_domain::{Changes, Code, Epoch, Event, EventBody, EventId, Failure, Seq, SessionState};
-use lockkeeper_ports::{Commit, HistoryChange, RecordChange, StoreError};
-use std::time::Duration;
+use lockkeeper_domain::{
+    Changes, Code, Epoch, Event, EventBody, EventId, Failure, Seq, Session, SessionState, Timestamp,
+};
+use lockkeeper_ports::{Commit, Committed, HistoryChange, RecordChange, StoreError};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 use tokio::time::Instant;
 
 /// By how much the stored time of a session's last use may be behind while it is in use.
 const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// How soon a store that is away is asked again. A renewal after an outage must come before other servers look for
+/// abandoned sessions.
+pub(super) const ASK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Why an actor must let its session go.
 #[derive(Debug)]
@@ -18,6 +27,17 @@ pub(super) enum Lost {
     },
     /// The store did not take a step within the grace.
     Store(Failure),
+}
+
+/// Why a commit was not taken.
+enum Unsent {
+    Lost(Lost),
+    Away(StoreError),
+}
+
+/// Whether the lease lasts still, by this process's clock.
+pub(super) fn is_current(leased_until: &Mutex<Instant>) -> bool {
+    *leased_until.lock().unwrap_or_else(PoisonError::into_inner) > Instant::now()
 }
 
 impl Lost {
@@ -40,14 +60,44 @@ impl Lost {
     }
 }
 
+/// A step that is to be written, and what holds once it is.
+pub(super) struct Step {
+    commit: Commit,
+    busy: bool,
+    stored_active_at: Timestamp,
+}
+
+/// Why a step was not written within the grace.
+pub(super) enum Unwritten {
+    Lost(Lost),
+    /// The store is away. Whether the step is in the log is not known.
+    Away(Box<Step>, Failure),
+}
+
 impl Actor {
-    /// Writes a step. Until it returns, nobody may hear of what the step says.
-    pub(super) async fn persist(&mut self, changes: Changes, mut record: RecordChange) -> Result<(), Lost> {
+    /// Writes a step. Until it returns, nobody may hear of what the step says. While the store is away it waits, and so does
+    /// the session: a store that does not answer says nothing about the sandbox and the calls that run in it.
+    pub(super) async fn persist(&mut self, changes: Changes, record: RecordChange) -> Result<(), Lost> {
+        match self.try_persist(changes, record).await {
+            Ok(()) => Ok(()),
+            Err(Unwritten::Lost(lost)) => Err(lost),
+            Err(Unwritten::Away(step, failure)) => self.hold_on(*step, failure).await,
+        }
+    }
+
+    /// Writes a step, for somebody who waits for an answer: fails when the grace is over.
+    pub(super) async fn try_persist(&mut self, changes: Changes, record: RecordChange) -> Result<(), Unwritten> {
+        let Some(step) = self.step(changes, record) else { return Ok(()) };
+        self.commit(step).await.map(|step| self.written(step))?;
+        self.trim_at_rest().await.map_err(Unwritten::Lost)
+    }
+
+    fn step(&mut self, changes: Changes, mut record: RecordChange) -> Option<Step> {
         let now = self.shared.now();
         let history = history_change(&changes);
         let idle = changes.events.is_empty() && history.is_none() && record == RecordChange::default();
         if idle {
-            return Ok(());
+            return None;
         }
         let mut events = self.numbered(changes.events, now);
         self.session.link(&self.id, &mut events, self.shared.ports.audit_key.as_ref());
@@ -63,19 +113,26 @@ impl Actor {
         }
         let stored_active_at = record.last_active_at.unwrap_or(self.stored_active_at);
         let commit = Commit { epoch: self.epoch, after: self.last, events, history, record };
-        self.commit(&commit).await?;
-        (self.stored_busy, self.stored_active_at) = (busy, stored_active_at);
-        if let Some(event) = commit.events.last() {
+        Some(Step { commit, busy, stored_active_at })
+    }
+
+    /// The step is in the log.
+    fn written(&mut self, step: Step) {
+        (self.stored_busy, self.stored_active_at) = (step.busy, step.stored_active_at);
+        if let Some(event) = step.commit.events.last() {
             (self.last, self.last_epoch) = (event.id.seq, event.id.epoch);
         }
-        for event in commit.events {
+        for event in step.commit.events {
             remember_question(&mut self.question, &event);
         }
-        if !busy {
-            self.choice.turn_is_over();
-            self.trim().await?;
+    }
+
+    async fn trim_at_rest(&mut self) -> Result<(), Lost> {
+        if self.stored_busy {
+            return Ok(());
         }
-        Ok(())
+        self.choice.turn_is_over();
+        self.trim().await
     }
 
     fn numbered(
@@ -96,20 +153,19 @@ impl Actor {
     }
 
     /// Sends the same commit until the store answers or the grace is over; the store knows a commit that it has already.
-    async fn commit(&self, commit: &Commit) -> Result<(), Lost> {
-        let grace = Duration::from_secs(self.shared.config.store_grace_secs);
+    async fn commit(&self, step: Step) -> Result<Step, Unwritten> {
+        let grace = self.shared.config.store_grace();
         let started = Instant::now();
         let mut attempt = 0;
         loop {
-            let error = match self.shared.ports.store.commit(&self.id, commit).await {
-                Ok(_) => return Ok(()),
-                Err(StoreError::Fenced | StoreError::NotFound) => return Err(Lost::Fenced { written: attempt > 0 }),
-                Err(error) => error,
+            let error = match self.send(&step, attempt > 0).await {
+                Ok(()) => return Ok(step),
+                Err(Unsent::Lost(lost)) => return Err(Unwritten::Lost(lost)),
+                Err(Unsent::Away(error)) => error,
             };
             let pause = backoff(attempt);
-            let hopeless = !matches!(error, StoreError::Unavailable(_)) || started.elapsed() + pause > grace;
-            if hopeless {
-                return Err(Lost::Store(store_failure(&error)));
+            if started.elapsed() + pause > grace {
+                return Err(Unwritten::Away(Box::new(step), store_failure(&error)));
             }
             tracing::warn!(%error, attempt, "a step could not be written; trying again");
             attempt += 1;
@@ -117,33 +173,128 @@ impl Actor {
         }
     }
 
-    pub(super) async fn renew(&mut self) -> Result<(), Lost> {
-        let store = &self.shared.ports.store;
-        match store.renew(&self.id, self.epoch, self.shared.now(), self.shared.config.lease()).await {
+    async fn send(&self, step: &Step, again: bool) -> Result<(), Unsent> {
+        match self.shared.ports.store.commit(&self.id, &step.commit).await {
+            Ok(Committed::Written | Committed::Before) => Ok(()),
+            Ok(Committed::Superseded) => Err(Unsent::Lost(Lost::Fenced { written: true })),
+            Err(StoreError::Fenced | StoreError::NotFound) => Err(Unsent::Lost(Lost::Fenced { written: again })),
+            Err(error @ StoreError::Unavailable(_)) => Err(Unsent::Away(error)),
+            Err(error) => Err(Unsent::Lost(Lost::Store(store_failure(&error)))),
+        }
+    }
+
+    /// Sends the step until the store is back, or somebody else has the session.
+    async fn hold_on(&mut self, step: Step, failure: Failure) -> Result<(), Lost> {
+        let grace = self.shared.config.store_grace();
+        tracing::error!(code = %failure.code, "{} The session waits for the store.", failure.message);
+        // Since when the store takes other writes, and not this one.
+        let mut refused_since = None;
+        loop {
+            let is_back = self.wait_for_store(&failure).await?;
+            match self.send(&step, true).await {
+                Ok(()) => {
+                    tracing::info!("the store is back; the session goes on");
+                    self.written(step);
+                    return self.trim_at_rest().await;
+                }
+                Err(Unsent::Lost(lost)) => return Err(lost),
+                Err(Unsent::Away(error)) if is_back => {
+                    if refused_since.get_or_insert_with(Instant::now).elapsed() > grace {
+                        return Err(Lost::Store(store_failure(&error)));
+                    }
+                }
+                Err(Unsent::Away(_)) => refused_since = None,
+            }
+        }
+    }
+
+    /// Finds out what became of a step whose author was told that it failed. Returns whether it is in the log; if it is not,
+    /// the session is again what it was `before`.
+    pub(super) async fn settle_doubt(&mut self, step: Step, before: Session, failure: Failure) -> Result<bool, Lost> {
+        let end = step.commit.events.last().map(|event| event.id);
+        loop {
+            if !self.wait_for_store(&failure).await? {
+                continue;
+            }
+            match self.shared.ports.store.last(&self.id).await {
+                Ok(last) if last.seq == self.last => {
+                    self.session = before;
+                    return Ok(false);
+                }
+                Ok(last) if Some(last) == end => {
+                    self.written(step);
+                    return self.trim_at_rest().await.map(|()| true);
+                }
+                Err(StoreError::Unavailable(_)) => {}
+                Ok(_) => return Err(Lost::Store(failure)),
+                Err(error) => return Err(Lost::Store(store_failure(&error))),
+            }
+        }
+    }
+
+    /// Waits for a moment, and refuses what is asked meanwhile. Returns whether the store renews the lease.
+    async fn wait_for_store(&mut self, failure: &Failure) -> Result<bool, Lost> {
+        while let Ok(request) = self.mailbox.try_recv() {
+            request.fail(failure);
+        }
+        tokio::select! {
+            () = self.shared.hard.cancelled() => return Err(Lost::Store(failure.clone())),
+            () = tokio::time::sleep(ASK_AGAIN) => {}
+        }
+        self.renew().await
+    }
+
+    /// Renews the lease. Returns whether the store answered.
+    pub(super) async fn renew(&mut self) -> Result<bool, Lost> {
+        let (sent, lease) = (Instant::now(), self.shared.config.lease());
+        match self.shared.ports.store.renew(&self.id, self.epoch, self.shared.now(), lease).await {
             Err(StoreError::Fenced | StoreError::NotFound) => Err(Lost::Fenced { written: false }),
             Err(error) => {
                 // Safety is in the epoch: without a renewal another owner may come, and then our writes are refused.
-                tracing::warn!(%error, "the lease could not be renewed");
-                Ok(())
+                tracing::warn!(%error, "the lease could not be renewed; trying again");
+                Ok(false)
             }
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.leased(sent + lease);
+                Ok(true)
+            }
         }
+    }
+
+    fn leased(&self, until: Instant) {
+        *self.leased_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    }
+
+    /// Makes sure that nobody else has the session. What acts on the world asks for it right before: the step that let it act
+    /// may be older than the lease.
+    pub(super) async fn sure_of_lease(&mut self) -> Result<(), Lost> {
+        let failure = Failure::new(Code::StoreUnavailable, "The session's store does not answer.");
+        while !is_current(&self.leased_until) {
+            if self.renew().await? {
+                return Ok(());
+            }
+            self.wait_for_store(&failure).await?;
+        }
+        Ok(())
     }
 
     /// Takes the lease anew, for a new epoch: a sandbox's name is unique to its session and epoch.
     pub(super) async fn claim_again(&mut self) -> Result<(), Lost> {
-        let ports = &self.shared.ports;
-        let claim =
-            ports.store.claim(&self.id, ports.peers.name(), self.shared.now(), self.shared.config.lease()).await;
-        match claim {
-            Ok(claim) if claim.last.seq == self.last => {
-                self.epoch = claim.lease.epoch;
-                Ok(())
+        let failure = Failure::new(Code::StoreUnavailable, "The session's store does not answer.");
+        loop {
+            let (ports, sent, lease) = (&self.shared.ports, Instant::now(), self.shared.config.lease());
+            match ports.store.claim(&self.id, ports.peers.name(), self.shared.now(), lease).await {
+                Ok(claim) if claim.last.seq == self.last => {
+                    self.epoch = claim.lease.epoch;
+                    self.leased(sent + lease);
+                    return Ok(());
+                }
+                Ok(_) | Err(StoreError::Held { .. } | StoreError::NotFound | StoreError::Fenced) => {
+                    return Err(Lost::Fenced { written: false });
+                }
+                Err(StoreError::Unavailable(_)) => drop(self.wait_for_store(&failure).await?),
+                Err(error) => return Err(Lost::Store(store_failure(&error))),
             }
-            Ok(_) | Err(StoreError::Held { .. } | StoreError::NotFound | StoreError::Fenced) => {
-                Err(Lost::Fenced { written: false })
-            }
-            Err(error) => Err(Lost::Store(store_failure(&error))),
         }
     }
 

@@ -38,6 +38,7 @@ impl Actor {
 
     pub(super) async fn trust(&mut self, trusted: ToolTrusted, reply: Reply<()>) -> Result<(), Lost> {
         let command = Command::Trust(trusted.clone());
+        let before = self.session.clone();
         let reaction = match self.session.handle(command, self.shared.now(), &self.shared.rules) {
             Ok(reaction) => reaction,
             Err(refusal) => {
@@ -46,7 +47,9 @@ impl Actor {
                 return Ok(());
             }
         };
-        self.acknowledge(reaction, RecordChange::default(), Ok(()), reply).await?;
+        if !self.acknowledge(before, reaction, RecordChange::default(), Ok(()), reply).await? {
+            return Ok(());
+        }
         if let Bench::Ready(bench) = &self.bench {
             let is_it = |tool: &&ToolDefinition| tool.server == trusted.server && tool.tool == trusted.tool;
             if let Some(tool) = bench.catalog.tools().iter().find(is_it) {

@@ -38,6 +38,24 @@ pub(crate) enum Request {
 }
 
 impl Request {
+    /// The store is away: whoever asked hears that nothing was done.
+    pub(super) fn fail(self, failure: &Failure) {
+        let failure = failure.clone();
+        match self {
+            Self::Attach(_, reply) => send(reply, Err(failure)),
+            Self::Submit(_, reply) => send(reply, Err(failure)),
+            Self::Decide(_, reply) => send(reply, Err(failure)),
+            Self::AnswerBudget(_, reply)
+            | Self::Trust(_, reply)
+            | Self::Cancel(reply)
+            | Self::Reset(reply)
+            | Self::End(reply) => send(reply, Err(failure)),
+            Self::Snapshot(reply) => send(reply, Err(failure)),
+            Self::Look(_, reply) => send(reply, Err(failure)),
+            Self::ExpireIfIdle(_, reply) => send(reply, Ok(false)),
+        }
+    }
+
     /// The actor ends: whoever asked may ask its successor.
     pub(super) fn refuse(self) {
         match self {

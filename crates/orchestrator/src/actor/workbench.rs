@@ -80,7 +80,11 @@ impl Actor {
         if let Some((turn, step)) = self.model_wanted.take() {
             self.ask_model(turn, step);
         }
-        for call in std::mem::take(&mut self.calls_wanted) {
+        let wanted = std::mem::take(&mut self.calls_wanted);
+        if !wanted.is_empty() {
+            self.sure_of_lease().await?;
+        }
+        for call in wanted {
             self.run_call(call);
         }
         Ok(())

@@ -5,6 +5,7 @@ use crate::actor::{Actor, ActorHandle, Taken, store_failure};
 use lockkeeper_domain::{Event, Failure, SessionId, Timestamp};
 use lockkeeper_ports::{Claim, Principal, StoreError};
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// Who drives a session.
 pub(super) enum Owner {
@@ -25,7 +26,8 @@ impl SessionManager {
         self.refuse_when_draining()?;
         self.owned(id, by).await?;
         let ports = &self.shared.ports;
-        let claim = ports.store.claim(id, ports.peers.name(), self.shared.now(), self.shared.config.lease()).await;
+        let claimed_at = Instant::now();
+        let claim = self.shared.claim(id, ports.peers.name()).await;
         let claim = match claim {
             Ok(claim) => claim,
             Err(StoreError::Held { holder, until }) => return Ok(Owner::There { holder, until }),
@@ -35,7 +37,7 @@ impl SessionManager {
         // Only now is it known that the session is to be driven here.
         let fits = self.registry.room_for(&by.id, &self.shared.config);
         let taken = match fits {
-            Ok(()) => self.taken(id, claim).await,
+            Ok(()) => self.taken(id, claim, claimed_at).await,
             Err(full) => Err(full),
         };
         let taken = match taken {
@@ -60,7 +62,7 @@ impl SessionManager {
     }
 
     /// What the actor of a session that was claimed needs.
-    async fn taken(&self, id: &SessionId, claim: Claim) -> Result<Taken, Failure> {
+    async fn taken(&self, id: &SessionId, claim: Claim, claimed_at: Instant) -> Result<Taken, Failure> {
         const BATCH: usize = 512;
         let store = &self.shared.ports.store;
         let history = store.history(id).await.map_err(|e| store_failure(&e))?;
@@ -72,6 +74,6 @@ impl SessionManager {
             after = last.id.seq;
             events.extend(batch);
         }
-        Ok(Taken { claim, history, events })
+        Ok(Taken { claim, claimed_at, history, events })
     }
 }

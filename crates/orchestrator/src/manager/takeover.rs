@@ -1,9 +1,9 @@
 //! Takes over what other servers left, and hands over what this one leaves.
 
 use super::{Drained, SessionManager, actors::Owner};
-use crate::order::News;
-use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
-use lockkeeper_domain::{Code, SessionId};
+use crate::{actor::store_failure, order::News};
+use futures::{StreamExt, future, stream, stream::BoxStream};
+use lockkeeper_domain::{Code, Failure, SessionId};
 use lockkeeper_ports::{Principal, StoreError, Topic};
 use std::{future::pending, sync::Arc, time::Duration};
 use tokio::{task::JoinSet, time::MissedTickBehavior};
@@ -13,15 +13,40 @@ use tokio_util::sync::CancellationToken;
 const SIDE_BY_SIDE: usize = 16;
 
 impl SessionManager {
-    /// Takes over sessions whose turns another process left open. Returns how many.
+    /// Takes over sessions whose turns another process left open. Returns how many. Fails only where the store cannot list
+    /// them: a session that cannot be taken over is logged, left alone for a while, and hides no other.
     pub async fn resume_abandoned(&self) -> Result<usize, StoreError> {
         const AT_ONCE: usize = 64;
         if self.shared.soft.is_cancelled() {
             return Ok(0);
         }
-        let abandoned = self.shared.ports.store.abandoned(self.shared.now(), AT_ONCE).await?;
-        let resumed = stream::iter(abandoned).map(async |id| self.resume(&id).await).buffer_unordered(SIDE_BY_SIDE);
-        resumed.try_fold(0, async |count, resumed| Ok(count + usize::from(resumed))).await
+        let asked = self.shared.now();
+        let limit = AT_ONCE + self.setbacks.len();
+        let mut abandoned = self.shared.ports.store.abandoned(self.shared.outage.judged(asked), limit).await?;
+        if self.shared.outage.answered(self.shared.now()) {
+            tracing::warn!("the store was away, or this server stood still; leases of other servers get a full lease");
+            return Ok(0);
+        }
+        abandoned.retain(|id| self.setbacks.may_try(id));
+        let resumed = stream::iter(abandoned).map(async |id| self.try_resume(&id).await).buffer_unordered(SIDE_BY_SIDE);
+        Ok(resumed.filter(|resumed| future::ready(*resumed)).count().await)
+    }
+
+    /// Takes over a session, and remembers if that failed.
+    async fn try_resume(&self, id: &SessionId) -> bool {
+        match self.resume(id).await {
+            Ok(resumed) => {
+                self.setbacks.recovered(id);
+                resumed
+            }
+            Err(failure) => {
+                if self.setbacks.failed(id) {
+                    let (code, error) = (failure.code, failure.message);
+                    tracing::warn!(session.id = %id, %code, error, "a session with an open turn could not be taken over");
+                }
+                false
+            }
+        }
     }
 
     /// Takes over what others leave, until `stop`.
@@ -43,7 +68,7 @@ impl SessionManager {
                 }
                 id = next_let_go(&mut let_go), if running.len() < SIDE_BY_SIDE => {
                     let manager = Arc::clone(self);
-                    running.spawn(async move { manager.resume(&id).await });
+                    running.spawn(async move { manager.try_resume(&id).await });
                 }
                 Some(_) = running.join_next() => {}
             }
@@ -55,28 +80,24 @@ impl SessionManager {
         news.inspect_err(|error| tracing::warn!(%error, "it is not heard when other servers let sessions go")).ok()
     }
 
-    /// Takes over a session whose turn is open, if nobody drives it. Says whether it did.
-    pub(crate) async fn resume(&self, id: &SessionId) -> Result<bool, StoreError> {
+    /// Takes over a session whose turn is open, if nobody drives it. Returns whether it did.
+    async fn resume(&self, id: &SessionId) -> Result<bool, Failure> {
         // An actor that is late with its renewal is not a dead one.
         if self.shared.soft.is_cancelled() || self.live_actor(id).await.is_some() {
             return Ok(false);
         }
-        let Some(record) = self.shared.ports.store.get(id).await?.filter(|record| record.busy) else {
+        let found = self.shared.ports.store.get(id).await.map_err(|e| store_failure(&e))?;
+        let Some(record) = found.filter(|record| record.busy) else {
             return Ok(false);
         };
         let owner = Principal::known(record.owner);
         // Before the claim, which would only be given back: another server may have room.
-        if self.registry.room_for(&owner.id, &self.shared.config).is_err() {
-            return Ok(false);
-        }
+        self.registry.room_for(&owner.id, &self.shared.config)?;
         match self.owner(id, &owner).await {
             Ok(Owner::Here(_)) => Ok(true),
             Ok(Owner::There { .. }) => Ok(false),
             Err(failure) if failure.code == Code::Draining => Ok(false),
-            Err(failure) => {
-                tracing::warn!(session.id = %id, code = %failure.code, "an open turn could not be taken over: {}", failure.message);
-                Ok(false)
-            }
+            Err(failure) => Err(failure),
         }
     }
 

@@ -1,9 +1,11 @@
 use crate::desk::{Desk, User, answer};
-use lockkeeper_domain::{Annotations, Answer, Code, EventBody, NoticeKind, Outcome, Rule, Seq, StopReason};
+use lockkeeper_domain::{
+    Annotations, Answer, Code, Content, Event, EventBody, NoticeKind, Outcome, Rule, Seq, StopReason, ToolResult,
+};
 use lockkeeper_ports::Clock;
 use lockkeeper_testkit::{
     llm::{Gate, Step},
-    tools::FakeTool,
+    tools::{FakeTool, FakeToolHost},
 };
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
@@ -116,8 +118,56 @@ async fn a_store_that_stays_away_refuses_the_message_and_the_session_comes_back_
     let failure = ann.says("hi").await.expect_err("not stored, so not accepted");
     assert_eq!(failure.code, Code::StoreUnavailable);
     desk.store.fail_commits(0);
+    // What was refused is not in the history, and the sandbox is the same.
+    tokio::time::sleep(Duration::from_secs(1)).await;
     ann.says("hi again").await.expect("accepted");
     assert_eq!(ann.sees_answer().await, "one");
+    assert_eq!(*desk.stopped.lock().expect("no panic"), [], "no sandbox was removed");
+    let users = |event: &&Event| matches!(&event.body, EventBody::UserMessage { .. });
+    assert_eq!(desk.store.log(&ann.session).await.iter().filter(users).count(), 1);
+}
+
+/// A store that does not answer says nothing about the sandbox, nor about a call that runs in it.
+#[tokio::test(start_paused = true)]
+async fn store_outage_keeps_sandbox_and_running_call() {
+    let mut desk = Desk::new([Step::calls([("box__wait", json!({}))]), Step::text("done")]);
+    desk.rules = allow_all();
+    desk.host = FakeToolHost::new([FakeTool::new("box", "wait", |_, _| async {
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        ToolResult::succeeded(vec![Content::text("waited")])
+    })]);
+    let mut ann = User::ready(&desk.manager()).await;
+    ann.says("go").await.expect("accepted");
+    ann.sees(|body| matches!(body, EventBody::ToolStarted { .. }).then_some(())).await;
+    desk.store.go_away();
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    let refused = ann.says("are you there?").await.expect_err("the store is away");
+    assert_eq!(refused.code, Code::StoreUnavailable);
+    desk.store.come_back();
+    assert_eq!(ann.sees_result().await.result.text(), "waited");
+    assert_eq!(ann.sees_answer().await, "done");
+    assert_eq!(ann.sees_end().await, StopReason::EndTurn);
+    assert_eq!(*desk.stopped.lock().expect("no panic"), [], "no sandbox was removed");
+    assert_eq!(ann.manager.live_sessions(), 1);
+    dense(&desk.store.log(&ann.session).await);
+}
+
+/// An approval that was told as failed lets nothing run later.
+#[tokio::test(start_paused = true)]
+async fn approval_refused_in_an_outage_runs_no_call() {
+    let desk = Desk::new([Step::calls([("box__echo", json!({"text": "a"}))]), Step::text("done")]);
+    let mut ann = User::ready(&desk.manager()).await;
+    ann.says("go").await.expect("accepted");
+    let asked = ann.is_asked().await;
+    desk.store.go_away();
+    let refused = ann.answers(&asked, true).await.expect_err("the store is away");
+    assert_eq!(refused.code, Code::StoreUnavailable);
+    desk.store.come_back();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let log = desk.store.log(&ann.session).await;
+    assert!(!log.iter().any(|event| matches!(event.body, EventBody::ToolStarted { .. })), "{log:?}");
+    ann.answers(&asked, true).await.expect("the question still waits");
+    assert_eq!(ann.sees_answer().await, "done");
 }
 
 #[tokio::test(start_paused = true)]

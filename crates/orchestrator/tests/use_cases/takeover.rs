@@ -1,8 +1,9 @@
 //! A server dies, stands still, or ends: others go on from the log.
 
-use crate::desk::{Desk, User};
+use crate::desk::{Desk, User, principal, wish};
 use lockkeeper_domain::{Code, Event, EventBody, Outcome, Rule, Seq, StopReason};
-use lockkeeper_orchestrator::{Janitor, SessionManager};
+use lockkeeper_orchestrator::{Janitor, NewMessage, Oversight, SessionManager};
+use lockkeeper_ports::Clock;
 use lockkeeper_testkit::{
     clock::TokioClock,
     llm::{Gate, Step},
@@ -239,4 +240,142 @@ async fn s6_a_clock_that_is_an_hour_off_loses_and_doubles_nothing() {
         assert_eq!(count(|body| matches!(body, EventBody::UserMessage { .. })), MESSAGES, "{name}");
         assert_eq!(count(|body| matches!(body, EventBody::TurnCompleted(_))), MESSAGES, "{name}");
     }
+}
+
+/// The store is away for one and a half leases: nobody died, so nobody takes anything over.
+#[tokio::test(start_paused = true)]
+async fn store_outage_longer_than_a_lease_moves_no_session() {
+    for outage_secs in [6, 10, 15, 31, 120] {
+        let desk = Desk::new([Step::calls([("box__echo", json!({"text": "a"}))]), Step::text("done")]);
+        let (here, there) = (desk.another(), desk.another());
+        let mut ann = User::ready(&here.manager()).await;
+        ann.says("go").await.expect("accepted");
+        let asked = ann.is_asked().await;
+        let others = there.manager();
+        let (_here, _there) = (janitor(&ann.manager), janitor(&others));
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        here.store.go_away();
+        there.store.go_away();
+        tokio::time::sleep(Duration::from_secs(outage_secs)).await;
+        // The other server is the first to find the store back.
+        there.store.come_back();
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        here.store.come_back();
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        assert_eq!((ann.manager.live_sessions(), others.live_sessions()), (1, 0), "after {outage_secs} s");
+        assert_eq!(*desk.stopped.lock().expect("no panic"), [], "no sandbox was removed");
+        ann.answers(&asked, true).await.expect("decided");
+        assert_eq!(ann.sees_answer().await, "done");
+        dense(&desk.store.log(&ann.session).await);
+    }
+}
+
+/// A command that reaches another server right after an outage goes to the owner.
+#[tokio::test(start_paused = true)]
+async fn command_after_an_outage_reaches_the_living_owner() {
+    let desk = Desk::new([Step::text("here")]);
+    let (here, there) = (desk.another(), desk.another());
+    let mut ann = User::ready(&here.manager()).await;
+    let others = there.manager();
+    let _there = janitor(&others);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    here.store.go_away();
+    there.store.go_away();
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    there.store.come_back();
+    let message = NewMessage { text: "hi".to_owned(), attachments: Vec::new(), client_message_id: None };
+    let comes_back = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        here.store.come_back();
+    };
+    let (submitted, ()) = tokio::join!(others.submit(&ann.session, &ann.me, message), comes_back);
+    submitted.expect("accepted");
+    assert_eq!(ann.sees_answer().await, "here");
+    assert_eq!((ann.manager.live_sessions(), others.live_sessions()), (1, 0));
+    assert_eq!(*desk.stopped.lock().expect("no panic"), [], "no sandbox was removed");
+}
+
+/// A server that dies in an outage is found out a lease after it.
+#[tokio::test(start_paused = true)]
+async fn server_lost_in_an_outage_is_succeeded_a_lease_later() {
+    let desk = Desk::new([Step::new().say("Once").hang(), Step::text("Once upon a time")]);
+    let (doomed, there) = (desk.another(), desk.another());
+    let User { manager: owner, attached, .. } = User::ready(&doomed.manager()).await;
+    let mut ann = User::ready(&there.manager()).await;
+    let _there = janitor(&ann.manager);
+    ann.says("tell").await.expect("accepted");
+    ann.sees(|body| matches!(body, EventBody::Delta { .. }).then_some(())).await;
+    there.store.go_away();
+    drop(attached);
+    kill(&doomed, owner);
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    there.store.come_back();
+    let back = Instant::now();
+    assert_eq!(ann.sees_answer().await, "Once upon a time");
+    let bound = Duration::from_secs(desk.config.lease_secs) + TWO_SECONDS;
+    assert!(back.elapsed() <= bound, "it took {:?}", back.elapsed());
+}
+
+/// A commit that was written before the lease was lost is not acted on: no call is sent by two owners.
+#[tokio::test(start_paused = true)]
+async fn fenced_owner_acts_on_no_commit_it_wrote_before() {
+    let desk = Desk::new([Step::calls([("box__echo", json!({"text": "a"}))]), Step::text("done")]);
+    let mut ann = User::ready(&desk.manager()).await;
+    ann.says("go").await.expect("accepted");
+    let asked = ann.is_asked().await;
+    desk.store.lose_answers(1);
+    let stolen = async {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        desk.store.steal(&ann.session, desk.clock.now()).await;
+    };
+    let (answer, ()) = tokio::join!(ann.answers(&asked, true), stolen);
+    answer.expect_err("another server drives the session");
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(desk.host.calls().is_empty(), "no byte reached the tool");
+}
+
+/// One session that cannot be read suffers alone.
+#[tokio::test(start_paused = true)]
+async fn unreadable_session_keeps_no_other_from_takeover() {
+    let desk = Desk::new((0..10).map(|_| Step::new().hang()));
+    let doomed = desk.another();
+    let manager = doomed.manager();
+    let mut ids = Vec::new();
+    for n in 0..5 {
+        let attached = manager.open(wish(Some(&format!("s{n}")), "ann")).await.expect("opened");
+        attached.ready().await.expect("ready");
+        let message = NewMessage { text: "go".to_owned(), attachments: Vec::new(), client_message_id: None };
+        manager.submit(attached.session(), &principal("ann"), message).await.expect("accepted");
+        ids.push(attached.session().clone());
+    }
+    kill(&doomed, manager);
+    tokio::time::sleep(Duration::from_secs(desk.config.lease_secs + 1)).await;
+    let there = desk.another();
+    there.store.damage(&ids[2]);
+    let successor = there.manager();
+    assert_eq!(successor.resume_abandoned().await.expect("the store answers"), 4);
+    assert_eq!(successor.live_sessions(), 4);
+    let operator = Oversight::new(Arc::clone(&successor), principal("operator").id);
+    operator.waiting(10).await.expect("the unreadable session hides no other");
+}
+
+/// The same for idle sessions, and the lease of the unreadable one is left to servers that can read it.
+#[tokio::test(start_paused = true)]
+async fn unreadable_session_keeps_no_other_from_expiry() {
+    let desk = Desk::new([]);
+    let doomed = desk.another();
+    let manager = doomed.manager();
+    let mut ids = Vec::new();
+    for n in 0..5 {
+        let attached = manager.open(wish(Some(&format!("s{n}")), "ann")).await.expect("opened");
+        attached.ready().await.expect("ready");
+        ids.push(attached.session().clone());
+    }
+    kill(&doomed, manager);
+    tokio::time::sleep(Duration::from_secs(desk.config.idle_secs + 60)).await;
+    let there = desk.another();
+    there.store.damage(&ids[0]);
+    let sweeper = Janitor::new(there.manager());
+    assert_eq!(sweeper.sweep().await.expired, 4);
+    desk.store.steal(&ids[0], desk.clock.now()).await;
 }

@@ -14,7 +14,10 @@ if events > 0 and tonumber(ARGV[4]) <= tonumber(session[3]) then
     for i = 1, #stored do
         same = same and stored[i][2][2] == ARGV[FIRST + i - 1]
     end
-    if same then return { 'BEFORE', session[6] } end
+    if same then
+        if not session[1] or session[2] ~= ARGV[1] then return { 'SUPERSEDED' } end
+        return { 'BEFORE', session[6] }
+    end
 end
 if not session[1] or session[2] ~= ARGV[1] then return { 'FENCED' } end
 if session[3] ~= ARGV[2] then return { 'CONFLICT', session[3] } end
