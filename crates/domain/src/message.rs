@@ -1,4 +1,6 @@
-use crate::{CallId, ClientMessageId, Content, PrincipalId, ServerName, Timestamp, ToolName, ToolResult, TurnId};
+use crate::{
+    CallId, ClientMessageId, Content, Digest, PrincipalId, ServerName, Timestamp, ToolName, ToolResult, TurnId,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -30,6 +32,13 @@ pub struct UserMessage {
     pub client_message_id: Option<ClientMessageId>,
     /// Who said it.
     pub by: PrincipalId,
+}
+
+impl UserMessage {
+    /// The digest of what was said, whatever it is called and whoever said it.
+    pub fn content_digest(&self) -> Digest {
+        Digest::of(&(&self.text, &self.attachments))
+    }
 }
 
 /// A call that a model asked for.

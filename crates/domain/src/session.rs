@@ -54,6 +54,9 @@ struct Queued {
 pub struct SessionState {
     turns: TurnId,
     recent: VecDeque<(ClientMessageId, TurnId)>,
+    /// What the messages of those names said, by their digests. Earlier versions did not store it.
+    #[serde(skip_serializing_if = "VecDeque::is_empty")]
+    recent_content: VecDeque<(ClientMessageId, Digest)>,
     grants: Vec<Grant>,
     #[serde(skip_serializing_if = "Denials::is_empty")]
     denials: Denials,

@@ -51,6 +51,12 @@ struct Call {
     status: Status,
 }
 
+impl Call {
+    fn is_edited(&self) -> bool {
+        self.args != self.asked_for.args
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 enum Status {
     /// Nobody let it through yet. `asked` once a human is shown it, with the time at which it is refused.

@@ -15,9 +15,9 @@ impl Session {
                 self.state.turns = turn;
                 if let Some(id) = &message.client_message_id {
                     self.state.recent.push_back((id.clone(), turn));
-                    while self.state.recent.len() > RECENT {
-                        self.state.recent.pop_front();
-                    }
+                    self.state.recent_content.push_back((id.clone(), message.content_digest()));
+                    self.state.recent.drain(..self.state.recent.len().saturating_sub(RECENT));
+                    self.state.recent_content.drain(..self.state.recent_content.len().saturating_sub(RECENT));
                 }
                 self.queue.push_back(Queued { turn, at, message: message.clone() });
                 Vec::new()

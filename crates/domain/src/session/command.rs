@@ -71,7 +71,12 @@ impl Session {
     fn submit(&mut self, message: UserMessage, draft: &mut Draft<'_>) -> Result<Reply, Refusal> {
         let name = message.client_message_id.as_ref();
         let before = self.state.recent.iter().find(|(id, _)| Some(id) == name);
-        if let Some((_, turn)) = before {
+        if let Some((id, turn)) = before {
+            let content = self.state.recent_content.iter().find(|(other, _)| other == id);
+            if content.is_some_and(|(_, digest)| *digest != message.content_digest()) {
+                let message = format!("clientMessageId {id} names another message; use a new one for each message");
+                return Err(Refusal { code: Code::InvalidPayload, message });
+            }
             return Ok(Reply::Accepted { turn: *turn, duplicate: true });
         }
         if self.turn.is_some() && self.queue.len() >= draft.rules.max_queued {

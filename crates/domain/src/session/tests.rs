@@ -167,6 +167,18 @@ fn the_same_client_message_is_one_message() {
 }
 
 #[test]
+fn reused_client_message_id_with_other_text_is_refused() {
+    let mut world = World::new();
+    world.submit_as("m1", "hi").expect("accepted");
+    let refusal = world.submit_as("m1", "something else").expect_err("another message");
+    assert_eq!(refusal.code, Code::InvalidPayload);
+    let folded = Session::fold(SessionState::default(), Vec::new(), &world.log);
+    world.session = folded;
+    assert_eq!(world.submit_as("m1", "something else").expect_err("still").code, Code::InvalidPayload);
+    assert!(matches!(world.submit_as("m1", "hi"), Ok(Reply::Accepted { duplicate: true, .. })));
+}
+
+#[test]
 fn messages_wait_their_turn_up_to_a_limit() {
     let mut world = World::new();
     for n in 0..=world.rules.max_queued {

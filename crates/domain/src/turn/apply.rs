@@ -2,8 +2,8 @@
 
 use super::{Bound, Call, Status, Turn};
 use crate::{
-    ApprovalResolved, AssistantMessage, CallGate, CallId, CallResult, CallStatus, Decision, EventBody, Message,
-    NoticeKind, Timestamp, ToolCall, ToolCalls,
+    ApprovalResolved, AssistantMessage, CallGate, CallId, CallResult, CallStatus, Content, Decision, EventBody,
+    Message, NoticeKind, Timestamp, ToolCall, ToolCalls,
 };
 
 impl Turn {
@@ -112,21 +112,30 @@ impl Turn {
         }
     }
 
-    /// Once all calls have results, the step is whole: its messages leave, and the turn thinks again.
+    /// Once all calls have results, the step is whole: its messages leave, and the turn thinks again. The history says what
+    /// ran: the model and readers must not take the model's arguments for those that a person put in their place.
     fn settle_step(&mut self, at: Timestamp) -> Vec<Message> {
+        let is_replayed = self.said.as_ref().is_some_and(|said| said.replay.is_some());
         let result = |c: &Call| match &c.status {
-            Status::Settled(result, _) => Some(CallResult {
-                call: c.asked_for.id.clone(),
-                name: c.asked_for.name.clone(),
-                result: (**result).clone(),
-            }),
+            Status::Settled(result, _) => {
+                let mut result = (**result).clone();
+                // A provider gets its own words back, in which the call stays as the model made it.
+                if is_replayed && c.is_edited() {
+                    let note = format!("A person changed the arguments before this call ran. They were: {}", c.args);
+                    result.content.insert(0, Content::text(note));
+                }
+                Some(CallResult { call: c.asked_for.id.clone(), name: c.asked_for.name.clone(), result })
+            }
             _ => None,
         };
         let Some(results) = self.calls.iter().map(result).collect::<Option<Vec<_>>>() else {
             return Vec::new();
         };
         let mut whole = std::mem::take(&mut self.unsaved);
-        if let Some(message) = self.said.take() {
+        if let Some(mut message) = self.said.take() {
+            for (said, call) in message.calls.iter_mut().zip(&self.calls) {
+                said.args.clone_from(&call.args);
+            }
             whole.push(Message::Assistant { turn: self.id, at, message });
             whole.push(Message::Tool { turn: self.id, at, results });
         }

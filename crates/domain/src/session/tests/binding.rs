@@ -100,6 +100,29 @@ fn edited_arguments_have_a_digest_of_their_own() {
     assert!(!world.session.is_bound(&models, "f-a"), "what the model wanted was not let through");
 }
 
+/// The next request, the history, and snapshots hold what ran. A provider's own words go back as they are, and the result
+/// then says what ran.
+#[test]
+fn edited_arguments_are_what_the_history_says_ran() {
+    let replay = Replay { provider: "p".into(), model: "m".into(), api: "a".into(), raw: json!([]) };
+    for replay in [None, Some(replay)] {
+        let mut world = World::new();
+        world.session.stand_on(ground("1"));
+        world.submit("go").expect("accepted");
+        world.does(Command::ModelDone(ModelOutcome { replay: replay.clone(), ..tools([ask("a")]) }));
+        world.does(answer(None, Some(json!({"command": "echo kept it"}))));
+        let result = ToolResult::succeeded(vec![Content::text("kept it")]);
+        world.does(Command::CallSettled { call: CallId::minted(TurnId::new(1), 0, 0), result });
+        let [.., Message::Assistant { message, .. }, Message::Tool { results, .. }] = world.session.history() else {
+            panic!("a whole step: {:?}", world.session.history())
+        };
+        assert_eq!(message.calls[0].args, json!({"command": "echo kept it"}));
+        let text = results[0].result.text();
+        assert_eq!(text.contains(r#"They were: {"command":"echo kept it"}"#), replay.is_some(), "{text}");
+        assert!(text.ends_with("kept it"));
+    }
+}
+
 #[test]
 fn on_other_ground_a_question_is_asked_anew_and_its_old_answer_refused() {
     let mut world = asking();
