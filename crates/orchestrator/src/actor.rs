@@ -101,6 +101,8 @@ pub(crate) struct Actor {
     readiness: watch::Sender<Readiness>,
     mailbox: mpsc::Receiver<Request>,
     bench: Bench,
+    /// How many sandboxes were given up. An end of a call says which one it was sent to.
+    benches_dropped: u64,
     /// Whether a sandbox of this session stood before, so that a new one is worth a word.
     had_sandbox: bool,
     model: Option<ModelCall>,
@@ -202,6 +204,7 @@ impl Actor {
             readiness: watch::Sender::new(None),
             mailbox,
             bench: Bench::Absent,
+            benches_dropped: 0,
             had_sandbox: claim.last.seq != Seq::default(),
             model: None,
             model_wanted: None,

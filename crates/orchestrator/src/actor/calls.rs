@@ -27,8 +27,8 @@ pub(super) enum CallEnd {
     Ran(ToolResult, Grant, Spend),
     /// With a result, without being run.
     Settled(ToolResult),
-    /// Unsent, because the sandbox is gone.
-    SandboxGone,
+    /// Unsent, because the sandbox is gone that stood when so many were given up.
+    SandboxGone(u64),
     /// Unsent, because the lease may have run out meanwhile.
     Unsure,
     /// Unsent, because the budget does not suffice.
@@ -69,7 +69,7 @@ impl RunningCalls {
         tools: Arc<dyn ToolSession>,
         output: Arc<Output>,
         paid: (Arc<Purse>, Errand),
-        leased_until: Arc<Mutex<Instant>>,
+        (leased_until, bench): (Arc<Mutex<Instant>>, u64),
     ) {
         let cancel = CancellationToken::new();
         let (session, progress, trace) = (paid.1.session.clone(), self.progress.clone(), None);
@@ -96,7 +96,7 @@ impl RunningCalls {
                 Ok(result) => CallEnd::Ran(output.clean(result), grant, ONE_CALL),
                 Err(ToolHostError::SandboxGone) => {
                     grant.settle(Spend::default()).await;
-                    CallEnd::SandboxGone
+                    CallEnd::SandboxGone(bench)
                 }
                 Err(error @ ToolHostError::UnknownTool(_)) => {
                     CallEnd::Ran(ToolResult::failed(Code::UnknownTool, error.to_string()), grant, Spend::default())
@@ -162,7 +162,8 @@ impl Actor {
             }
             let paid = (Arc::clone(&self.shared.purse), self.errand());
             let (tools, output) = (Arc::clone(&bench.tools), Arc::clone(&self.shared.output));
-            self.calls.start(call, tools, output, paid, Arc::clone(&self.leased_until));
+            let stands = (Arc::clone(&self.leased_until), self.benches_dropped);
+            self.calls.start(call, tools, output, paid, stands);
         } else {
             self.calls_wanted.push(call);
             self.want_bench();
@@ -199,12 +200,15 @@ impl Actor {
                 return Ok(());
             }
             CallEnd::OverBudget(call, over) => return self.over_budget(over, Some(call)).await,
-            CallEnd::SandboxGone => {
+            CallEnd::SandboxGone(bench) => {
                 let again = self.session.turn().and_then(|turn| turn.running_call(&call));
                 // Nothing of the call was sent, so a fresh sandbox may run it; but one that goes at once is no place.
                 if let Some(again) = again.filter(|_| self.calls.moved.insert(call.clone())) {
-                    self.drop_bench();
-                    self.claim_again().await?;
+                    // Of several calls that found it gone, the first gets a fresh one, and the others run there.
+                    if bench == self.benches_dropped {
+                        self.drop_bench();
+                        self.claim_again().await?;
+                    }
                     self.run_call(again);
                     return Ok(());
                 }

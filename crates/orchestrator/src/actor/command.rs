@@ -20,6 +20,7 @@ impl Actor {
         }
         match request {
             Request::Attach(wish, reply) => {
+                self.use_now();
                 self.take_wish(wish).await?;
                 self.want_bench();
                 send(reply, Ok(self.readiness.subscribe()));

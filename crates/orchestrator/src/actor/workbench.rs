@@ -34,6 +34,7 @@ impl Actor {
 
     /// The sandbox is gone; what is left of it is removed aside.
     pub(super) fn drop_bench(&mut self) {
+        self.benches_dropped += 1;
         if let Bench::Ready(bench) = std::mem::replace(&mut self.bench, Bench::Absent) {
             let starter = Arc::clone(&self.shared.starter);
             self.shared.tasks.spawn(async move {

@@ -2,11 +2,11 @@
 
 use crate::desk::{Desk, User, principal};
 use lockkeeper_domain::{Code, Content, KnownContent, Seq, ToolResult};
-use lockkeeper_orchestrator::EntryKind;
-use lockkeeper_ports::{EventLog, SandboxId};
+use lockkeeper_orchestrator::{EntryKind, Janitor, Swept};
+use lockkeeper_ports::{Clock, EventLog, SandboxId, SessionRepository};
 use lockkeeper_testkit::{llm::Step, tools::FakeTool};
 use serde_json::json;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
 /// A desk whose sandboxes hold `a.txt` of six bytes, in parts of three.
@@ -105,4 +105,19 @@ async fn what_the_server_says_instead_is_the_answer() {
     desk.host.lose_sandbox(&SandboxId::new(ann.sandbox().await));
     let gone = ann.manager.list_files(&ann.session, &ann.me, "x".to_owned()).await.expect_err("gone");
     assert_eq!(gone.code, Code::SandboxUnavailable);
+}
+
+/// Reading files for a long time is use, on this server and in the store.
+#[tokio::test(start_paused = true)]
+async fn session_whose_files_are_read_never_expires() {
+    let desk = desk();
+    let ann = User::ready(&desk.manager()).await;
+    let janitor = Janitor::new(Arc::clone(&ann.manager));
+    for _ in 0..40 {
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        ann.manager.list_files(&ann.session, &ann.me, ".".to_owned()).await.expect("listed");
+        assert_eq!(janitor.sweep().await, Swept::default());
+    }
+    let record = desk.store.get(&ann.session).await.expect("read").expect("a record");
+    assert!(desk.clock.now().since(record.last_active_at) < Duration::from_mins(2));
 }

@@ -76,3 +76,24 @@ async fn the_end_of_a_session_removes_its_sandbox_and_a_later_message_starts_ano
     back.says("hi").await.expect("accepted");
     assert_eq!(back.sees_answer().await, "again");
 }
+
+/// Several calls find their sandbox gone: one fresh sandbox serves all of them, and none of them fails.
+#[tokio::test(start_paused = true)]
+async fn calls_of_a_lost_sandbox_share_one_fresh_sandbox() {
+    for count in [2, 3, 8] {
+        let calls = (0..count).map(|n| ("box__echo", json!({"text": n.to_string()})));
+        let mut desk = Desk::new([Step::calls(calls.collect::<Vec<_>>()), Step::text("done")]);
+        desk.rules = allow_all();
+        let mut ann = User::ready(&desk.manager()).await;
+        let lost = ann.sandbox().await;
+        desk.host.lose_sandbox(&SandboxId::new(lost.as_str()));
+        ann.says("go").await.expect("accepted");
+        for _ in 0..count {
+            assert_eq!(ann.sees_result().await.result.outcome, Outcome::Succeeded);
+        }
+        assert_eq!(ann.sees_answer().await, "done");
+        assert_eq!(desk.host.calls().len(), count);
+        assert_eq!(desk.stopped(), [lost], "the fresh one stands");
+        assert_eq!(desk.host.sessions().len(), 2);
+    }
+}
