@@ -162,7 +162,7 @@ impl Bench {
     fn event(&mut self, turn: Option<TurnId>, body: EventBody) -> Event {
         self.seq += 1;
         let id = EventId { epoch: Epoch::new(1), seq: Seq::new(self.seq) };
-        Event { id, turn, at: Timestamp::from_millis(1_767_225_600_000), body, link: None }
+        Event { id, turn, at: Timestamp::from_millis(1_767_225_600_000), body, link: None, request: None }
     }
 }
 

@@ -7,8 +7,8 @@ pub use budget::{BudgetAnswered, BudgetAsked, BudgetOf};
 pub use end::{StopReason, TurnCompleted, Usage};
 
 use crate::{
-    Annotations, AssistantMessage, CallId, Code, Digest, EventId, Link, PrincipalId, Rule, RuleId, ServerName,
-    Timestamp, ToolDefinition, ToolResult, TurnId, UserMessage,
+    Annotations, AssistantMessage, CallId, Code, Digest, EventId, Link, PrincipalId, RequestId, Rule, RuleId,
+    ServerName, Timestamp, ToolDefinition, ToolResult, TurnId, UserMessage,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,9 @@ pub struct Event {
     /// Its place in the audit, where it belongs there.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub link: Option<Link>,
+    /// The command that it follows from, where that must not be followed twice.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub request: Option<RequestId>,
 }
 
 /// What happened in a session. Each kind is one event of the Socket.IO contract.

@@ -97,6 +97,21 @@ text_id!(
     |text| (1..=64).contains(&text.len()) && text.chars().all(is_id_char)
 );
 
+text_id!(
+    /// Names a command on its way to a session's owner. The same one twice is one command.
+    RequestId,
+    "a request id",
+    "1 to 64 characters out of A-Z, a-z, 0-9, '_' and '-'",
+    |text| (1..=64).contains(&text.len()) && text.chars().all(is_id_char)
+);
+
+impl RequestId {
+    /// A request id out of 128 random bits, which the caller draws.
+    pub fn from_random_bits(bits: u128) -> Self {
+        Self(format!("{bits:032x}"))
+    }
+}
+
 impl SessionId {
     /// A session id out of 128 random bits, which the caller draws.
     pub fn from_random_bits(bits: u128) -> Self {

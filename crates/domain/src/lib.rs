@@ -39,7 +39,9 @@ pub use event::{
     TurnCompleted, Usage, Via,
 };
 pub use ground::Ground;
-pub use id::{CallId, ClientMessageId, Epoch, EventId, InvalidId, PrincipalId, RuleId, Seq, SessionId, TurnId};
+pub use id::{
+    CallId, ClientMessageId, Epoch, EventId, InvalidId, PrincipalId, RequestId, RuleId, Seq, SessionId, TurnId,
+};
 pub use message::{AssistantMessage, Attachment, CallResult, Message, Replay, ToolCall, UserMessage};
 pub use policy::{
     ArgumentRule, Asked, DecisionRule, Denials, Fate, HintRule, PastCall, Policy, Rule, StoredRule, Verdict,

@@ -12,8 +12,8 @@ mod tests;
 
 use crate::{
     ArgumentRule, AuditKey, BudgetAsked, CallId, CallView, ChainHead, ClientMessageId, Denials, Digest, Event, Failure,
-    Ground, HistoryLimits, Message, NoticeKind, PrincipalId, RuleId, Scope, ServerName, SessionId, Timestamp, ToolCall,
-    ToolDefinition, ToolResult, ToolTrusted, Turn, TurnId, UserMessage, Via, Window,
+    Ground, HistoryLimits, Message, NoticeKind, PrincipalId, RequestId, RuleId, Scope, ServerName, SessionId,
+    Timestamp, ToolCall, ToolDefinition, ToolResult, ToolTrusted, Turn, TurnId, UserMessage, Via, Window,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -54,6 +54,9 @@ struct Queued {
 pub struct SessionState {
     turns: TurnId,
     recent: VecDeque<(ClientMessageId, TurnId)>,
+    /// The commands that were followed last and must not be followed again.
+    #[serde(skip_serializing_if = "VecDeque::is_empty")]
+    requests: VecDeque<RequestId>,
     /// What the messages of those names said, by their digests. Earlier versions did not store it.
     #[serde(skip_serializing_if = "VecDeque::is_empty")]
     recent_content: VecDeque<(ClientMessageId, Digest)>,
@@ -210,6 +213,9 @@ impl SessionState {
 }
 
 impl Session {
+    /// How many commands are remembered. A command is repeated within seconds, so this bounds the record and not the promise.
+    const REMEMBERED: usize = 64;
+
     /// A session as `state` leaves it, with this history, and what `events` made of it since.
     pub fn fold<'a>(state: SessionState, history: Vec<Message>, events: impl IntoIterator<Item = &'a Event>) -> Self {
         let queue = VecDeque::new();
@@ -220,8 +226,22 @@ impl Session {
             if let Some(link) = event.link {
                 session.state.audit = Some(link.into());
             }
+            if let Some(request) = &event.request {
+                session.remember(request.clone());
+            }
         }
         session
+    }
+
+    /// The command of this name was followed.
+    pub fn remember(&mut self, request: RequestId) {
+        self.state.requests.push_back(request);
+        self.state.requests.drain(..self.state.requests.len().saturating_sub(Self::REMEMBERED));
+    }
+
+    /// Whether the command of this name was followed, by this owner or an earlier one.
+    pub fn has_followed(&self, request: &RequestId) -> bool {
+        self.state.requests.contains(request)
     }
 
     /// Gives events that are about to be written their places in the audit. What is then not written must not be written in

@@ -38,7 +38,7 @@ async fn claimed(store: &EmbeddedStore, id: &str) -> Claim {
 fn step(claim: &Claim, bytes: usize) -> Commit {
     let id = EventId { epoch: claim.lease.epoch, seq: claim.last.seq.next() };
     let body = EventBody::Notice { kind: NoticeKind::TurnResumed, text: "x".repeat(bytes) };
-    let events = vec![Event { id, turn: None, at: at(0), body, link: None }];
+    let events = vec![Event { id, turn: None, at: at(0), body, link: None, request: None }];
     Commit { epoch: id.epoch, after: claim.last.seq, events, history: None, record: RecordChange::default() }
 }
 

@@ -83,7 +83,7 @@ async fn write_for_ever(store: Arc<EmbeddedStore>, id: SessionId) {
 
 fn event(id: EventId) -> Event {
     let body = EventBody::Notice { kind: NoticeKind::TurnResumed, text: format!("event {} of many", id.seq) };
-    Event { id, turn: None, at: Timestamp::default(), body, link: None }
+    Event { id, turn: None, at: Timestamp::default(), body, link: None, request: None }
 }
 
 fn message(number: u64) -> Message {

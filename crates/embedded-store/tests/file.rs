@@ -40,6 +40,7 @@ fn step(claim: &Claim, count: u64) -> Commit {
         at: at(1),
         body: EventBody::Notice { kind: NoticeKind::TurnResumed, text: "x".repeat(1_000) },
         link: None,
+        request: None,
     };
     let events = (after.get() + 1..=after.get() + count).map(event).collect();
     Commit { epoch, after, events, history: None, record: RecordChange::default() }

@@ -23,8 +23,8 @@ use crate::{
 };
 use calls::RunningCalls;
 use lockkeeper_domain::{
-    ApprovalRequired, Code, Command, Epoch, Event, EventId, Failure, Ground, Message, Policy, PrincipalId, Rules, Seq,
-    Session, SessionId, Timestamp, ToolCall, ToolDefinition, TurnId,
+    ApprovalRequired, Code, Command, Epoch, Event, EventId, Failure, Ground, Message, Policy, PrincipalId, RequestId,
+    Rules, Seq, Session, SessionId, Timestamp, ToolCall, ToolDefinition, TurnId,
 };
 use lockkeeper_ports::{CallProgress, Claim, StoreError, ToolSessionStatus};
 use model::{ModelCall, ModelItem};
@@ -32,7 +32,10 @@ use persist::Lost;
 pub(crate) use persist::{remember_question, store_failure};
 use request::send;
 pub(crate) use request::{Reply, Request, Unhandled};
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+};
 use tokio::{
     sync::{Semaphore, mpsc, oneshot, watch},
     task::JoinHandle,
@@ -121,6 +124,10 @@ pub(crate) struct Actor {
     rules: watch::Receiver<Arc<Policy>>,
     /// Until when nobody else can have taken the lease, by this process's clock.
     leased_until: Arc<Mutex<Instant>>,
+    /// The name of the command that is being followed, until it is written.
+    request: Option<RequestId>,
+    /// Commands that were refused lately.
+    refused: VecDeque<(RequestId, Failure)>,
 }
 
 /// What an actor takes over from the store.
@@ -216,6 +223,8 @@ impl Actor {
             looks: Arc::new(Semaphore::new(shared.config.looks_at_once)),
             rules,
             leased_until: Arc::new(Mutex::new(taken_at + shared.config.lease())),
+            request: None,
+            refused: VecDeque::new(),
             shared,
         };
         (actor, handle)

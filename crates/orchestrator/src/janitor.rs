@@ -134,6 +134,7 @@ impl Janitor {
                 at: now,
                 body: EventBody::SessionExpired { reason: IDLE_TOO_LONG.to_owned() },
                 link: None,
+                request: None,
             };
             let record = RecordChange { sandbox: Some(None), ..RecordChange::default() };
             let commit = Commit { epoch, after: claim.last.seq, events: vec![event], history: None, record };

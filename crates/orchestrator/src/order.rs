@@ -7,7 +7,9 @@ use crate::{
     opened::Readiness,
     workspace::{Look, Seen},
 };
-use lockkeeper_domain::{Answer, BudgetAnswer, Code, Failure, PrincipalId, SessionId, ToolTrusted, UserMessage};
+use lockkeeper_domain::{
+    Answer, BudgetAnswer, Code, Failure, PrincipalId, RequestId, SessionId, ToolTrusted, UserMessage,
+};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tokio::{
@@ -65,6 +67,9 @@ pub(crate) struct Letter {
     pub(crate) session: SessionId,
     /// Who gives it: known to the server that writes, and believed by the one that reads.
     pub(crate) by: PrincipalId,
+    /// The same in each attempt. Servers of earlier versions do not name their orders.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) request: Option<RequestId>,
     pub(crate) order: Order,
 }
 
@@ -114,18 +119,18 @@ impl Order {
 }
 
 impl ActorHandle {
-    /// Has the actor follow an order.
-    pub(crate) async fn follow(&self, order: &Order) -> Result<Outcome, Missed> {
+    /// Has the actor follow an order, once for each name.
+    pub(crate) async fn follow(&self, order: &Order, name: Option<RequestId>) -> Result<Outcome, Missed> {
         let done = |()| Outcome::Done;
         match order.clone() {
             Order::Attach { wish, patience } => self.is_ready(wish, patience).await.map(Outcome::Attached),
             Order::Submit(message) => self.put(|reply| Request::Submit(message, reply)).await.map(Outcome::Accepted),
             Order::Decide(answer) => self.put(|reply| Request::Decide(answer, reply)).await.map(Outcome::Decided),
-            Order::AnswerBudget(answer) => self.put(|reply| Request::AnswerBudget(answer, reply)).await.map(done),
-            Order::Trust(trusted) => self.put(|reply| Request::Trust(trusted, reply)).await.map(done),
-            Order::Cancel => self.put(Request::Cancel).await.map(done),
-            Order::Reset => self.put(Request::Reset).await.map(done),
-            Order::End => self.put(Request::End).await.map(done),
+            Order::AnswerBudget(answer) => self.put(|reply| Request::AnswerBudget(answer, name, reply)).await.map(done),
+            Order::Trust(trusted) => self.put(|reply| Request::Trust(trusted, name, reply)).await.map(done),
+            Order::Cancel => self.put(|reply| Request::Cancel(name, reply)).await.map(done),
+            Order::Reset => self.put(|reply| Request::Reset(name, reply)).await.map(done),
+            Order::End => self.put(|reply| Request::End(name, reply)).await.map(done),
             Order::Look { look, .. } => self.put(|reply| Request::Look(look, reply)).await.map(Outcome::Seen),
         }
     }

@@ -129,7 +129,14 @@ async fn drive(
     for number in 1..=commits {
         let (turn, at) = (TurnId::new(number), Timestamp::from_millis(i64::try_from(number)?));
         let body = EventBody::Delta { step: 0, attempt: 0, text: text.clone() };
-        let event = Event { id: EventId { epoch, seq: Seq::new(number) }, turn: Some(turn), at, body, link: None };
+        let event = Event {
+            id: EventId { epoch, seq: Seq::new(number) },
+            turn: Some(turn),
+            at,
+            body,
+            link: None,
+            request: None,
+        };
         let message =
             UserMessage { text: text.clone(), attachments: Vec::new(), client_message_id: None, by: owner.clone() };
         let append = vec![Message::User { turn, at, message }];

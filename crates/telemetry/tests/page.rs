@@ -65,6 +65,7 @@ async fn write(store: &dyn SessionStore) {
         at: Timestamp::from_millis(1_000 * i64::try_from(seq).expect("small")),
         body,
         link: None,
+        request: None,
     });
     let events = numbered.collect();
     let commit = Commit { epoch, after: Seq::default(), events, history: None, record: RecordChange::default() };

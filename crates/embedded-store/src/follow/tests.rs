@@ -24,6 +24,7 @@ async fn written(store: &EmbeddedStore, count: u64) {
         at: Timestamp::default(),
         body: EventBody::Notice { kind: NoticeKind::TurnResumed, text: "t".to_owned() },
         link: None,
+        request: None,
     };
     let (after, events) = (Seq::new(0), (1..=count).map(event).collect());
     let commit = Commit { epoch, after, events, history: None, record: RecordChange::default() };
@@ -75,7 +76,7 @@ async fn grow(store: &EmbeddedStore, epoch: Epoch, after: u64, texts: &[usize]) 
     for (seq, bytes) in (after + 1..).zip(texts) {
         let body = EventBody::Notice { kind: NoticeKind::TurnResumed, text: "t".repeat(*bytes) };
         let id = EventId { epoch, seq: Seq::new(seq) };
-        let events = vec![Event { id, turn: None, at: Timestamp::default(), body, link: None }];
+        let events = vec![Event { id, turn: None, at: Timestamp::default(), body, link: None, request: None }];
         let after = Seq::new(seq - 1);
         let commit = Commit { epoch, after, events, history: None, record: RecordChange::default() };
         store.commit(&record().id, &commit).await.unwrap();

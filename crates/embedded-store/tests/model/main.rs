@@ -68,6 +68,7 @@ impl Run<'_> {
             at: time(1),
             body: EventBody::Notice { kind: NoticeKind::TurnResumed, text: format!("event {seq}") },
             link: None,
+            request: None,
         };
         let mut message = || {
             self.said += 1;

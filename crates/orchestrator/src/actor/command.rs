@@ -1,6 +1,7 @@
 use super::{
     Actor, Bench, Flow, Reply, Request,
     persist::{Lost, Unwritten},
+    request::Name,
     send,
 };
 use crate::{
@@ -27,15 +28,15 @@ impl Actor {
             }
             Request::Submit(message, reply) => self.submit(message, reply).await?,
             Request::Decide(answer, reply) => self.decide(answer, reply).await?,
-            Request::AnswerBudget(answer, reply) => {
-                self.obey(Command::AnswerBudget(answer), (), reply).await?;
+            Request::AnswerBudget(answer, name, reply) => {
+                self.obey(Command::AnswerBudget(answer), name, reply).await?;
                 self.sure_of_lease().await?;
                 self.run_held_calls();
             }
-            Request::Trust(trusted, reply) => self.trust(trusted, reply).await?,
-            Request::Cancel(reply) => self.obey(Command::Cancel, (), reply).await?,
-            Request::Reset(reply) => self.obey(Command::Reset, (), reply).await?,
-            Request::End(reply) => return self.end(reply).await,
+            Request::Trust(trusted, name, reply) => self.trust(trusted, name, reply).await?,
+            Request::Cancel(name, reply) => self.obey(Command::Cancel, name, reply).await?,
+            Request::Reset(name, reply) => self.obey(Command::Reset, name, reply).await?,
+            Request::End(name, reply) => return self.end(name, reply).await,
             Request::Snapshot(reply) => send(reply, Ok(self.snapshot())),
             Request::Look(look, reply) => self.look(look, reply),
             Request::ExpireIfIdle(before, reply) => return self.expire(before, reply).await,
@@ -136,17 +137,41 @@ impl Actor {
         }
     }
 
-    async fn obey<T>(&mut self, command: Command, done: T, reply: Reply<T>) -> Result<(), Lost> {
+    async fn obey(&mut self, command: Command, name: Name, reply: Reply<()>) -> Result<(), Lost> {
+        let Some(reply) = self.begin(name, reply) else { return Ok(()) };
         let before = self.session.clone();
         match self.session.handle(command, self.shared.now(), &self.shared.rules) {
-            Ok(reaction) => {
-                self.acknowledge(before, reaction, RecordChange::default(), Ok(done), reply).await.map(drop)
-            }
+            Ok(reaction) => self.acknowledge(before, reaction, RecordChange::default(), Ok(()), reply).await.map(drop),
             Err(refusal) => {
-                send(reply, Err(refused(refusal)));
+                self.refuse(refused(refusal), reply);
                 Ok(())
             }
         }
+    }
+
+    /// Begins to follow a command that must not be followed twice. One that was followed or refused before is answered as it
+    /// was then: its first answer was lost, and what it was meant for may be over.
+    pub(super) fn begin(&mut self, name: Name, reply: Reply<()>) -> Option<Reply<()>> {
+        self.request = name;
+        let Some(name) = &self.request else { return Some(reply) };
+        if let Some((_, failure)) = self.refused.iter().find(|(refused, _)| refused == name) {
+            send(reply, Err(failure.clone()));
+        } else if self.session.has_followed(name) {
+            send(reply, Ok(()));
+        } else {
+            return Some(reply);
+        }
+        None
+    }
+
+    /// Refuses the command that is being followed, now and when it comes again.
+    pub(super) fn refuse(&mut self, failure: Failure, reply: Reply<()>) {
+        const REMEMBERED: usize = 64;
+        if let Some(name) = self.request.take() {
+            self.refused.push_back((name, failure.clone()));
+            self.refused.drain(..self.refused.len().saturating_sub(REMEMBERED));
+        }
+        send(reply, Err(failure));
     }
 
     /// Answers once the step is stored, and not before. A step that was not stored within the grace is told as failed; then
@@ -159,7 +184,10 @@ impl Actor {
         answer: Result<T, Failure>,
         reply: Reply<T>,
     ) -> Result<bool, Lost> {
-        match self.try_persist(reaction.changes, record).await {
+        let written = self.try_persist(reaction.changes, record).await;
+        // A step without events leaves nothing that a second one could repeat.
+        self.request = None;
+        match written {
             Ok(()) => {
                 send(reply, answer);
                 self.act(reaction.effects).await.map(|()| true)
@@ -179,7 +207,8 @@ impl Actor {
         }
     }
 
-    async fn end(&mut self, reply: Reply<()>) -> Result<Flow, Lost> {
+    async fn end(&mut self, name: Name, reply: Reply<()>) -> Result<Flow, Lost> {
+        let Some(reply) = self.begin(name, reply) else { return Ok(Flow::Continue) };
         let before = self.session.clone();
         match self.session.handle(Command::End, self.shared.now(), &self.shared.rules) {
             Ok(reaction) => {
@@ -192,7 +221,7 @@ impl Actor {
                 Ok(Flow::Exit)
             }
             Err(refusal) => {
-                send(reply, Err(refused(refusal)));
+                self.refuse(refused(refusal), reply);
                 Ok(Flow::Continue)
             }
         }

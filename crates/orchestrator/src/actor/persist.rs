@@ -100,6 +100,13 @@ impl Actor {
             return None;
         }
         let mut events = self.numbered(changes.events, now);
+        // Answers to commands are the first steps that follow from them.
+        if let Some(event) = events.first_mut()
+            && let Some(request) = self.request.take()
+        {
+            event.request = Some(request.clone());
+            self.session.remember(request);
+        }
         self.session.link(&self.id, &mut events, self.shared.ports.audit_key.as_ref());
         let end = events.last().map_or(self.last, |event| event.id.seq);
         let busy = self.session.is_busy();
@@ -143,7 +150,7 @@ impl Actor {
         let mut seq = self.last;
         let number = |(turn, body)| {
             seq = seq.next();
-            Event { id: EventId { epoch: self.epoch, seq }, turn, at: now, body, link: None }
+            Event { id: EventId { epoch: self.epoch, seq }, turn, at: now, body, link: None, request: None }
         };
         events.into_iter().map(number).collect()
     }

@@ -1,6 +1,6 @@
 //! Tools that are not what they were: held back until somebody takes them as they are.
 
-use super::{Actor, Bench, Reply, persist::Lost, send};
+use super::{Actor, Bench, Reply, persist::Lost, request::Name};
 use crate::tools::Catalog;
 use lockkeeper_domain::{Command, Failure, ToolDefinition, ToolTrusted};
 use lockkeeper_ports::RecordChange;
@@ -36,14 +36,15 @@ impl Actor {
         Ok(())
     }
 
-    pub(super) async fn trust(&mut self, trusted: ToolTrusted, reply: Reply<()>) -> Result<(), Lost> {
+    pub(super) async fn trust(&mut self, trusted: ToolTrusted, name: Name, reply: Reply<()>) -> Result<(), Lost> {
+        let Some(reply) = self.begin(name, reply) else { return Ok(()) };
         let command = Command::Trust(trusted.clone());
         let before = self.session.clone();
         let reaction = match self.session.handle(command, self.shared.now(), &self.shared.rules) {
             Ok(reaction) => reaction,
             Err(refusal) => {
                 let hint = "The event tool:quarantined shows what is held back, and its fingerprint.";
-                send(reply, Err(Failure::new(refusal.code, refusal.message).with_hint(hint)));
+                self.refuse(Failure::new(refusal.code, refusal.message).with_hint(hint), reply);
                 return Ok(());
             }
         };

@@ -3,11 +3,14 @@ use crate::{
     opened::{Accepted, Decided, Readiness, Snapshot},
     workspace::{Look, Seen},
 };
-use lockkeeper_domain::{Answer, BudgetAnswer, Failure, Timestamp, ToolTrusted, UserMessage};
+use lockkeeper_domain::{Answer, BudgetAnswer, Failure, RequestId, Timestamp, ToolTrusted, UserMessage};
 use tokio::sync::{oneshot, watch};
 
 /// Where an answer goes. [`Unhandled`] means that the actor ended first: its successor may be asked the same.
 pub(crate) type Reply<T> = oneshot::Sender<Result<Result<T, Failure>, Unhandled>>;
+
+/// The name of a command that must not be followed twice. `None` from servers of earlier versions.
+pub(crate) type Name = Option<RequestId>;
 
 /// The actor ended before it looked at the request.
 #[derive(Debug)]
@@ -24,12 +27,12 @@ pub(crate) enum Request {
     Attach(Wish, Reply<watch::Receiver<Readiness>>),
     Submit(UserMessage, Reply<Accepted>),
     Decide(Answer, Reply<Decided>),
-    AnswerBudget(BudgetAnswer, Reply<()>),
+    AnswerBudget(BudgetAnswer, Name, Reply<()>),
     /// Somebody takes a tool as it is now.
-    Trust(ToolTrusted, Reply<()>),
-    Cancel(Reply<()>),
-    Reset(Reply<()>),
-    End(Reply<()>),
+    Trust(ToolTrusted, Name, Reply<()>),
+    Cancel(Name, Reply<()>),
+    Reset(Name, Reply<()>),
+    End(Name, Reply<()>),
     Snapshot(Reply<Snapshot>),
     /// Somebody wants to see files of the sandbox.
     Look(Look, Reply<Seen>),
@@ -45,11 +48,11 @@ impl Request {
             Self::Attach(_, reply) => send(reply, Err(failure)),
             Self::Submit(_, reply) => send(reply, Err(failure)),
             Self::Decide(_, reply) => send(reply, Err(failure)),
-            Self::AnswerBudget(_, reply)
-            | Self::Trust(_, reply)
-            | Self::Cancel(reply)
-            | Self::Reset(reply)
-            | Self::End(reply) => send(reply, Err(failure)),
+            Self::AnswerBudget(_, _, reply)
+            | Self::Trust(_, _, reply)
+            | Self::Cancel(_, reply)
+            | Self::Reset(_, reply)
+            | Self::End(_, reply) => send(reply, Err(failure)),
             Self::Snapshot(reply) => send(reply, Err(failure)),
             Self::Look(_, reply) => send(reply, Err(failure)),
             Self::ExpireIfIdle(_, reply) => send(reply, Ok(false)),
@@ -62,11 +65,11 @@ impl Request {
             Self::Attach(_, reply) => drop(reply.send(Err(Unhandled))),
             Self::Submit(_, reply) => drop(reply.send(Err(Unhandled))),
             Self::Decide(_, reply) => drop(reply.send(Err(Unhandled))),
-            Self::AnswerBudget(_, reply)
-            | Self::Trust(_, reply)
-            | Self::Cancel(reply)
-            | Self::Reset(reply)
-            | Self::End(reply) => {
+            Self::AnswerBudget(_, _, reply)
+            | Self::Trust(_, _, reply)
+            | Self::Cancel(_, reply)
+            | Self::Reset(_, reply)
+            | Self::End(_, reply) => {
                 drop(reply.send(Err(Unhandled)));
             }
             Self::Snapshot(reply) => drop(reply.send(Err(Unhandled))),

@@ -1,5 +1,5 @@
 use crate::{Config, NewMessage, Others};
-use lockkeeper_domain::{Code, Failure, Power, SessionId, SessionRecord};
+use lockkeeper_domain::{Code, Failure, Power, RequestId, SessionId, SessionRecord};
 use lockkeeper_ports::Principal;
 
 /// The media types that all providers take.
@@ -7,10 +7,19 @@ const IMAGES: [&str; 4] = ["image/png", "image/jpeg", "image/gif", "image/webp"]
 
 /// A name for a session that nobody can guess.
 pub(super) fn new_session_id() -> Result<SessionId, Failure> {
+    random_bits().map(SessionId::from_random_bits)
+}
+
+/// A name for a command that no other has.
+pub(super) fn new_request_id() -> Result<RequestId, Failure> {
+    random_bits().map(RequestId::from_random_bits)
+}
+
+fn random_bits() -> Result<u128, Failure> {
     let mut bits = [0; 16];
     getrandom::fill(&mut bits)
         .map_err(|error| Failure::new(Code::Internal, format!("The system gives no random numbers: {error}")))?;
-    Ok(SessionId::from_random_bits(u128::from_le_bytes(bits)))
+    Ok(u128::from_le_bytes(bits))
 }
 
 /// The same words for a session of somebody else's and for none at all: who asks learns nothing.

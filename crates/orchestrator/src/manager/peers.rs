@@ -69,7 +69,7 @@ impl SessionManager {
         if actor.owner != letter.by {
             return Response::Refused(checks::not_yours());
         }
-        match actor.follow(&letter.order).await {
+        match actor.follow(&letter.order, letter.request).await {
             Ok(outcome) => Response::Followed(outcome),
             Err(Missed::Ended) => Response::NotHere,
             Err(Missed::Refused(failure)) => Response::Refused(failure),

@@ -1,11 +1,11 @@
 //! Finds a session's owner, here or on another server, and has it follow an order.
 
-use super::{SessionManager, actors::Owner};
+use super::{SessionManager, actors::Owner, checks};
 use crate::{
     actor::store_failure,
     order::{Letter, Missed, Order, Outcome, Response},
 };
-use lockkeeper_domain::{Answer, Code, Decision, EventBody, Failure, Seq, SessionId, Timestamp};
+use lockkeeper_domain::{Answer, Code, Decision, EventBody, Failure, RequestId, Seq, SessionId, Timestamp};
 use lockkeeper_ports::{PeerError, Principal};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -31,9 +31,10 @@ impl SessionManager {
     /// does, it is asked, for as long as it holds the lease; and so on, until the order was followed or the time is over.
     pub(crate) async fn order(&self, id: &SessionId, by: &Principal, order: Order) -> Result<Outcome, Failure> {
         let deadline = Instant::now() + self.shared.config.forward();
+        let request = checks::new_request_id()?;
         let (mut doubt, mut pause) = (false, FIRST_PAUSE);
         loop {
-            match self.attempt(id, by, &order).await? {
+            match self.attempt(id, by, &order, &request).await? {
                 Attempt::Followed(outcome) => return Ok(outcome),
                 Attempt::Refused(failure) if doubt => return self.settle_doubt(id, &order, failure).await,
                 Attempt::Refused(failure) => return Err(failure),
@@ -49,15 +50,29 @@ impl SessionManager {
         }
     }
 
-    async fn attempt(&self, id: &SessionId, by: &Principal, order: &Order) -> Result<Attempt, Failure> {
+    async fn attempt(
+        &self,
+        id: &SessionId,
+        by: &Principal,
+        order: &Order,
+        request: &RequestId,
+    ) -> Result<Attempt, Failure> {
         let response = match self.owner(id, by).await? {
-            Owner::Here(actor) => match actor.follow(order).await {
+            Owner::Here(actor) => match actor.follow(order, Some(request.clone())).await {
                 Ok(outcome) => Ok(Response::Followed(outcome)),
                 Err(Missed::Ended) => Ok(Response::NotHere),
                 Err(Missed::Refused(failure)) if failure.code == Code::Draining => return Err(failure),
                 Err(Missed::Refused(failure)) => Ok(Response::Refused(failure)),
             },
-            Owner::There { holder, until } => self.forward(id, by, order, &holder, until).await,
+            Owner::There { holder, until } => {
+                let letter = Letter {
+                    session: id.clone(),
+                    by: by.id.clone(),
+                    request: Some(request.clone()),
+                    order: order.clone(),
+                };
+                self.forward(letter, &holder, until).await
+            }
         };
         Ok(match response {
             Ok(Response::Followed(outcome)) => Attempt::Followed(outcome),
@@ -78,18 +93,11 @@ impl SessionManager {
     }
 
     /// Asks the server that holds the lease. One that does not answer until the lease ends may be dead: then the lease says.
-    async fn forward(
-        &self,
-        id: &SessionId,
-        by: &Principal,
-        order: &Order,
-        holder: &str,
-        until: Timestamp,
-    ) -> Result<Response, PeerError> {
-        let letter = Letter { session: id.clone(), by: by.id.clone(), order: order.clone() };
+    async fn forward(&self, letter: Letter, holder: &str, until: Timestamp) -> Result<Response, PeerError> {
+        let patience = letter.order.patience();
         let letter = serde_json::to_vec(&letter).expect("orders are JSON with string keys");
         let left = until.since(self.shared.now()).clamp(LEAST_WAIT, self.shared.config.lease());
-        let response = self.shared.ports.peers.ask(holder, letter, left + order.patience()).await?;
+        let response = self.shared.ports.peers.ask(holder, letter, left + patience).await?;
         serde_json::from_slice(&response).map_err(|error| PeerError::Unavailable(Box::new(error)))
     }
 

@@ -3,7 +3,7 @@
 use crate::desk::{Desk, User, wish};
 use async_trait::async_trait;
 use futures::{StreamExt, stream::BoxStream};
-use lockkeeper_domain::{Code, SessionId};
+use lockkeeper_domain::{Code, SessionId, StopReason};
 use lockkeeper_ports::{Asked, Clock, PeerError, Peers, SessionRepository, Topic};
 use lockkeeper_testkit::llm::{Gate, Step};
 use serde_json::json;
@@ -36,7 +36,11 @@ impl Peers for Lossy {
         let answer = self.inner.ask(peer, request, within).await?;
         let one_less = |left: usize| left.checked_sub(1);
         match self.lose.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less) {
-            Ok(_) => Err(PeerError::Unanswered(peer.to_owned())),
+            Ok(_) => {
+                // That an answer was lost is known when its time is over.
+                tokio::time::sleep(within.min(Duration::from_secs(3))).await;
+                Err(PeerError::Unanswered(peer.to_owned()))
+            }
             Err(_) => Ok(answer),
         }
     }
@@ -113,6 +117,59 @@ async fn a_cancel_whose_answer_was_lost_has_cancelled() {
     owner.says("go").await.expect("accepted");
     lose.store(1, Ordering::SeqCst);
     other.manager.cancel(&other.session, &other.me).await.expect("cancelled");
+}
+
+/// The answer to a cancel is lost; the turn after the one it was meant for goes on.
+#[tokio::test(start_paused = true)]
+async fn cancel_delivered_twice_cancels_one_turn() {
+    let desk = Desk::new([Step::new().hang(), Step::calls([("box__echo", json!({"text": "a"}))]), Step::text("done")]);
+    let (mut owner, other, lose) = lossy(&desk).await;
+    owner.says("first").await.expect("accepted");
+    owner.says("second").await.expect("queued");
+    lose.store(1, Ordering::SeqCst);
+    other.manager.cancel(&other.session, &other.me).await.expect("cancelled");
+    assert_eq!(owner.sees_end().await, StopReason::Cancelled);
+    let asked = owner.is_asked().await;
+    owner.answers(&asked, true).await.expect("the second turn goes on");
+    assert_eq!(owner.sees_end().await, StopReason::EndTurn);
+}
+
+/// A cancel that was refused because nothing ran does not cancel what runs when it comes again.
+#[tokio::test(start_paused = true)]
+async fn refused_cancel_delivered_again_cancels_nothing() {
+    let desk = Desk::new([Step::text("done")]);
+    let (mut owner, other, lose) = lossy(&desk).await;
+    lose.store(1, Ordering::SeqCst);
+    let cancelled = async { other.manager.cancel(&other.session, &other.me).await };
+    let says = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        owner.says("hello").await.expect("accepted");
+        owner.sees_end().await
+    };
+    let (cancelled, end) = tokio::join!(cancelled, says);
+    assert_eq!(end, StopReason::EndTurn);
+    // It is told as done: by now nothing runs that it could have been meant for.
+    cancelled.expect("settled");
+}
+
+/// A reset whose answer is lost empties the history once.
+#[tokio::test(start_paused = true)]
+async fn reset_delivered_twice_keeps_what_was_said_between() {
+    let desk = Desk::new([Step::text("one"), Step::text("two")]);
+    let (mut owner, other, lose) = lossy(&desk).await;
+    owner.says("first").await.expect("accepted");
+    owner.sees_end().await;
+    lose.store(1, Ordering::SeqCst);
+    let reset = async { other.manager.reset(&other.session, &other.me).await };
+    let says = async {
+        owner.sees_notice().await;
+        owner.says("second").await.expect("accepted");
+        owner.sees_end().await;
+    };
+    let (reset, ()) = tokio::join!(reset, says);
+    reset.expect("reset");
+    let page = owner.manager.history(&owner.session, &owner.me, None, 10).await.expect("read");
+    assert_eq!(page.messages.len(), 2);
 }
 
 #[tokio::test(start_paused = true)]

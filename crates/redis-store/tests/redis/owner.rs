@@ -82,7 +82,7 @@ impl Owner {
 
 pub(crate) fn note(epoch: Epoch, seq: u64) -> Event {
     let body = EventBody::Notice { kind: NoticeKind::TurnResumed, text: format!("event {seq}") };
-    Event { id: EventId { epoch, seq: Seq::new(seq) }, turn: None, at: at(1), body, link: None }
+    Event { id: EventId { epoch, seq: Seq::new(seq) }, turn: None, at: at(1), body, link: None, request: None }
 }
 
 pub(crate) fn said(n: u64) -> Message {

@@ -26,7 +26,7 @@ fn call() -> CallId {
 /// What goes over the wire for a logged event: `[name, payload, meta]`.
 fn check(body: EventBody, name: &str, payload: impl Into<Value>, call_id: bool) {
     let id = EventId { epoch: Epoch::new(3), seq: Seq::new(17) };
-    let (event, meta) = logged(Event { id, turn: Some(TurnId::new(2)), at: AT, body, link: None });
+    let (event, meta) = logged(Event { id, turn: Some(TurnId::new(2)), at: AT, body, link: None, request: None });
     let mut expected = json!({"id": "3-17", "turn": 2, "at": TIME});
     if call_id {
         expected["callId"] = json!("call_2_0_1");

@@ -148,6 +148,7 @@ pub(super) fn note(epoch: Epoch, seq: u64, text: &str) -> Event {
         at: at(1),
         body: EventBody::Notice { kind: NoticeKind::TurnResumed, text: text.to_owned() },
         link: None,
+        request: None,
     }
 }
 

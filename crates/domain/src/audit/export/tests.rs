@@ -28,7 +28,7 @@ fn event(number: u64) -> Event {
         })
     };
     let id = EventId { epoch: Epoch::new(1), seq: Seq::new(number * 2) };
-    Event { id, turn: Some(TurnId::new(1)), at: Timestamp::from_millis(5), body, link: None }
+    Event { id, turn: Some(TurnId::new(1)), at: Timestamp::from_millis(5), body, link: None, request: None }
 }
 
 /// A log of six events of the audit, and where it ends.

@@ -37,6 +37,7 @@ fn log(bodies: impl IntoIterator<Item = EventBody>) -> Vec<Event> {
         at: Timestamp::default(),
         body,
         link: None,
+        request: None,
     };
     (1..).zip(bodies).map(event).collect()
 }

@@ -52,7 +52,14 @@ impl World {
         let Changes { events, append, drop_front, clear } = reaction.changes;
         for (turn, body) in events {
             let seq = Seq::new(self.log.len() as u64 + 1);
-            self.log.push(Event { id: EventId { epoch: Epoch::new(1), seq }, turn, at: self.now, body, link: None });
+            self.log.push(Event {
+                id: EventId { epoch: Epoch::new(1), seq },
+                turn,
+                at: self.now,
+                body,
+                link: None,
+                request: None,
+            });
         }
         if clear {
             self.stored.clear();
