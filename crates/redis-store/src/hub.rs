@@ -8,8 +8,9 @@ use bytes::Bytes;
 use fred::{
     clients::SubscriberClient,
     error::Error,
-    interfaces::{EventInterface as _, PubsubInterface as _},
-    types::Message,
+    interfaces::{ClientLike as _, EventInterface as _, PubsubInterface as _},
+    types::{ClusterHash, CustomCommand, Message, Value},
+    util::redis_keyslot,
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -161,6 +162,7 @@ impl Keeper {
     async fn run(mut self) {
         let mut messages = self.subscriber.message_rx();
         let mut reconnections = self.subscriber.reconnect_rx();
+        let mut errors = self.subscriber.error_rx();
         let mut again = tokio::time::interval(AGAIN);
         again.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -175,10 +177,24 @@ impl Keeper {
                     Ok(_) | Err(RecvError::Lagged(_)) => self.begin_anew(&mut again).await,
                     Err(RecvError::Closed) => return,
                 },
+                // What is said from now until the connection is back is lost: nobody may take its subscription for standing.
+                error = errors.recv() => match error {
+                    Ok(_) | Err(RecvError::Lagged(_)) => {
+                        self.fall();
+                        again.reset_after(AGAIN_SOON);
+                    }
+                    Err(RecvError::Closed) => return,
+                },
                 () = table.changed.notified() => self.keep_up(&mut again).await,
                 _ = again.tick() => self.begin_anew(&mut again).await,
             }
         }
+    }
+
+    /// No subscription stands any more, as far as is known.
+    fn fall(&mut self) {
+        let fallen: Vec<String> = self.standing.drain().collect();
+        self.table.stands(&fallen, false);
     }
 
     async fn begin_anew(&mut self, again: &mut tokio::time::Interval) {
@@ -231,7 +247,17 @@ impl Keeper {
         if names.iter().any(|name| self.is_of_a_node(name)) {
             return self.subscriber.ssubscribe(names.to_vec()).await;
         }
-        self.subscriber.subscribe(names.to_vec()).await
+        self.subscriber.subscribe(names.to_vec()).await?;
+        self.confirm().await
+    }
+
+    /// Waits until the server has followed what was sent on this connection. The client does not wait for the answer to a
+    /// SUBSCRIBE, and without this a message published over another connection could come before it. A cluster's node is
+    /// the one that the client subscribes at.
+    async fn confirm(&self) -> Result<(), Error> {
+        let node = ClusterHash::Custom(redis_keyslot(self.subscriber.id().as_bytes()));
+        let ping = CustomCommand::new_static("PING", node, false);
+        self.subscriber.custom::<Value, Value>(ping, Vec::new()).await.map(drop)
     }
 
     async fn unsubscribe(&self, names: &[String]) -> Result<(), Error> {
