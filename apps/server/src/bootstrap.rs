@@ -14,5 +14,5 @@ mod stores;
 pub(crate) use apart::{Apart, apart, runtime};
 pub(crate) use ground::{Ground, lay};
 pub(crate) use identity::known_audit_key;
-pub(crate) use running::{Running, start};
+pub(crate) use running::{Running, forget_ready, start};
 pub(crate) use stores::{open_for_reading, store};

@@ -76,12 +76,20 @@ pub(crate) fn reopen(path: &Path, config: &Config) -> Result<Database, DatabaseE
     builder(config).open(path)
 }
 
-/// A database in memory.
-pub(crate) fn in_memory() -> Database {
+/// An empty database in memory, whose numbers for epochs and logs begin after `first`.
+pub(crate) fn in_memory(first: u64) -> Database {
     let database = Builder::new().create_with_backend(backends::InMemoryBackend::new());
     let database = database.expect("memory does not refuse to be written to");
     prepare(&database).expect("an empty database takes its tables");
+    begin_after(&database, first).expect("memory does not refuse to be written to");
     database
+}
+
+fn begin_after(database: &Database, first: u64) -> Result<(), redb::Error> {
+    let txn = database.begin_write()?;
+    txn.open_table(schema::META)?.insert(schema::COUNTER_KEY, first)?;
+    txn.commit()?;
+    Ok(())
 }
 
 fn builder(config: &Config) -> Builder {

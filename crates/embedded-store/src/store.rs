@@ -9,7 +9,11 @@ use crate::{
 };
 use lockkeeper_ports::StoreError;
 use redb::Database;
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    hash::{BuildHasher as _, Hasher as _, RandomState},
+    sync::Arc,
+};
 
 /// All store ports in one local file, or in memory.
 ///
@@ -29,7 +33,7 @@ impl EmbeddedStore {
     /// anything else to do, or where blocking is allowed.
     pub fn open(config: &Config) -> Result<Self, OpenError> {
         let Some(path) = config.path.clone() else {
-            return Ok(Self::over_memory(config));
+            return Ok(Self::over_memory(config, random_start()));
         };
         let database = open::open(&path, config)?;
         let again = config.clone();
@@ -40,11 +44,11 @@ impl EmbeddedStore {
 
     /// An empty store in memory, with the default configuration. It needs no thread, and never waits.
     pub fn in_memory() -> Self {
-        Self::over_memory(&Config::default())
+        Self::over_memory(&Config::default(), 0)
     }
 
-    fn over_memory(config: &Config) -> Self {
-        let shared = Arc::new(Shared::new(open::in_memory(), None));
+    fn over_memory(config: &Config, first: u64) -> Self {
+        let shared = Arc::new(Shared::new(open::in_memory(first), None));
         Self { shared, writer: Writer::Inline, read_ahead: ReadAhead::of(config) }
     }
 
@@ -68,6 +72,12 @@ impl ReadAhead {
     fn of(config: &Config) -> Self {
         Self { events: config.follow_batch_events.get(), bytes: config.follow_batch_bytes }
     }
+}
+
+/// A random number of 40 bits, after which a store in memory counts. The ids of events then name the log of this process: a
+/// client that comes back with an id of an earlier process gets a snapshot, not the rest of another conversation.
+fn random_start() -> u64 {
+    RandomState::new().build_hasher().finish() >> 24
 }
 
 impl Drop for EmbeddedStore {

@@ -29,7 +29,8 @@ use lockkeeper_telemetry::{Telemetry, Watched};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::{
     fs::{self, File},
-    path::Path,
+    io,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
     time::Duration,
@@ -45,7 +46,31 @@ pub(crate) struct Running {
     gateway: Gateway,
     telemetry: Arc<Telemetry>,
     lifecycle: Lifecycle,
+    ready_file: Option<ReadyFile>,
     _lock: Option<File>,
+}
+
+/// The file that tells scripts where the server takes connections. It goes when the server stops taking them.
+struct ReadyFile(PathBuf);
+
+impl Drop for ReadyFile {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_file(&self.0) {
+            tracing::debug!(%error, "the ready file could not be removed");
+        }
+    }
+}
+
+/// Removes the ready file of an earlier life, which ended without doing so. Scripts wait for the file to appear, so this
+/// comes before anything else.
+pub(crate) fn forget_ready(file: Option<&Path>) -> Result<()> {
+    match file.map(fs::remove_file) {
+        Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => {
+            let file = file.unwrap_or(Path::new("")).display().to_string();
+            Err(error).with_context(|| format!("cannot remove the ready file {file} of an earlier server"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What no user is called.
@@ -126,7 +151,7 @@ pub(crate) async fn start(ground: Ground) -> Result<Running, Stop> {
     let (offer, soft) = (Offer::of(&loaded, mode, runtime), lifecycle.soft.clone());
     lifecycle.spawn(offer.keep_current(Arc::clone(&manager), hangups.clone(), soft.clone()));
     lifecycle.spawn(rules::keep_current(rulebook, loaded, hangups, soft));
-    Ok(Running { banner, token, drain, manager, gateway, telemetry, lifecycle, _lock: lock })
+    Ok(Running { banner, token, drain, manager, gateway, telemetry, lifecycle, ready_file: None, _lock: lock })
 }
 
 impl Running {
@@ -146,14 +171,16 @@ impl Running {
     }
 
     /// Tells scripts that the server takes connections: by `{"url": .., "pid": ..}` in a file that appears whole.
-    pub(crate) fn announce(&self, file: Option<&Path>) -> Result<()> {
+    pub(crate) fn announce(&mut self, file: Option<&Path>) -> Result<()> {
         tracing::info!(url = self.url(), "ready");
         let Some(file) = file else { return Ok(()) };
         let ready = serde_json::json!({"url": self.url(), "pid": std::process::id()});
         let partial = file.with_added_extension("partial");
         fs::write(&partial, format!("{ready}\n"))
             .and_then(|()| fs::rename(&partial, file))
-            .with_context(|| format!("cannot write {}", file.display()))
+            .with_context(|| format!("cannot write {}", file.display()))?;
+        self.ready_file = Some(ReadyFile(file.to_owned()));
+        Ok(())
     }
 
     /// Runs until a signal, then drains. A second signal ends the process at once.
@@ -171,6 +198,7 @@ impl Running {
 
     /// Takes nothing new, lets running turns come to a rest, and ends.
     pub(crate) async fn end(self) {
+        drop(self.ready_file);
         let drained = self.manager.drain(self.drain).await;
         tracing::info!(drained.finished, drained.cut, "drained");
         self.gateway.close(CLOSE_GRACE).await;

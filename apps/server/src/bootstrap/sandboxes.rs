@@ -146,19 +146,30 @@ fn deployment(config: &Config) -> Result<String> {
             let url = config.store.url.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default();
             let address = url.split_once("://").map_or(url, |(_, address)| address);
             let place = address.rsplit_once('@').map_or(address, |(_, place)| place);
-            let hash = Sha256::digest(place);
-            let hash = hash.iter().take(8).fold(String::new(), |mut text, byte| {
-                let _ = write!(text, "{byte:02x}");
-                text
-            });
-            Ok(format!("redis-{hash}"))
+            Ok(format!("redis-{}", short_hash(&[place.as_bytes()])))
         }
         Some(StoreKind::Embedded) | None => {
             let store = config.store.embedded().path.unwrap_or_default();
             let folder = store.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            remembered_name(folder)
+            name_of_store(&remembered_name(folder)?, folder, &store)
         }
     }
+}
+
+/// The name of one store of a folder. A second store of the folder, and a copy of the folder elsewhere, hold other sessions
+/// and must not take the first one's containers for orphans.
+fn name_of_store(remembered: &str, folder: &Path, store: &Path) -> Result<String> {
+    let folder = fs::canonicalize(folder).with_context(|| format!("cannot find {}", folder.display()))?;
+    let place = folder.join(store.file_name().unwrap_or_default());
+    Ok(format!("embedded-{}", short_hash(&[remembered.as_bytes(), b"\0", place.as_os_str().as_encoded_bytes()])))
+}
+
+fn short_hash(parts: &[&[u8]]) -> String {
+    let hash = Sha256::digest(parts.concat());
+    hash.iter().take(8).fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// The name in the folder's file, which is made by whoever comes first.
@@ -223,6 +234,14 @@ mod tests {
         assert_eq!(at(one.path()), name);
         assert_ne!(at(other.path()), name);
         assert_eq!(fs::read_dir(one.path().join("state")).expect("listed").count(), 1);
+        let mut config = Config::default();
+        config.store.embedded.path = Some(one.path().join("state/second.redb"));
+        assert_ne!(deployment(&config).expect("a name"), name, "another store of the folder");
+        let copy = other.path().join("copy");
+        fs::create_dir(&copy).expect("a folder");
+        fs::copy(one.path().join("state").join(DEPLOYMENT), copy.join(DEPLOYMENT)).expect("copied");
+        config.store.embedded.path = Some(copy.join("store.redb"));
+        assert_ne!(deployment(&config).expect("a name"), name, "a copy of the folder");
         let config = lockkeeper_docker_runtime::Config { deployment: name, ..Default::default() };
         assert_eq!(config.problems(), Vec::<String>::new());
     }

@@ -18,10 +18,11 @@ pub(crate) async fn dev(cli: &Cli, args: &DevArgs) -> Result<ExitCode, Stop> {
     let mut loaded = super::loaded(cli)?;
     super::log_quietly(&mut loaded);
     logging::start(&loaded.config.log)?;
+    bootstrap::forget_ready(args.listen.ready_file.as_deref())?;
     let ground = bootstrap::lay(loaded, Mode::Dev).await?;
     accept_isolation(&ground, args.accept_no_isolation)?;
     let signals = Signals::take()?;
-    let running = bootstrap::start(ground).await?;
+    let mut running = bootstrap::start(ground).await?;
     eprint!("{}", running.banner());
     running.announce(args.listen.ready_file.as_deref())?;
     Ok(running.until(signals).await)

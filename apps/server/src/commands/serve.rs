@@ -14,12 +14,13 @@ use std::process::ExitCode;
 pub(crate) async fn serve(cli: &Cli, args: &ServeArgs) -> Result<ExitCode, Stop> {
     let loaded = super::loaded(cli)?;
     logging::start(&loaded.config.log)?;
+    bootstrap::forget_ready(args.listen.ready_file.as_deref())?;
     let ground = bootstrap::lay(loaded, Mode::Serve).await?;
     if let Some(problem) = ground.isolation_problem() {
         return Err(Stop::Configuration(vec![problem]));
     }
     let signals = Signals::take()?;
-    let running = bootstrap::start(ground).await?;
+    let mut running = bootstrap::start(ground).await?;
     running.announce(args.listen.ready_file.as_deref())?;
     Ok(running.until(signals).await)
 }
