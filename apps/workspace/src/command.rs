@@ -27,8 +27,12 @@ use crate::{files::Workspace, limits::Limits, tool_error::ToolError};
 
 /// What a command sees of the server's environment, and what it gets where the
 /// server has none.
-const ENVIRONMENT: [(&str, &str); 3] =
-    [("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("HOME", "/tmp"), ("LANG", "C.UTF-8")];
+const ENVIRONMENT: [(&str, &str); 4] = [
+    ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+    ("HOME", "/tmp"),
+    ("TMPDIR", "/tmp"),
+    ("LANG", "C.UTF-8"),
+];
 
 /// How long output is still awaited once the shell itself has ended: what is in
 /// the pipes takes no time, and a background process may hold them for ever.

@@ -8,7 +8,7 @@
 //! or an init (`docker-init`, `catatonit`) that passes signals on. It comes from outside by the engine's own `kill`, or
 //! by `keepalive` as the holder's user. The MCP servers of a sandbox run as another user, and can send neither.
 
-use std::{io, process::ExitCode, time::Duration};
+use std::{io, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
@@ -17,7 +17,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::stops::Stops;
+use crate::{accounts, stops::Stops};
 
 /// The exit status of a holder that became as old as it may.
 const TOO_OLD: u8 = 10;
@@ -34,6 +34,15 @@ pub(crate) struct HoldArgs {
     /// Seconds without a keep-alive after which the holder ends.
     #[arg(long, value_name = "SECS", value_parser = clap::value_parser!(u64).range(1..=LONGEST))]
     idle: u64,
+    /// The directory that takes the sandbox's `passwd` and `group`.
+    #[arg(long, value_name = "DIR", requires = "first_user")]
+    accounts: Option<PathBuf>,
+    /// The group that all MCP servers share. Their own users follow it.
+    #[arg(long, value_name = "ID")]
+    first_user: Option<u32>,
+    /// How many MCP servers may run.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    servers: u32,
 }
 
 #[derive(Debug, clap::Args)]
@@ -53,6 +62,9 @@ enum End {
 
 /// Holds until there is a reason to end; the status says which: 0 for a signal, 10 for the age, 11 for the silence.
 pub(crate) fn hold(args: &HoldArgs) -> Result<ExitCode> {
+    if let (Some(directory), Some(first)) = (&args.accounts, args.first_user) {
+        accounts::write(directory, first, args.servers)?;
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let end = runtime.block_on(async {
         let mut keepalives = signal(SignalKind::from_raw(Signal::URG.as_raw()))?;

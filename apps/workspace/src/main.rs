@@ -4,7 +4,9 @@
 //! standard input and output. `run` supervises any other command so that its
 //! whole process tree ends when the peer hangs up. `hold` is the main process of a
 //! container, which ends with whoever needs it, and `keepalive` is what it waits for.
+//! `sweep` ends every process of the user that runs it.
 
+mod accounts;
 mod command;
 mod files;
 mod hold;
@@ -14,6 +16,7 @@ mod serve;
 mod server;
 mod stops;
 mod supervise;
+mod sweep;
 mod tool_error;
 mod tools;
 
@@ -38,6 +41,8 @@ enum Action {
     Hold(hold::HoldArgs),
     /// Keep a container alive for another while.
     Keepalive(hold::KeepaliveArgs),
+    /// End every other process of this user.
+    Sweep,
 }
 
 fn main() -> ExitCode {
@@ -46,6 +51,7 @@ fn main() -> ExitCode {
         Action::Run(args) => supervise::run(&args).map(ExitCode::from),
         Action::Hold(args) => hold::hold(&args),
         Action::Keepalive(args) => hold::keepalive(&args).map(|()| ExitCode::SUCCESS),
+        Action::Sweep => sweep::sweep().map(|()| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("lockkeeper-workspace: {error:#}");

@@ -7,6 +7,7 @@
 
 mod framed;
 mod frames;
+mod identity;
 mod pump;
 mod tree;
 
@@ -26,7 +27,7 @@ use tokio::{
     time::timeout,
 };
 
-use self::tree::ProcessTree;
+use self::{identity::IdentityArgs, tree::ProcessTree};
 use crate::stops::Stops;
 
 /// Exit statuses of a shell (POSIX, "Exit Status for Commands").
@@ -46,6 +47,8 @@ pub(crate) struct RunArgs {
     /// then end the command, and hear how it ended, without any other way to it.
     #[arg(long)]
     framed: bool,
+    #[command(flatten)]
+    identity: IdentityArgs,
     /// The command and its arguments.
     #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
     command: Vec<OsString>,
@@ -66,8 +69,13 @@ async fn supervise(args: &RunArgs) -> Result<u8> {
     let _ = set_child_subreaper(Some(getpid()));
 
     let name = args.command.first().context("no command is named")?;
-    let spawned = Command::new(name).args(&args.command[1..]).stdin(Stdio::piped()).process_group(0).spawn();
-    let mut child = match spawned {
+    if let Err(reason) = args.identity.prepare() {
+        eprintln!("lockkeeper-workspace: {reason}");
+        return Ok(NOT_EXECUTABLE);
+    }
+    let mut command = Command::new(name);
+    command.args(&args.command[1..]).stdin(Stdio::piped()).process_group(0);
+    let mut child = match args.identity.spawn(&mut command) {
         Ok(child) => child,
         Err(error) => {
             let (reason, status) = not_started(name, &error);

@@ -28,7 +28,7 @@ use tokio::{
 };
 
 use super::{
-    RunArgs,
+    NOT_EXECUTABLE, RunArgs,
     frames::{LARGEST, Order, Report, WINDOW, decode, encode},
     not_started,
     tree::ProcessTree,
@@ -47,7 +47,7 @@ pub(super) async fn supervise(args: &RunArgs) -> Result<u8> {
     let child_events = signal(SignalKind::child())?;
     let mut stops = Stops::new()?;
     let _ = set_child_subreaper(Some(getpid()));
-    // The command has the same user, and must not write reports in this process's name.
+    // The command has the same user and must not write reports in this process's name.
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     let orders = Receiver::from_owned_fd(io::stdin().as_fd().try_clone_to_owned()?);
     let orders = orders.context("standard input is no pipe")?;
@@ -57,7 +57,11 @@ pub(super) async fn supervise(args: &RunArgs) -> Result<u8> {
     let name = args.command.first().context("no command is named")?;
     let mut command = Command::new(name);
     command.args(&args.command[1..]).stdin(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-    let mut child = match command.spawn() {
+    if let Err(reason) = args.identity.prepare() {
+        reports.send(Report::CannotExec(&reason)).await;
+        return Ok(NOT_EXECUTABLE);
+    }
+    let mut child = match args.identity.spawn(&mut command) {
         Ok(child) => child,
         Err(error) => {
             let (reason, status) = not_started(name, &error);
