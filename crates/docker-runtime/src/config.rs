@@ -42,6 +42,10 @@ pub struct Config {
     pub shm_bytes: u64,
     /// How many files `/dev/shm` may hold: 1024.
     pub shm_files: u64,
+    /// What the home directory of each MCP server may hold, its `TMPDIR` included: 32 MiB.
+    pub home_bytes: u64,
+    /// How many files and directories the home directory of each MCP server may hold: 4096.
+    pub home_files: u64,
     /// Other directories that a sandbox's processes may write to, for images that need them: none.
     pub writable_paths: Vec<String>,
     /// Whether programs and native libraries that lie in the workspace, in `/tmp` or in `writable_paths` may be executed:
@@ -66,7 +70,9 @@ pub struct Config {
     pub max_life_secs: u64,
     /// A sandbox ends when its server has not been heard for this long, in seconds: 900.
     pub idle_secs: u64,
-    /// A sandbox's processes run as users from this number on, each sandbox as another: 100000.
+    /// How many MCP servers may run in one sandbox, each as a user of its own: 16.
+    pub servers: u32,
+    /// Sandboxes take their users from this number on, one for each of `servers` and one for their group: 100000.
     pub uid_base: u32,
     /// How many such users there are: 65536.
     pub uid_count: u32,
@@ -92,6 +98,8 @@ impl Default for Config {
             tmp_files: 4096,
             shm_bytes: 16 * MIB,
             shm_files: 1024,
+            home_bytes: 32 * MIB,
+            home_files: 4096,
             writable_paths: Vec::new(),
             executable_workspace: false,
             start_timeout_ms: 10_000,
@@ -102,6 +110,7 @@ impl Default for Config {
             execs_at_once: 4,
             max_life_secs: 86_400,
             idle_secs: 900,
+            servers: 16,
             uid_base: 100_000,
             uid_count: 65_536,
         }
@@ -137,7 +146,9 @@ impl Config {
         if self.instance.len() > 128 || !is_name(&self.instance) {
             problems.push("instance must be up to 128 characters out of A-Z, a-z, 0-9, '_', '.' and '-'".into());
         }
-        let held = [self.workspace_bytes, self.tmp_bytes, self.shm_bytes].into_iter().fold(0, u64::saturating_add);
+        // One home: a server can fill its own alone.
+        let held = [self.workspace_bytes, self.tmp_bytes, self.shm_bytes, self.home_bytes];
+        let held = held.into_iter().fold(0, u64::saturating_add);
         let held = held.saturating_add(self.tmp_bytes.saturating_mul(self.writable_paths.len() as u64));
         if held >= self.memory_bytes {
             problems.push(format!(
@@ -151,6 +162,15 @@ impl Config {
                 problems.push(format!("writable_paths has {path:?}, which must be an absolute path of its own"));
             }
         }
+        if !(1..=MOST_SERVERS).contains(&self.servers) {
+            problems.push(format!("servers is {} and must be at least 1 and at most {MOST_SERVERS}", self.servers));
+        } else if self.uid_count < self.users_of_a_sandbox() {
+            problems.push(format!(
+                "uid_count is {} and must be at least {}, which is what one sandbox takes: servers and one more",
+                self.uid_count,
+                self.users_of_a_sandbox()
+            ));
+        }
         let users = u64::from(self.uid_base)..u64::from(self.uid_base) + u64::from(self.uid_count);
         if users.end >= u64::from(u32::MAX) {
             problems.push("uid_base and uid_count together exceed the highest user id".into());
@@ -162,6 +182,11 @@ impl Config {
             ));
         }
         problems
+    }
+
+    /// How many users a sandbox takes: the first is the group that its servers share, and the others are theirs.
+    pub(crate) fn users_of_a_sandbox(&self) -> u32 {
+        self.servers.saturating_add(1)
     }
 
     pub(crate) fn start_timeout(&self) -> Duration {
@@ -188,6 +213,8 @@ impl Config {
             ("tmp_files", self.tmp_files, 16),
             ("shm_bytes", self.shm_bytes, 64 << 10),
             ("shm_files", self.shm_files, 16),
+            ("home_bytes", self.home_bytes, 64 << 10),
+            ("home_files", self.home_files, 16),
             ("start_timeout_ms", self.start_timeout_ms, 1),
             ("api_timeout_ms", self.api_timeout_ms, 1),
             ("stop_timeout_ms", self.stop_timeout_ms, 1),
@@ -209,7 +236,9 @@ impl Config {
 }
 
 /// What the profile mounts by itself.
-const OURS: [&str; 3] = ["/workspace", "/tmp", "/dev/shm"];
+const OURS: [&str; 5] = ["/workspace", "/tmp", "/dev/shm", "/home", "/run/lockkeeper"];
+/// Each has a mount of its own in every sandbox.
+const MOST_SERVERS: u32 = 256;
 
 #[cfg(test)]
 mod tests {

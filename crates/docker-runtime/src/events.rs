@@ -5,7 +5,7 @@ use crate::{
     engine::Fault,
     exec::out_of_memory,
     names::{Named, OWNER},
-    profile::no_binary,
+    profile::{no_binary, old_binary},
     sandboxes::Sandbox,
     shared::Shared,
 };
@@ -145,6 +145,11 @@ fn note(shared: &Arc<Shared>, event: &EventMessage) {
                 "126" | "127" => {
                     sandbox.is_unfit();
                     no_binary(&shared.config.image)
+                }
+                // The main process's own word for arguments that it does not know.
+                "2" => {
+                    sandbox.is_unfit();
+                    old_binary(&shared.config.image)
                 }
                 _ => format!("the container ended with exit status {code}"),
             };

@@ -8,8 +8,14 @@
 mod frames;
 mod outcome;
 mod pump;
+mod sweep;
 
-use crate::{engine::Fault, profile, sandboxes::Sandbox, shared::Shared};
+use crate::{
+    engine::Fault,
+    profile::{self, Identity},
+    sandboxes::Sandbox,
+    shared::Shared,
+};
 use bollard::exec::{StartExecOptions, StartExecResults};
 use futures::FutureExt;
 use lockkeeper_ports::{Exec, ExecSpec, ExecStatus};
@@ -41,11 +47,15 @@ impl From<Fault> for LaunchError {
 
 /// Starts a process, and waits until it runs. Dropping the future ends it.
 pub(crate) async fn launch(shared: &Arc<Shared>, sandbox: &Arc<Sandbox>, spec: &ExecSpec) -> Result<Exec, LaunchError> {
-    let config = profile::exec(spec, sandbox.user);
+    let Some(number) = sandbox.number_of(&spec.server) else {
+        return Err(LaunchError::NotStarted("the sandbox has no user left for the server".into()));
+    };
+    let identity = Identity { group: sandbox.user, number };
+    let config = profile::exec(spec, identity, shared.dialect);
     let created = shared.engine.call(async |docker| docker.create_exec(&sandbox.container, config).await).await?;
     let health = sandbox.health();
     let died = sandbox.watch_exec(&created.id);
-    let id = ExecId { sandbox: sandbox.clone(), id: created.id };
+    let id = ExecId { sandbox: sandbox.clone(), id: created.id, identity };
     let options = StartExecOptions { detach: false, tty: false, output_capacity: Some(BUFFER) };
     let attached = shared.engine.call(async |docker| docker.start_exec(&id.id, Some(options)).await).await?;
     let StartExecResults::Attached { output, input } = attached else {
@@ -86,6 +96,7 @@ fn kill_with(guard: DropGuard) -> Box<dyn FnOnce() + Send> {
 struct ExecId {
     sandbox: Arc<Sandbox>,
     id: String,
+    identity: Identity,
 }
 
 impl Drop for ExecId {

@@ -14,8 +14,7 @@ use lockkeeper_ports::ExecSpec;
 use secrecy::ExposeSecret;
 use std::collections::{BTreeMap, HashMap};
 
-/// The user of the container's main process. No server runs as this one: what it runs can then not be signalled or read by
-/// them.
+/// The user of the container's main process. No MCP server runs as this one, so none can signal or read it.
 pub(crate) const HOLDER: u32 = 65_532;
 /// What every image of sandboxes has.
 pub(crate) const WORKSPACE_BINARY: &str = "/usr/local/bin/lockkeeper-workspace";
@@ -25,7 +24,10 @@ pub(crate) const WORKSPACE: &str = "/workspace";
 /// The system calls that are allowed; all others fail. Of our own making, see docs/adr/0013.
 pub(crate) const SECCOMP: &str = include_str!("seccomp.json");
 /// Raised with every change to what a container may.
-const VERSION: &str = "1";
+const VERSION: &str = "2";
+/// Holds the accounts of a sandbox's users, to which the image's `/etc/passwd` and `/etc/group` are links.
+const ACCOUNTS: &str = "/run/lockkeeper";
+const ACCOUNTS_BYTES: u64 = 256 << 10;
 /// What stands for the workspace's path in a command's arguments.
 const PLACEHOLDER: &str = "{workspace}";
 /// Nothing of the host's hardware, timers or keys can be read there.
@@ -57,12 +59,11 @@ pub(crate) fn container(
     now: Timestamp,
 ) -> ContainerCreateBody {
     let texts = |items: &[&str]| Some(items.iter().map(ToString::to_string).collect::<Vec<_>>());
-    let limit = |seconds: u64| seconds.to_string();
     ContainerCreateBody {
         image: Some(config.image.clone()),
         user: Some(format!("{HOLDER}:{HOLDER}")),
         entrypoint: texts(&[WORKSPACE_BINARY]),
-        cmd: texts(&["hold", "--max-life", &limit(config.max_life_secs), "--idle", &limit(idle_secs)]),
+        cmd: Some(hold(config, user, idle_secs)),
         working_dir: Some(WORKSPACE.into()),
         env: Some(Vec::new()),
         tty: Some(false),
@@ -77,15 +78,67 @@ pub(crate) fn container(
     }
 }
 
+/// The command of the main process.
+fn hold(config: &Config, user: u32, idle_secs: u64) -> Vec<String> {
+    let (max_life, idle) = (config.max_life_secs.to_string(), idle_secs.to_string());
+    let (first, servers) = (user.to_string(), config.servers.to_string());
+    let limits = ["hold", "--max-life", &max_life, "--idle", &idle];
+    let accounts = ["--accounts", ACCOUNTS, "--first-user", &first, "--servers", &servers];
+    limits.into_iter().chain(accounts).map(String::from).collect()
+}
+
+/// The identity of an MCP server within its sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// The group that the sandbox's servers share.
+    pub(crate) group: u32,
+    /// The server's number in the sandbox, from 1 on.
+    pub(crate) number: u32,
+}
+
+impl Identity {
+    fn user(self) -> u32 {
+        self.group.saturating_add(self.number)
+    }
+
+    fn home(self) -> String {
+        format!("/home/{}", self.number)
+    }
+
+    /// User and primary group. Docker gives the shared group to each process besides; Podman does so only for the
+    /// container's own user, and its file systems in memory cannot pass on a group.
+    fn user_and_group(self, dialect: Dialect) -> String {
+        match dialect {
+            Dialect::Docker => format!("{0}:{0}", self.user()),
+            Dialect::Podman => format!("{}:{}", self.user(), self.group),
+        }
+    }
+}
+
+/// Ends every process of one server, whatever became of its supervisor.
+pub(crate) fn sweep(identity: Identity, dialect: Dialect) -> ExecConfig {
+    ExecConfig {
+        user: Some(identity.user_and_group(dialect)),
+        privileged: Some(false),
+        working_dir: Some("/".into()),
+        env: Some(Vec::new()),
+        cmd: Some([WORKSPACE_BINARY, "sweep"].map(String::from).into()),
+        ..ExecConfig::default()
+    }
+}
+
 /// A process of a sandbox, under the supervisor that ends whatever it starts. Its environment is in no description that
 /// the engine keeps.
-pub(crate) fn exec(spec: &ExecSpec, user: u32) -> ExecConfig {
-    let mut env: BTreeMap<&str, &str> = BTreeMap::from([("HOME", WORKSPACE), ("LANG", "C.UTF-8")]);
+pub(crate) fn exec(spec: &ExecSpec, identity: Identity, dialect: Dialect) -> ExecConfig {
+    let (home, group) = (identity.home(), identity.group.to_string());
+    let temporary = format!("{home}/tmp");
+    let mut env: BTreeMap<&str, &str> = BTreeMap::from([("HOME", &*home), ("TMPDIR", &temporary), ("LANG", "C.UTF-8")]);
     env.extend(spec.env.iter().map(|(name, value)| (name.as_str(), value.expose_secret())));
-    let supervisor = [WORKSPACE_BINARY, "run", "--framed", "--grace-ms", "0", "--"].map(String::from);
+    let supervisor = [WORKSPACE_BINARY, "run", "--framed", "--grace-ms", "0", "--home", &home, "--group", &group, "--"];
+    let supervisor = supervisor.map(String::from);
     let command = spec.command.iter().map(|argument| argument.replace(PLACEHOLDER, WORKSPACE));
     ExecConfig {
-        user: Some(format!("{user}:{user}")),
+        user: Some(identity.user_and_group(dialect)),
         privileged: Some(false),
         tty: Some(false),
         attach_stdin: Some(true),
@@ -96,6 +149,11 @@ pub(crate) fn exec(spec: &ExecSpec, user: u32) -> ExecConfig {
         cmd: Some(supervisor.into_iter().chain(command).collect()),
         ..ExecConfig::default()
     }
+}
+
+/// What is wrong with an image whose workspace program does not understand this version.
+pub(crate) fn old_binary(image: &str) -> String {
+    format!("the {WORKSPACE_BINARY} of the image {image} is of another version: build it with `lockkeeper image build`")
 }
 
 /// What is wrong with an image that is none of sandboxes.
@@ -139,7 +197,8 @@ fn host_config(config: &Config, dialect: Dialect, user: u32) -> HostConfig {
         cap_add: Some(Vec::new()),
         devices: Some(Vec::new()),
         binds: Some(Vec::new()),
-        group_add: Some(Vec::new()),
+        // The workspace's group, for every process of the container.
+        group_add: Some(vec![user.to_string()]),
         security_opt: Some(vec!["no-new-privileges:true".into(), format!("seccomp={filter}")]),
         memory: Some(signed(config.memory_bytes)),
         // As much as the memory: no swap.
@@ -172,19 +231,35 @@ fn ulimits(config: &Config, dialect: Dialect) -> Vec<ResourcesUlimits> {
 
 fn tmpfs(config: &Config, dialect: Dialect, user: u32) -> HashMap<String, String> {
     let exec = if config.executable_workspace { "exec" } else { "noexec" };
-    let mount = |exec: &str, bytes: u64, files: u64, rest: &str| match dialect {
-        Dialect::Docker => format!("rw,nosuid,nodev,{exec},size={bytes},nr_inodes={files}{rest}"),
-        // It refuses owners and numbers of files, and copies what the image has there unless it is told not to.
-        Dialect::Podman => format!("rw,nosuid,nodev,{exec},size={bytes},mode=1777,notmpcopyup"),
+    let mount = |exec: &str, bytes: u64, files: u64, access: &str| match dialect {
+        Dialect::Docker => format!("rw,nosuid,nodev,{exec},size={bytes},nr_inodes={files},{access}"),
+        // It refuses owners and numbers of files, and copies what the image has there unless it is told not to. Without
+        // the sticky bit, servers can replace each other's files in what they share.
+        Dialect::Podman => {
+            let mode = if access.starts_with("mode=2770") { "0777" } else { "1777" };
+            format!("rw,nosuid,nodev,{exec},size={bytes},mode={mode},notmpcopyup")
+        }
     };
-    let own = format!(",mode=0700,uid={user},gid={user}");
+    let shared = format!("mode=2770,uid={user},gid={user}");
     let mut tmpfs = HashMap::from([
-        (WORKSPACE.to_owned(), mount(exec, config.workspace_bytes, config.workspace_files, &own)),
-        ("/tmp".to_owned(), mount(exec, config.tmp_bytes, config.tmp_files, ",mode=1777")),
-        ("/dev/shm".to_owned(), mount("noexec", config.shm_bytes, config.shm_files, ",mode=1777")),
+        (WORKSPACE.to_owned(), mount(exec, config.workspace_bytes, config.workspace_files, &shared)),
+        ("/tmp".to_owned(), mount(exec, config.tmp_bytes, config.tmp_files, "mode=1777")),
+        ("/dev/shm".to_owned(), mount("noexec", config.shm_bytes, config.shm_files, "mode=1777")),
+        (ACCOUNTS.to_owned(), mount("noexec", ACCOUNTS_BYTES, 16, &format!("mode=0755,uid={HOLDER},gid={HOLDER}"))),
     ]);
+    match dialect {
+        Dialect::Docker => tmpfs.extend((1..=config.servers).map(|number| {
+            let identity = Identity { group: user, number };
+            let own = format!("mode=0700,uid={0},gid={0}", identity.user());
+            (identity.home(), mount(exec, config.home_bytes, config.home_files, &own))
+        })),
+        // It gives a file system to nobody but root: each server makes its home there.
+        Dialect::Podman => {
+            tmpfs.insert("/home".to_owned(), mount(exec, config.home_bytes, config.home_files, "mode=1777"));
+        }
+    }
     let writable = config.writable_paths.iter();
-    tmpfs.extend(writable.map(|path| (path.clone(), mount(exec, config.tmp_bytes, config.tmp_files, &own))));
+    tmpfs.extend(writable.map(|path| (path.clone(), mount(exec, config.tmp_bytes, config.tmp_files, &shared))));
     tmpfs
 }
 

@@ -123,7 +123,8 @@ impl DockerRuntime {
         let user = labels.get(names::USER)?.parse().ok()?;
         let ours = self.shared.names.is_ours(labels);
         let container = found.id.clone().filter(|_| ours)?;
-        Some(Sandbox::new(container, user, self.shared.config.execs_at_once))
+        let config = &self.shared.config;
+        Some(Sandbox::new(container, user, config.servers, config.execs_at_once))
     }
 
     /// After a refusal: a paused container goes on, once; one that does not run is given up.
@@ -197,7 +198,7 @@ impl SandboxRuntime for DockerRuntime {
         let sandbox = self.shared.sandboxes.take(reserved).ok_or(SandboxError::Gone)?;
         if sandbox.ended().is_some() {
             self.shared.condemn(&sandbox, "it could not be given to a session");
-            self.shared.sandboxes.free_user(sandbox.user);
+            self.shared.sandboxes.free_users(sandbox.user);
             return Err(SandboxError::Gone);
         }
         let id = self.shared.names.of(spec);
@@ -209,6 +210,16 @@ impl SandboxRuntime for DockerRuntime {
     #[tracing::instrument(name = "docker.exec", skip_all, fields(sandbox.id = %sandbox), err)]
     async fn exec(&self, sandbox: &SandboxId, spec: &ExecSpec) -> Result<Exec, SandboxError> {
         let found = self.find(sandbox).await?;
+        if found.number_of(&spec.server).is_none() {
+            let reason = format!(
+                "the sandbox has users for {} MCP servers, and all are taken: raise sandbox.docker.servers",
+                self.shared.config.servers
+            );
+            return Err(SandboxError::CannotExec {
+                command: spec.command.first().cloned().unwrap_or_default(),
+                reason,
+            });
+        }
         let mut launched = self.launch(&found, spec).await;
         if matches!(&launched, Err(LaunchError::Fault(Fault::Conflict(_) | Fault::NotFound(_)))) {
             // If it ended, the events say why.

@@ -1,6 +1,8 @@
 //! What this process knows of its containers, which the engine's events keep true.
 
+use lockkeeper_domain::ServerName;
 use lockkeeper_ports::SandboxId;
+use sha2::{Digest as _, Sha256};
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -13,8 +15,9 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Sandbox {
     /// The engine's own id, which stays when the name changes.
     pub(crate) container: String,
-    /// As whom its processes run.
+    /// The first of its users: no process runs as this one, its group is that of the workspace.
     pub(crate) user: u32,
+    servers: Mutex<Vec<Option<ServerName>>>,
     /// Who may start a process now.
     pub(crate) turns: Semaphore,
     health: watch::Sender<Health>,
@@ -33,14 +36,30 @@ pub(crate) struct Health {
 }
 
 impl Sandbox {
-    pub(crate) fn new(container: String, user: u32, execs_at_once: usize) -> Arc<Self> {
+    /// `servers` is how many MCP servers it has users for.
+    pub(crate) fn new(container: String, user: u32, servers: u32, execs_at_once: usize) -> Arc<Self> {
         Arc::new(Self {
             container,
             user,
+            servers: Mutex::new(vec![None; servers as usize]),
             turns: Semaphore::new(execs_at_once),
             health: watch::Sender::default(),
             execs: Mutex::default(),
         })
+    }
+
+    /// The number of a server in this sandbox, counted from 1: it has had it before, or nobody has. `None` when all are
+    /// taken. A number is never given to another server, since what the first one left behind would be the second one's.
+    pub(crate) fn number_of(&self, server: &ServerName) -> Option<u32> {
+        let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = servers.iter().position(|taken| taken.as_ref() == Some(server));
+        // Where the search begins follows from the name, so that another process most likely comes to the same number.
+        let count = servers.len();
+        let begin = preferred(server) % count.max(1);
+        let free = || (0..count).map(|offset| (begin + offset) % count).find(|slot| servers[*slot].is_none());
+        let slot = known.or_else(free)?;
+        servers[slot].get_or_insert_with(|| server.clone());
+        u32::try_from(slot + 1).ok()
     }
 
     pub(crate) fn health(&self) -> watch::Receiver<Health> {
@@ -98,6 +117,12 @@ impl Sandbox {
     }
 }
 
+/// A number that follows from the name alone: the first 32 bits of its digest.
+fn preferred(server: &ServerName) -> usize {
+    let digest = Sha256::digest(server.as_str());
+    digest.iter().take(4).fold(0, |number, byte| number << 8 | usize::from(*byte))
+}
+
 /// All of them.
 #[derive(Debug)]
 pub(crate) struct Sandboxes(Mutex<Known>);
@@ -114,16 +139,18 @@ impl Sandboxes {
         Self(Mutex::new(Known { by_name: HashMap::new(), users }))
     }
 
-    /// A user that no sandbox of ours has, looked for from a `start` that should be random: other processes look too.
-    pub(crate) fn take_user(&self, base: u32, count: u32, start: u32) -> Option<u32> {
+    /// The first of `each` users that no sandbox of ours has, looked for from a `start` that should be random: other
+    /// processes look too. `count` is how many users there are from `base` on.
+    pub(crate) fn take_users(&self, (base, count): (u32, u32), each: u32, start: u32) -> Option<u32> {
         let mut known = self.known();
-        let mut candidates = (0..count).map(|offset| base + (start % count + offset) % count);
+        let blocks = count / each.max(1);
+        let mut candidates = (0..blocks).map(|offset| base + (start % blocks + offset) % blocks * each);
         let user = candidates.find(|user| !known.users.contains(user))?;
         known.users.insert(user);
         Some(user)
     }
 
-    pub(crate) fn free_user(&self, user: u32) {
+    pub(crate) fn free_users(&self, user: u32) {
         self.known().users.remove(&user);
     }
 
@@ -170,18 +197,33 @@ mod tests {
 
     #[test]
     fn no_user_is_given_out_twice() {
-        let sandboxes = Sandboxes::new(HashSet::from([11]));
-        let mut given: Vec<_> = (0..3).filter_map(|start| sandboxes.take_user(10, 4, start * 7)).collect();
+        let sandboxes = Sandboxes::new(HashSet::from([13]));
+        // The last one is no whole block.
+        let users = (10, 13);
+        let mut given: Vec<_> = (0..3).filter_map(|start| sandboxes.take_users(users, 3, start * 7)).collect();
         given.sort_unstable();
-        assert_eq!(given, [10, 12, 13]);
-        assert_eq!(sandboxes.take_user(10, 4, 3), None);
-        sandboxes.free_user(12);
-        assert_eq!(sandboxes.take_user(10, 4, 0), Some(12));
+        assert_eq!(given, [10, 16, 19]);
+        assert_eq!(sandboxes.take_users(users, 3, 3), None);
+        sandboxes.free_users(16);
+        assert_eq!(sandboxes.take_users(users, 3, 0), Some(16));
+    }
+
+    /// Covers: S1-2
+    #[test]
+    fn servers_of_a_sandbox_never_share_a_number() {
+        let sandbox = Sandbox::new("c".into(), 1, 3, 1);
+        let names = ["a", "b", "c"].map(ServerName::new);
+        let numbers = names.each_ref().map(|name| sandbox.number_of(name).expect("room"));
+        let mut sorted = numbers;
+        sorted.sort_unstable();
+        assert_eq!(sorted, [1, 2, 3]);
+        assert_eq!(sandbox.number_of(&ServerName::new("d")), None);
+        assert_eq!(names.map(|name| sandbox.number_of(&name).expect("known")), numbers, "they stay");
     }
 
     #[test]
     fn the_first_reason_for_an_end_stays() {
-        let sandbox = Sandbox::new("c".into(), 1, 1);
+        let sandbox = Sandbox::new("c".into(), 1, 1, 1);
         assert!(sandbox.end("first") && !sandbox.end("second"));
         assert_eq!(sandbox.ended().as_deref(), Some("first"));
     }
@@ -189,10 +231,10 @@ mod tests {
     #[test]
     fn what_is_gone_frees_its_user_under_any_name() {
         let sandboxes = Sandboxes::new(HashSet::new());
-        let user = sandboxes.take_user(10, 1, 0).expect("a user");
-        sandboxes.insert(&SandboxId::new("a"), Sandbox::new("c".into(), user, 1));
+        let user = sandboxes.take_users((10, 2), 2, 0).expect("a user");
+        sandboxes.insert(&SandboxId::new("a"), Sandbox::new("c".into(), user, 1, 1));
         sandboxes.forget("c");
         assert!(sandboxes.get(&SandboxId::new("a")).is_none());
-        assert_eq!(sandboxes.take_user(10, 1, 0), Some(10));
+        assert_eq!(sandboxes.take_users((10, 2), 2, 0), Some(10));
     }
 }

@@ -78,7 +78,7 @@ impl ClientHandler for Client {
 impl Connection {
     /// Starts the server and greets it.
     pub(crate) async fn open(scope: &Scope, server: &McpServer) -> Result<Self, OpenError> {
-        let spec = ExecSpec { command: server.command.clone(), env: server.env.clone() };
+        let spec = ExecSpec { server: server.name.clone(), command: server.command.clone(), env: server.env.clone() };
         let exec = timeout(scope.config.initialize(), scope.runtime.exec(&scope.sandbox, &spec));
         let exec = match exec.await {
             Ok(Ok(exec)) => exec,

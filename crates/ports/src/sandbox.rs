@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 use futures::future::BoxFuture;
-use lockkeeper_domain::{Epoch, SessionId, Timestamp};
+use lockkeeper_domain::{Epoch, ServerName, SessionId, Timestamp};
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -81,10 +81,13 @@ pub type ProgressSink = Arc<dyn Fn(StartProgress) + Send + Sync>;
 /// What to run in a sandbox.
 #[derive(Clone, Debug)]
 pub struct ExecSpec {
+    /// The MCP server that the process belongs to. Two servers of a sandbox are two users to each other: see
+    /// [`SandboxRuntime`].
+    pub server: ServerName,
     /// The program and its arguments.
     pub command: Vec<String>,
     /// Environment variables of this process alone; they never reach the sandbox's description. The runtime adds
-    /// `PATH`, `HOME` and `LANG`.
+    /// `PATH`, `HOME`, `TMPDIR` and `LANG`.
     pub env: BTreeMap<String, SecretString>,
 }
 
@@ -160,6 +163,9 @@ pub enum SandboxError {
 /// - `start` is bounded by the adapter's own deadline; when it fails, nothing of it is left.
 /// - A sandbox has one workspace, `/workspace` to its processes, which is its processes' working directory. No two
 ///   sandboxes share anything.
+/// - Processes of different servers share the workspace and nothing else that a runtime can keep apart: no server reads
+///   another one's environment, memory, descriptors or `HOME`, and none can signal another one's processes. `HOME` and
+///   `TMPDIR` belong to the server alone. A runtime that isolates nothing is exempt.
 /// - `stop` ends every process of the sandbox, whatever it does about it, and removes its files. It is idempotent: an
 ///   unknown sandbox is a success.
 /// - When the server process dies, its sandboxes' processes end without its help.

@@ -1,4 +1,4 @@
-use super::{ExecId, LaunchError, frames::Report};
+use super::{ExecId, LaunchError, frames::Report, sweep::sweep};
 use crate::{engine::Fault, profile::no_binary, sandboxes::Health, shared::Shared};
 use lockkeeper_ports::ExecStatus;
 use std::{sync::Arc, time::Duration};
@@ -51,19 +51,32 @@ impl Ending {
             Ok(code) => {
                 // What it started may have ended it.
                 let reason = format!("its supervisor ended before it could say that it runs (status {code:?}) {said}");
-                self.shared.condemn(&self.exec.sandbox, &reason);
+                if !sweep(&self.shared, &self.exec).await {
+                    self.shared.condemn(&self.exec.sandbox, &reason);
+                }
                 LaunchError::NotStarted(reason)
             }
         }
     }
 
-    /// Nothing is known of the process but that its supervisor is out of reach: what it started may still run. So its
-    /// sandbox is given up.
+    /// Nothing is known of the process but that its supervisor is out of reach: what it started may still run. A server
+    /// can end or stop its own supervisor, and must not harm the others by it: then its user's processes are ended, and the
+    /// sandbox lives on. In all other cases, and where that fails, the sandbox is given up.
     async fn lost(&mut self) -> ExecStatus {
-        let inspected = self.inspect().await;
+        let mut inspected = self.inspect().await;
         let _ = timeout(NEWS, self.health.wait_for(|health| health.ended.is_some())).await;
         let memory = self.health.borrow().out_of_memory > self.before;
         let known = self.health.borrow().ended.clone();
+        if known.is_none() && !memory && inspected.is_ok() && sweep(&self.shared, &self.exec).await {
+            inspected = match inspected {
+                Ok(None) => self.inspect().await,
+                ended => ended,
+            };
+            if matches!(inspected, Ok(Some(_))) {
+                tracing::warn!(container.id = self.exec.sandbox.container, "a server ended its own supervisor");
+                return ExecStatus::Signalled(KILL);
+            }
+        }
         let reason = match (known, &inspected) {
             (Some(reason), _) => reason,
             (None, _) if memory => self.out_of_memory(),

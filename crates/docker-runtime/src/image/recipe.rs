@@ -8,23 +8,25 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Who keeps a container running: nobody whom an MCP server could be.
-const ACCOUNTS: &str = "root:x:0:0:root:/:/bin/false\nholder:x:65532:65532:holder:/:/bin/false\n\
-    nobody:x:65534:65534:nobody:/:/bin/false\n";
-const GROUPS: &str = "root:x:0:\nholder:x:65532:\nnogroup:x:65534:\n";
+/// Files whose content is the sandbox's own: the container's main process writes it when it starts.
+const ACCOUNTS: [(&str, &str); 2] = [("etc/passwd", "/run/lockkeeper/passwd"), ("etc/group", "/run/lockkeeper/group")];
+/// A repository that one MCP server made is used by the others, and they are other users.
+const GIT_CONFIG: &str = "[safe]\n\tdirectory = *\n";
 /// Directories, and their modes. What a container mounts by itself is there for engines that want a place for it.
 const DIRECTORIES: &[(&str, u32)] = &[
     ("dev", 0o755),
     ("etc", 0o755),
+    ("home", 0o755),
     ("proc", 0o755),
+    ("run/lockkeeper", 0o755),
     ("sys", 0o755),
     ("tmp", 0o1777),
     ("usr/bin", 0o755),
     ("usr/lib", 0o755),
     ("usr/lib64", 0o755),
     ("usr/local/bin", 0o755),
-    // Where an engine cannot give it to the user of a sandbox, which nothing else of a sandbox is.
-    ("workspace", 0o1777),
+    // runc gives what is mounted here this mode, whatever was asked for.
+    ("workspace", 0o2770),
 ];
 /// Old names of directories, as today's distributions have them.
 const MERGED: &[(&str, &str)] =
@@ -65,8 +67,10 @@ impl Recipe {
         for (path, target) in MERGED {
             recipe.put(Path::new(path), Entry::Link(target.into()));
         }
-        recipe.put(Path::new("etc/passwd"), Entry::Text(ACCOUNTS));
-        recipe.put(Path::new("etc/group"), Entry::Text(GROUPS));
+        for (path, target) in ACCOUNTS {
+            recipe.put(Path::new(path), Entry::Link(target.into()));
+        }
+        recipe.put(Path::new("etc/gitconfig"), Entry::Text(GIT_CONFIG));
         recipe.put(&merged(Path::new(WORKSPACE_PROGRAM)), program(workspace));
         Ok(recipe)
     }

@@ -1,4 +1,5 @@
 use super::*;
+use lockkeeper_domain::ServerName;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -7,7 +8,7 @@ use sha2::{Digest, Sha256};
 fn a_container_is_asked_for_as_it_is_on_record() {
     let names = Names::new("test");
     let now = Timestamp::from_millis(1_700_000_000_123);
-    let config = Config { image: "lockkeeper/sandbox:0".into(), ..Config::default() };
+    let config = Config { image: "lockkeeper/sandbox:0".into(), servers: 2, ..Config::default() };
     let body = container((&config, Dialect::Docker), &names, "one", 100_007, config.idle_secs, now);
     let mut body = serde_json::to_value(body).expect("JSON");
     let options = body["HostConfig"]["SecurityOpt"].as_array_mut().expect("a list");
@@ -104,20 +105,25 @@ fn dangerous_system_calls_are_in_no_rule() {
 #[test]
 fn a_process_has_its_own_environment_and_the_workspace_in_its_arguments() {
     let spec = ExecSpec {
+        server: ServerName::new("files"),
         command: vec!["serve".into(), "--root={workspace}".into()],
         env: BTreeMap::from([("TOKEN".to_owned(), "secret".to_owned().into())]),
     };
-    let config = exec(&spec, 100_007);
+    let identity = Identity { group: 100_000, number: 7 };
+    let config = exec(&spec, identity, Dialect::Docker);
     assert_eq!(config.user.as_deref(), Some("100007:100007"));
-    assert_eq!(config.env.expect("set"), ["HOME=/workspace", "LANG=C.UTF-8", "TOKEN=secret"]);
-    assert_eq!(config.cmd.expect("set")[5..], ["--", "serve", "--root=/workspace"]);
+    let env = ["HOME=/home/7", "LANG=C.UTF-8", "TMPDIR=/home/7/tmp", "TOKEN=secret"];
+    assert_eq!(config.env.expect("set"), env);
+    let command = ["--home", "/home/7", "--group", "100000", "--", "serve", "--root=/workspace"];
+    assert_eq!(config.cmd.expect("set")[5..], command);
+    assert_eq!(exec(&spec, identity, Dialect::Podman).user.as_deref(), Some("100007:100000"));
 }
 
 #[test]
 fn an_image_can_be_given_more_room() {
     let config = Config { writable_paths: vec!["/home/node".into()], executable_workspace: true, ..Config::default() };
     let tmpfs = host_config(&config, Dialect::Docker, 7).tmpfs.expect("set");
-    assert_eq!(tmpfs["/home/node"], "rw,nosuid,nodev,exec,size=67108864,nr_inodes=4096,mode=0700,uid=7,gid=7");
+    assert_eq!(tmpfs["/home/node"], "rw,nosuid,nodev,exec,size=67108864,nr_inodes=4096,mode=2770,uid=7,gid=7");
     assert!(tmpfs["/tmp"].contains(",exec,") && tmpfs["/dev/shm"].contains(",noexec,"));
 }
 
@@ -128,7 +134,7 @@ fn podman_is_asked_for_all_that_it_takes() {
     let of = |dialect| serde_json::to_value(host_config(&config, dialect, 7)).expect("JSON");
     let (mut docker, mut podman) = (of(Dialect::Docker), of(Dialect::Podman));
     assert_eq!(podman["SecurityOpt"][1], "seccomp=/etc/lockkeeper/seccomp.json");
-    assert_eq!(podman["Tmpfs"]["/workspace"], "rw,nosuid,nodev,noexec,size=134217728,mode=1777,notmpcopyup");
+    assert_eq!(podman["Tmpfs"]["/workspace"], "rw,nosuid,nodev,noexec,size=134217728,mode=0777,notmpcopyup");
     assert_eq!(podman["Ulimits"].as_array().map(Vec::len), Some(4));
     for host in [&mut docker, &mut podman] {
         for name in ["SecurityOpt", "Tmpfs", "Ulimits"] {

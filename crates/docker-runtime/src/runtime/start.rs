@@ -63,7 +63,7 @@ struct Unfinished<'a> {
 impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
         if !self.is_finished {
-            self.shared.sandboxes.free_user(self.user);
+            self.shared.sandboxes.free_users(self.user);
             self.shared.remove_later(self.id.to_string());
         }
     }
@@ -74,8 +74,12 @@ pub(super) async fn start(shared: &Arc<Shared>, id: &SandboxId, told: &Told) -> 
     told.tell("creating", "running", "Creating a container");
     let _turn = shared.starts.acquire().await;
     let first = u32::try_from(super::random() >> 32).unwrap_or_default();
-    let user = shared.sandboxes.take_user(shared.config.uid_base, shared.config.uid_count, first);
-    let user = user.ok_or_else(|| unavailable("every user of uid_base and uid_count has a sandbox"))?;
+    let config = &shared.config;
+    let users = (config.uid_base, config.uid_count);
+    let user = shared.sandboxes.take_users(users, config.users_of_a_sandbox(), first);
+    let user = user.ok_or_else(|| {
+        unavailable("all users of uid_base and uid_count belong to sandboxes: raise uid_count, or stop sandboxes")
+    })?;
     let mut unfinished = Unfinished { shared, id, user, is_finished: false };
     let limit = shared.config.start_timeout();
     let started = timeout(limit, bring_up(shared, id, user, told)).await;
@@ -83,7 +87,7 @@ pub(super) async fn start(shared: &Arc<Shared>, id: &SandboxId, told: &Told) -> 
         Ok(sandbox) => {
             unfinished.is_finished = true;
             if sandbox.user != user {
-                shared.sandboxes.free_user(user);
+                shared.sandboxes.free_users(user);
             }
             shared.sandboxes.insert(id, sandbox);
             told.tell("starting", "done", "The container runs");
@@ -95,7 +99,7 @@ pub(super) async fn start(shared: &Arc<Shared>, id: &SandboxId, told: &Told) -> 
     let is_foreign = matches!(&error, SandboxError::Unavailable(cause) if cause.is::<Foreign>());
     if is_foreign || shared.remove(id.as_str()).await.is_ok() {
         unfinished.is_finished = true;
-        shared.sandboxes.free_user(user);
+        shared.sandboxes.free_users(user);
     }
     // What could not be removed at once is removed later.
     Err(error)
@@ -127,7 +131,7 @@ async fn create(shared: &Arc<Shared>, id: &SandboxId, user: u32) -> Result<Arc<S
         let options = CreateContainerOptions { name: Some(id.to_string()), platform: String::new() };
         let created = shared.engine.call(async |docker| docker.create_container(Some(options), body).await).await;
         match created {
-            Ok(created) => return Ok(Sandbox::new(created.id, user, shared.config.execs_at_once)),
+            Ok(created) => return Ok(Sandbox::new(created.id, user, config.servers, config.execs_at_once)),
             Err(fault @ Fault::Conflict(_)) => {
                 if let Some(adopted) = settle(shared, id).await? {
                     return Ok(adopted);
@@ -164,7 +168,7 @@ async fn settle(shared: &Arc<Shared>, id: &SandboxId) -> Result<Option<Arc<Sandb
         match shared.sandboxes.by_container(&container) {
             Some(known) if known.ended().is_none() && is_running(&found) => return Ok(Some(known)),
             None if status == Some(ContainerStateStatusEnum::CREATED) => {
-                return Ok(Some(Sandbox::new(container, user, shared.config.execs_at_once)));
+                return Ok(Some(Sandbox::new(container, user, shared.config.servers, shared.config.execs_at_once)));
             }
             _ => {}
         }

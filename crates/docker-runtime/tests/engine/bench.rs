@@ -1,7 +1,7 @@
 use crate::image::Parts;
 use bollard::{API_DEFAULT_VERSION, Docker, models::ContainerInspectResponse};
 use lockkeeper_docker_runtime::{Config, DockerRuntime};
-use lockkeeper_domain::{Epoch, SessionId};
+use lockkeeper_domain::{Epoch, ServerName, SessionId};
 use lockkeeper_ports::{Exec, ExecSpec, ExecStatus, SandboxError, SandboxId, SandboxRuntime, SandboxSpec};
 use lockkeeper_testkit::clock::TokioClock;
 use std::{
@@ -181,7 +181,16 @@ pub(crate) fn spec_of(session: &str, epoch: u64) -> SandboxSpec {
 }
 
 pub(crate) fn spec(command: &[&str]) -> ExecSpec {
-    ExecSpec { command: command.iter().map(ToString::to_string).collect(), env: BTreeMap::new() }
+    spec_for("server", command)
+}
+
+/// A process of the MCP server of this name.
+pub(crate) fn spec_for(server: &str, command: &[&str]) -> ExecSpec {
+    ExecSpec {
+        server: ServerName::new(server),
+        command: command.iter().map(ToString::to_string).collect(),
+        env: BTreeMap::new(),
+    }
 }
 
 /// Fails instead of hanging.

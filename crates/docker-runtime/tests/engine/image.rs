@@ -73,10 +73,12 @@ impl Parts {
 
     fn archive(&self, instead: Option<&str>) -> Vec<u8> {
         let mut archive = Archive(Builder::new(Vec::new()));
-        for (path, mode) in [("tmp", 0o1777), ("workspace", 0o1777), ("etc", 0o755), ("proc", 0o755), ("sys", 0o755)] {
+        for (path, mode) in [("tmp", 0o1777), ("workspace", 0o2770), ("etc", 0o755), ("proc", 0o755), ("sys", 0o755)] {
             archive.directory(path, mode);
         }
-        archive.text("etc/passwd", "root:x:0:0:root:/:/bin/sh\n", 0o644);
+        for name in ["passwd", "group"] {
+            archive.link(&format!("etc/{name}"), &format!("/run/lockkeeper/{name}"));
+        }
         archive.text("etc/hosts", "127.0.0.1 localhost\n", 0o644);
         match instead {
             None => archive.file(WORKSPACE, &self.workspace, 0o755),

@@ -10,6 +10,7 @@ mod manners;
 mod measure;
 mod podman;
 mod proxy;
+mod servers;
 
 use bench::Bench;
 use futures::future::LocalBoxFuture;
@@ -75,7 +76,13 @@ fn checks() -> Vec<Check> {
             })
         }),
     });
-    contract.chain(abuse::checks()).chain(faults::checks()).chain(manners::checks()).chain(podman::checks()).collect()
+    contract
+        .chain(abuse::checks())
+        .chain(faults::checks())
+        .chain(manners::checks())
+        .chain(podman::checks())
+        .chain(servers::checks())
+        .collect()
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {

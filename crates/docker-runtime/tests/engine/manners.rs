@@ -82,12 +82,14 @@ async fn each_sandbox_has_a_user_of_its_own() {
     let mut users = std::collections::BTreeSet::new();
     for session in ["a", "b", "c"] {
         let id = bench.runtime.start(&spec_of(session, 1), Arc::new(|_| {})).await.expect("start");
-        let user = bench.sh(&id, "id -u; id -g; stat -c %u /workspace; grep ^Uid /proc/1/status").await.stdout;
+        let user = bench.sh(&id, "id -u; id -g; stat -c '%u %g' /workspace; grep ^Uid /proc/1/status").await.stdout;
         let lines: Vec<_> = user.lines().collect();
-        assert!(lines[0] == lines[1] && lines[1] == lines[2] && lines[3].contains("65532"), "{lines:?}");
-        users.insert(lines[0].to_owned());
+        let (user, group) = lines[2].split_once(' ').expect("two numbers");
+        assert!(lines[0] == lines[1] && user == group && lines[0] != user, "{lines:?}");
+        assert!(lines[3].contains("65532"), "{lines:?}");
+        users.extend([lines[0].to_owned(), user.to_owned()]);
     }
-    assert_eq!(users.len(), 3, "{users:?}");
+    assert_eq!(users.len(), 6, "{users:?}");
 }
 
 async fn a_reserved_sandbox_is_adopted_once() {

@@ -7,7 +7,7 @@ use crate::{
     wire::Variant,
 };
 use futures::future::join;
-use lockkeeper_domain::{Epoch, SessionId, Timestamp};
+use lockkeeper_domain::{Epoch, ServerName, SessionId, Timestamp};
 use lockkeeper_ports::{Exec, ExecSpec, ExecStatus, Isolation, SandboxSpec};
 use std::{
     collections::BTreeMap,
@@ -105,7 +105,7 @@ impl Engine {
         let created = spawn_blocking(move || engine.create(&spec, Timestamp::default())).await;
         let (id, sandbox) = created.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
         let command = ["/bin/sh", "-c", TRIAL, "sh", "{workspace}"].map(String::from).to_vec();
-        let spec = ExecSpec { command, env: BTreeMap::new() };
+        let spec = ExecSpec { server: ServerName::new("probe"), command, env: BTreeMap::new() };
         let trial = async { judge(self.run(&id, &sandbox, &spec).await.map_err(|error| error.to_string())?).await };
         let outcome = timeout(PROBE_TIMEOUT, trial).await.unwrap_or_else(|_| Err("a trial command hangs".into()));
         let engine = self.clone();

@@ -1,4 +1,4 @@
-use lockkeeper_domain::{Epoch, SessionId};
+use lockkeeper_domain::{Epoch, ServerName, SessionId};
 use lockkeeper_local_runtime::{Config, IsolationChoice, LocalRuntime};
 use lockkeeper_ports::{Exec, ExecSpec, ExecStatus, SandboxId, SandboxRuntime, SandboxSpec};
 use lockkeeper_testkit::clock::TokioClock;
@@ -121,7 +121,16 @@ pub(crate) fn config(choice: IsolationChoice, state_dir: &Path) -> Config {
 }
 
 pub(crate) fn spec(command: &[&str]) -> ExecSpec {
-    ExecSpec { command: command.iter().map(ToString::to_string).collect(), env: BTreeMap::new() }
+    spec_for("server", command)
+}
+
+/// A process of the MCP server of this name.
+pub(crate) fn spec_for(server: &str, command: &[&str]) -> ExecSpec {
+    ExecSpec {
+        server: ServerName::new(server),
+        command: command.iter().map(ToString::to_string).collect(),
+        env: BTreeMap::new(),
+    }
 }
 
 /// Reads the line that says that it is ready.

@@ -5,7 +5,7 @@ mod session;
 use futures::{FutureExt, future::join_all};
 use lockkeeper_domain::Epoch;
 use lockkeeper_ports::{Exec, ExecStatus, SandboxError, SandboxId, SandboxRuntime, SandboxSpec};
-use session::{Output, deadline, exec, line, ready, run, sandbox, sh, start};
+use session::{Output, deadline, exec, line, ready, run, run_as, sandbox, sh, start};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -69,7 +69,7 @@ pub async fn a_missing_command_is_no_success(runtime: &dyn SandboxRuntime) {
     assert_eq!(run(runtime, &id, &sh("echo alive")).await.stdout, "alive\n");
 }
 
-/// The variables of one process are in no other, and every process has `PATH`, `HOME` and `LANG`.
+/// The variables of one process are in no other, and every process has `PATH`, `HOME`, `TMPDIR` and `LANG`.
 pub async fn an_environment_reaches_its_process_alone(runtime: &dyn SandboxRuntime) {
     let id = start(runtime).await;
     let mut spec = session::spec(&["/bin/sh", "-c", "echo \"$TOKEN\"; read line"]);
@@ -77,8 +77,8 @@ pub async fn an_environment_reaches_its_process_alone(runtime: &dyn SandboxRunti
     let mut first = runtime.exec(&id, &spec).await.expect("exec");
     assert_eq!(line(&mut first).await, "canary $HOME 'q'\n");
     assert_eq!(run(runtime, &id, &sh("echo \"${TOKEN-unset}\"")).await.stdout, "unset\n");
-    let usual = run(runtime, &id, &sh("echo ${PATH:+path} ${HOME:+home} ${LANG:+lang}")).await;
-    assert_eq!(usual.stdout, "path home lang\n");
+    let usual = run(runtime, &id, &sh("echo ${PATH:+path} ${HOME:+home} ${TMPDIR:+tmpdir} ${LANG:+lang}")).await;
+    assert_eq!(usual.stdout, "path home tmpdir lang\n");
 }
 
 /// A process starts in its sandbox's workspace, which can be written to and keeps what is written.
@@ -119,6 +119,56 @@ pub async fn two_sandboxes_do_not_see_each_others_processes(runtime: &dyn Sandbo
     let look = "for dir in /proc/[0-9]*; do cat $dir/cmdline; echo; done 2>/dev/null";
     let seen = run(runtime, &other, &sh(look)).await.stdout;
     assert!(!seen.contains("process-canary"), "{seen}");
+}
+
+/// What one server of a sandbox makes in the workspace, the others can read, change and remove.
+pub async fn two_servers_share_the_workspace(runtime: &dyn SandboxRuntime) {
+    let id = start(runtime).await;
+    let made = run_as(runtime, &id, "one", "mkdir -p a/b && echo one > a/b/file").await;
+    assert_eq!(made.status, ExecStatus::Exited(0), "{}", made.stderr);
+    let changed = run_as(runtime, &id, "other", "echo other >> a/b/file && cat a/b/file && mv a/b/file a/moved").await;
+    assert_eq!(changed.stdout, "one\nother\n", "{}", changed.stderr);
+    let removed = run_as(runtime, &id, "one", "rm -r a && ls -A").await;
+    assert_eq!((removed.stdout.as_str(), removed.status), ("", ExecStatus::Exited(0)), "{}", removed.stderr);
+}
+
+/// Each server has a `HOME` and a `TMPDIR` that it can write to, and finds nothing there that another one wrote. Where
+/// the runtime isolates, no other server can read what is there.
+pub async fn two_servers_share_no_home(runtime: &dyn SandboxRuntime) {
+    let id = start(runtime).await;
+    let write = "echo mine > \"$HOME/home-canary\" && echo mine > \"$TMPDIR/tmp-canary\" && echo \"$HOME\" && \
+                 echo \"$TMPDIR\" && echo ready && read line";
+    let mut one = session::exec_as(runtime, &id, "one", write).await;
+    let (home, temporary) = (line(&mut one).await, line(&mut one).await);
+    ready(&mut one).await;
+    let (home, temporary) = (home.trim(), temporary.trim());
+    let look =
+        format!("cat '{home}/home-canary' '{temporary}/tmp-canary' \"$HOME/home-canary\" \"$TMPDIR/tmp-canary\"");
+    let look = if runtime.isolation().none { "ls -A \"$HOME\" | grep canary".into() } else { look };
+    let found = run_as(runtime, &id, "other", &look).await;
+    assert_eq!(found.stdout, "", "{}", found.stderr);
+}
+
+/// No server reads another one's environment, writes to its streams, or ends or stops its processes.
+pub async fn two_servers_cannot_reach_each_others_processes(runtime: &dyn SandboxRuntime) {
+    let id = start(runtime).await;
+    let mut spec = session::spec_of("one", &sh("echo ready; read line; echo \"heard $line\""));
+    spec.env.insert("TOKEN".into(), "server-canary".to_owned().into());
+    let mut one = deadline(runtime.exec(&id, &spec)).await.expect("exec");
+    ready(&mut one).await;
+    // Its own processes are left out: this shell and its supervisor.
+    let attack = "for dir in /proc/[0-9]*; do pid=${dir#/proc/}
+        [ $pid = $$ ] || [ $pid = $PPID ] || [ $pid = 1 ] && continue
+        cat $dir/environ $dir/task/*/environ | grep -a server-canary && echo read $pid
+        for fd in 0 1 2; do (echo forged > $dir/fd/$fd) && echo wrote $pid; done
+    done 2>/dev/null
+    kill -STOP -1 2>/dev/null; kill -KILL -1 2>/dev/null; :";
+    let attack = run_as(runtime, &id, "other", attack).await;
+    assert_eq!(attack.stdout, "", "{}", attack.stderr);
+    assert!(!matches!(attack.status, ExecStatus::Lost(_)), "{:?}", attack.status);
+    one.stdin.write_all(b"its own\n").await.expect("write");
+    let output = Output::of(one).await;
+    assert_eq!((output.stdout.as_str(), output.status), ("heard its own\n", ExecStatus::Exited(0)));
 }
 
 /// Dropping an `Exec` ends all that it started, whatever that does about it.

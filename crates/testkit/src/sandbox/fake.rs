@@ -172,7 +172,7 @@ fn status(ended: Option<Result<ExecStatus, tokio::task::JoinError>>) -> ExecStat
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lockkeeper_domain::{Epoch, SessionId};
+    use lockkeeper_domain::{Epoch, ServerName, SessionId};
     use std::sync::Arc;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -191,7 +191,9 @@ mod tests {
     }
 
     async fn cat(runtime: &FakeSandboxRuntime, id: &SandboxId) -> Result<Exec, SandboxError> {
-        runtime.exec(id, &ExecSpec { command: vec!["cat".into()], env: BTreeMap::new() }).await
+        runtime
+            .exec(id, &ExecSpec { server: ServerName::new("s"), command: vec!["cat".into()], env: BTreeMap::new() })
+            .await
     }
 
     #[tokio::test]

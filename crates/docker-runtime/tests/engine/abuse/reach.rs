@@ -138,10 +138,11 @@ pub(super) async fn a14_signals_to_process_1() {
     let output = bench.sh(&id, holder).await;
     assert_eq!(output.stderr.matches("Operation not permitted").count(), 2, "the init and the holder: {output:?}");
     bench.expect_alive(&id).await;
-    // All that it may end is its own, of which its supervisor is a part: the session loses its sandbox, and gets another.
+    // It may end its own processes, its supervisor among them where Landlock does not keep signals inside (Linux 6.12),
+    // and harms nobody else by it.
     let output = bench.perl(&id, "<STDIN>; kill 9, -1").await;
-    assert!(matches!(&output.status, ExecStatus::Lost(why) if why.contains("from within")), "{output:?}");
-    bench.expect_replaced(&id).await;
+    assert!(matches!(output.status, ExecStatus::Exited(0) | ExecStatus::Signalled(9)), "{output:?}");
+    bench.expect_alive(&id).await;
 }
 
 pub(super) async fn a15_writes_to_the_image() {

@@ -1,4 +1,4 @@
-use lockkeeper_domain::{Epoch, SessionId};
+use lockkeeper_domain::{Epoch, ServerName, SessionId};
 use lockkeeper_ports::{Exec, ExecSpec, ExecStatus, SandboxId, SandboxRuntime, SandboxSpec};
 use std::{
     collections::BTreeMap,
@@ -57,7 +57,16 @@ pub(super) async fn start(runtime: &dyn SandboxRuntime) -> SandboxId {
 }
 
 pub(super) fn spec(command: &[&str]) -> ExecSpec {
-    ExecSpec { command: command.iter().map(ToString::to_string).collect(), env: BTreeMap::new() }
+    spec_of("server", command)
+}
+
+/// A process of the MCP server of this name.
+pub(super) fn spec_of(server: &str, command: &[&str]) -> ExecSpec {
+    ExecSpec {
+        server: ServerName::new(server),
+        command: command.iter().map(ToString::to_string).collect(),
+        env: BTreeMap::new(),
+    }
 }
 
 pub(super) fn sh(script: &str) -> [&str; 3] {
@@ -70,6 +79,15 @@ pub(super) async fn exec(runtime: &dyn SandboxRuntime, id: &SandboxId, command: 
 
 pub(super) async fn run(runtime: &dyn SandboxRuntime, id: &SandboxId, command: &[&str]) -> Output {
     Output::of(exec(runtime, id, command).await).await
+}
+
+/// Starts a script as the MCP server of this name.
+pub(super) async fn exec_as(runtime: &dyn SandboxRuntime, id: &SandboxId, server: &str, script: &str) -> Exec {
+    deadline(runtime.exec(id, &spec_of(server, &sh(script)))).await.expect("exec")
+}
+
+pub(super) async fn run_as(runtime: &dyn SandboxRuntime, id: &SandboxId, server: &str, script: &str) -> Output {
+    Output::of(exec_as(runtime, id, server, script).await).await
 }
 
 /// Waits until the process has said that it is ready, and takes no byte more.
