@@ -19,6 +19,8 @@ pub enum IsolationChoice {
     None,
 }
 
+const SYSTEM: [&str; 8] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store"];
+
 /// Settings of the local runtime. Sizes are in bytes, and limits are per sandbox unless they say otherwise.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -37,8 +39,13 @@ pub struct Config {
     /// The cgroup (a directory of a cgroup v2 hierarchy) below which sandboxes get theirs. By default the server's own
     /// and its parent are tried, in version 2 and in version 1.
     pub cgroup_parent: Option<PathBuf>,
-    /// Files and directories of the host that sandboxes may read and execute, at the same path, besides the system's own
-    /// `/usr`, `/bin`, `/sbin`, `/lib*`, `/opt`, `/nix/store` and a few files of `/etc`: none.
+    /// Directories of the system that sandboxes may read and execute, where they exist: `/usr`, `/bin`, `/sbin`, `/lib`,
+    /// `/lib32`, `/lib64`, `/libx32`, and `/nix/store`. A few files of `/etc` are always visible.
+    pub system_paths: Vec<PathBuf>,
+    /// Files and directories below `system_paths` that sandboxes do not see: `/usr/local/etc`.
+    pub hidden_paths: Vec<PathBuf>,
+    /// Other files and directories of the host that sandboxes may read and execute, at the same path, such as
+    /// `/opt/mcp`: none. They are visible below `hidden_paths`, too.
     pub read_only: Vec<PathBuf>,
     /// Directories that are treated as those of `read_only` and also come first in `PATH`: none.
     pub programs: Vec<PathBuf>,
@@ -56,7 +63,8 @@ pub struct Config {
     pub workspace_bytes: u64,
     /// How many files and directories the workspace may hold: 16384.
     pub workspace_files: u64,
-    /// What `/tmp` may hold, where it is a file system of its own: 64 MiB. It counts as memory.
+    /// What `/tmp` and the home directory of a process may hold, each, where they are file systems of their own: 64 MiB.
+    /// They count as memory.
     pub tmp_bytes: u64,
     /// How often the size of a workspace is checked that the kernel does not bound, in milliseconds: 1000.
     pub workspace_check_ms: u64,
@@ -83,6 +91,8 @@ impl Default for Config {
             isolation: IsolationChoice::Auto,
             bubblewrap: None,
             cgroup_parent: None,
+            system_paths: SYSTEM.map(PathBuf::from).into(),
+            hidden_paths: vec!["/usr/local/etc".into()],
             read_only: Vec::new(),
             programs: Vec::new(),
             memory_bytes: 512 * MIB,
@@ -129,7 +139,8 @@ impl Config {
         if self.uid_base.checked_add(self.uid_count).is_none_or(|end| end == u32::MAX) {
             problems.push("uid_base and uid_count together exceed the highest user id".into());
         }
-        for path in self.read_only.iter().chain(&self.programs) {
+        let paths = [&self.system_paths, &self.hidden_paths, &self.read_only, &self.programs];
+        for path in paths.into_iter().flatten() {
             if !path.is_absolute() || path.components().any(|part| part.as_os_str() == "..") {
                 problems.push(format!("{} must be an absolute path without `..`", path.display()));
             }

@@ -178,7 +178,10 @@ impl Engine {
         let cgroups =
             self.cgroups.as_ref().map(|cgroups| cgroups.create(&self.state.unique(id), &self.config)).transpose()?;
         let directory = layout::directory(self.variant, sandbox);
-        let mut env = layout::environment(&self.config, self.variant, sandbox);
+        if !self.variant.has_root() {
+            sandbox.make_private(&spec.server)?;
+        }
+        let mut env = layout::environment(&self.config, self.variant, sandbox, &spec.server);
         env.extend(spec.env.iter().map(|(name, value)| (name.clone(), value.expose_secret().to_owned())));
         let task = Launch {
             variant: self.variant,
@@ -186,7 +189,7 @@ impl Engine {
             fence: sandbox.fence(),
             cgroups: cgroups.unwrap_or_default(),
             mount_point: sandbox.mount_point(),
-            tree: layout::tree(&self.config, self.variant, sandbox),
+            tree: layout::tree(&self.config, self.variant, sandbox, &spec.server),
             privileged: self.powers.privileged,
             uid: sandbox.uid,
             limits: self.limits(sandbox),

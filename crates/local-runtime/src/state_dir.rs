@@ -2,7 +2,7 @@ mod contents;
 mod removal;
 
 use crate::config::Config;
-use lockkeeper_domain::{Epoch, SessionId, Timestamp};
+use lockkeeper_domain::{Epoch, ServerName, SessionId, Timestamp};
 use lockkeeper_ports::{SandboxId, SandboxSpec, SandboxSummary};
 use rustix::{
     fs::{Mode, OFlags},
@@ -51,9 +51,31 @@ impl SandboxDir {
         self.path.join("workspace")
     }
 
-    /// For variants without a `/tmp` of their own.
-    pub(crate) fn tmp(&self) -> PathBuf {
-        self.path.join("tmp")
+    /// The home of a server, for variants without a file system tree.
+    pub(crate) fn home(&self, server: &ServerName) -> PathBuf {
+        self.private(server, "home")
+    }
+
+    /// The directory for a server's temporary files, for variants without a file system tree.
+    pub(crate) fn tmp(&self, server: &ServerName) -> PathBuf {
+        self.private(server, "tmp")
+    }
+
+    /// Makes both. Whoever may write to them cannot write to what they lie in.
+    pub(crate) fn make_private(&self, server: &ServerName) -> io::Result<()> {
+        contents::make_private(&self.all_private(), &[self.home(server), self.tmp(server)], self.uid)
+    }
+
+    /// Names of servers come from the configuration: a digest is safe as a part of a path.
+    fn private(&self, server: &ServerName, kind: &str) -> PathBuf {
+        let digest = Sha256::digest(server.as_str());
+        let name = digest.iter().take(8).fold(kind.to_owned(), |name, byte| format!("{name}-{byte:02x}"));
+        self.all_private().join(name)
+    }
+
+    /// Where these directories of all servers lie.
+    pub(crate) fn all_private(&self) -> PathBuf {
+        self.path.join("private")
     }
 
     pub(crate) fn mount_point(&self) -> PathBuf {

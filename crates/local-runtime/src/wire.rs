@@ -52,6 +52,8 @@ pub(crate) enum Entry {
     Tmpfs { path: PathBuf, bytes: u64 },
     /// The processes of the sandbox.
     Proc { path: PathBuf },
+    /// Nothing, in place of what an earlier entry shows there.
+    Masked { path: PathBuf, is_directory: bool },
 }
 
 impl Entry {
@@ -62,6 +64,7 @@ impl Entry {
             | Self::Device { path }
             | Self::Link { path, .. }
             | Self::Tmpfs { path, .. }
+            | Self::Masked { path, .. }
             | Self::Proc { path } => path,
         }
     }

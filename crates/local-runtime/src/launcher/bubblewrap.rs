@@ -16,8 +16,9 @@ pub(super) fn command(launch: &Launch) -> Result<Command, String> {
     let mut command = Command::new(program);
     command.args(["--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]);
     command.args(["--as-pid-1", "--die-with-parent", "--new-session", "--hostname", "sandbox", "--cap-drop", "ALL"]);
+    // The inner stage restricts some mounts, becomes an unprivileged user, and gives these up with it.
+    command.args(["--cap-add", "CAP_SYS_ADMIN"]);
     if launch.privileged {
-        // The inner stage becomes an unprivileged user first of all, and gives these up with it.
         for capability in ["CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP"] {
             command.args(["--cap-add", capability]);
         }
@@ -38,7 +39,17 @@ pub(super) fn command(launch: &Launch) -> Result<Command, String> {
                 command.args(["--perms", "1777", "--size", &bytes.to_string(), "--tmpfs"]).arg(path)
             }
             Entry::Proc { path } => command.arg("--proc").arg(path),
+            Entry::Masked { path, is_directory: true } => {
+                command.args(["--perms", "0755", "--size", "65536", "--tmpfs"]).arg(path)
+            }
+            Entry::Masked { path, is_directory: false } => command.args(["--ro-bind", "/dev/null"]).arg(path),
         };
+    }
+    // What is mounted into a masked directory has found its place by now.
+    for entry in &launch.tree {
+        if let Entry::Masked { path, is_directory: true } = entry {
+            command.arg("--remount-ro").arg(path);
+        }
     }
     parents.make(&mut command, Path::new(LAUNCHER_INSIDE));
     command.arg("--ro-bind").arg(launcher).args([LAUNCHER_INSIDE, "--remount-ro", "/", "--", LAUNCHER_INSIDE]);

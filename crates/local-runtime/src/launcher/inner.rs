@@ -41,6 +41,9 @@ fn confine(launch: &Launch) -> Result<(), String> {
         loopback::bring_up()?;
         rustix::system::sethostname(b"sandbox").when("naming the host")?;
     }
+    if launch.variant == Variant::Bubblewrap {
+        rootfs::restrict_memory(&launch.tree)?;
+    }
     // A session of its own, away from the supervisor's; it fails only where `bwrap` has made one.
     let _ = rustix::process::setsid();
     // Better one of these than the server, when memory runs out. Not every container lets it.

@@ -31,7 +31,7 @@ pub(super) fn prepare(tree: &[Entry]) -> Result<RulesetCreated, String> {
             Entry::Bind { source, writable: true, .. } => grant(rules, source, AccessFs::from_all(NEWEST)),
             Entry::Device { path } => grant(rules, path, AccessFs::ReadFile | AccessFs::WriteFile),
             Entry::Proc { .. } => PROC.iter().try_fold(rules, |rules, path| grant(rules, Path::new(path), looking)),
-            Entry::Link { .. } | Entry::Tmpfs { .. } => Ok(rules),
+            Entry::Link { .. } | Entry::Tmpfs { .. } | Entry::Masked { .. } => Ok(rules),
         }?;
     }
     Ok(rules)

@@ -14,6 +14,23 @@ use std::{
     path::{Path, PathBuf},
 };
 
+const TMPFS: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC);
+
+/// Takes from the file systems in memory what `bwrap` has no option for: programs in them cannot be executed, and the
+/// number of their files is bounded.
+pub(super) fn restrict_memory(tree: &[Entry]) -> Result<(), String> {
+    tree.iter().try_for_each(|entry| match entry {
+        Entry::Tmpfs { path, bytes } => {
+            mount_remount(path, TMPFS, tmpfs_options(*bytes)?.as_c_str()).on("restricting", path)
+        }
+        _ => Ok(()),
+    })
+}
+
+fn tmpfs_options(bytes: u64) -> Result<CString, String> {
+    CString::new(format!("size={bytes},nr_inodes=4096,mode=1777")).map_err(|error| error.to_string())
+}
+
 /// Replaces the root of this mount namespace by the launch's tree.
 pub(super) fn replace(launch: &Launch) -> Result<(), String> {
     let root = &launch.mount_point;
@@ -50,10 +67,7 @@ fn make(root: &Path, entry: &Entry) -> Result<(), String> {
         Entry::Tmpfs { path, bytes } => {
             let target = at(path);
             fs::create_dir_all(&target).on("making", path)?;
-            let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-            let options =
-                CString::new(format!("size={bytes},nr_inodes=4096,mode=1777")).map_err(|error| error.to_string())?;
-            mount("tmpfs", &target, "tmpfs", flags, options.as_c_str()).on("mounting", path)
+            mount("tmpfs", &target, "tmpfs", TMPFS, tmpfs_options(*bytes)?.as_c_str()).on("mounting", path)
         }
         Entry::Proc { path } => {
             let target = at(path);
@@ -61,6 +75,11 @@ fn make(root: &Path, entry: &Entry) -> Result<(), String> {
             let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
             mount("proc", &target, "proc", flags, None).on("mounting", path)
         }
+        // What is mounted into it later has to find its place, so it is closed at the end.
+        Entry::Masked { path, is_directory: true } => {
+            mount("tmpfs", at(path), "tmpfs", TMPFS, c"size=64k,nr_inodes=64,mode=0755").on("masking", path)
+        }
+        Entry::Masked { path, is_directory: false } => mount_bind_recursive("/dev/null", at(path)).on("masking", path),
     }
 }
 
@@ -79,8 +98,10 @@ fn restrict_all(root: &Path, tree: &[Entry]) -> Result<(), String> {
     for mounted in mounts_below(&mountinfo, root) {
         let inside = Path::new("/").join(mounted.strip_prefix(root).unwrap_or(&mounted));
         let of = tree.iter().filter(|entry| inside.starts_with(entry.path()));
-        if let Some(Entry::Bind { writable, .. }) = of.max_by_key(|entry| entry.path().as_os_str().len()) {
-            restrict(&mounted, *writable)?;
+        match of.max_by_key(|entry| entry.path().as_os_str().len()) {
+            Some(Entry::Bind { writable, .. }) => restrict(&mounted, *writable)?,
+            Some(Entry::Masked { .. }) => restrict(&mounted, false)?,
+            _ => {}
         }
     }
     Ok(())

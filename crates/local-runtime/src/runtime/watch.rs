@@ -56,7 +56,7 @@ async fn watch(
         ticks.tick().await;
         let workspace = sandbox.clone();
         let checked = spawn_blocking(move || {
-            let workspaces = [workspace.workspace(), workspace.tmp()];
+            let workspaces = [workspace.workspace(), workspace.all_private()];
             workspaces.iter().find_map(|directory| quota.exceeded_by(directory))
         });
         if let Ok(Some(reason)) = checked.await {

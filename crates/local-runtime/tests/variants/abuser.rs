@@ -7,7 +7,7 @@ use std::{
     net::{TcpStream, ToSocketAddrs, UdpSocket},
     os::{
         linux::net::SocketAddrExt,
-        unix::net::{SocketAddr, UnixStream},
+        unix::net::{SocketAddr, UnixListener, UnixStream},
     },
     process::{Command, ExitCode},
     time::Duration,
@@ -28,6 +28,7 @@ pub(crate) fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         ["abstract", name] => {
             connected(SocketAddr::from_abstract_name(name).and_then(|name| UnixStream::connect_addr(&name)));
         }
+        ["listen", name] => listen(name),
         ["processes"] => processes(),
         ["memory"] => memory(),
         ["files"] => files(),
@@ -43,6 +44,13 @@ fn connected<T>(outcome: std::io::Result<T>) {
         Ok(_) => println!("connected"),
         Err(error) => println!("refused: {error}"),
     }
+}
+
+/// Listens on an abstract socket until its input ends, where it may make sockets.
+fn listen(name: &str) {
+    let _listener = SocketAddr::from_abstract_name(name).and_then(|name| UnixListener::bind_addr(&name));
+    println!("ready");
+    drop(std::io::read_to_string(std::io::stdin()));
 }
 
 fn processes() {

@@ -7,6 +7,7 @@ mod bench;
 mod death;
 mod manners;
 mod measure;
+mod servers;
 
 use bench::Bench;
 use futures::future::BoxFuture;
@@ -80,7 +81,12 @@ fn checks(choice: IsolationChoice) -> Vec<Check> {
             })
         }),
     });
-    contract.chain(manners::checks(choice)).chain(abuse::checks(choice)).chain(death::checks(choice)).collect()
+    contract
+        .chain(manners::checks(choice))
+        .chain(abuse::checks(choice))
+        .chain(death::checks(choice))
+        .chain(servers::checks(choice))
+        .collect()
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {

@@ -62,7 +62,7 @@ async fn a_command_that_cannot_run_is_an_error_that_says_why(bench: Bench, _: Is
 
 async fn the_placeholder_stands_for_the_workspace(bench: Bench, _: IsolationChoice) {
     let id = bench.start("s").await;
-    let script = r#"echo x > "$1/file"; cat file; [ "$1" = "$PWD" ] && [ "$1" = "$HOME" ] && echo same"#;
+    let script = r#"echo x > "$1/file"; cat file; [ "$1" = "$PWD" ] && [ "$1" != "$HOME" ] && echo same"#;
     let output = Output::of(bench.exec(&id, &["/bin/sh", "-c", script, "sh", "{workspace}"]).await).await;
     assert_eq!(output.stdout, "x\nsame\n", "{output:?}");
 }
