@@ -8,10 +8,16 @@
 //! or an init (`docker-init`, `catatonit`) that passes signals on. It comes from outside by the engine's own `kill`, or
 //! by `keepalive` as the holder's user. The MCP servers of a sandbox run as another user, and can send neither.
 
-use std::{io, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    fs, io,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
+use rustix::process::{Pid, Signal, WaitOptions, geteuid, kill_process, wait};
 use tokio::{
     signal::unix::{SignalKind, signal},
     time::{Instant, sleep_until},
@@ -43,6 +49,10 @@ pub(crate) struct HoldArgs {
     /// How many MCP servers may run.
     #[arg(long, value_name = "N", default_value_t = 0)]
     servers: u32,
+    /// A directory that the MCP servers share, which gets mode 2770 if it is the holder's: some engines give a file
+    /// system in memory the mode of the image's directory, whatever they were asked for. May be repeated.
+    #[arg(long, value_name = "DIR")]
+    share: Vec<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -62,9 +72,7 @@ enum End {
 
 /// Holds until there is a reason to end; the status says which: 0 for a signal, 10 for the age, 11 for the silence.
 pub(crate) fn hold(args: &HoldArgs) -> Result<ExitCode> {
-    if let (Some(directory), Some(first)) = (&args.accounts, args.first_user) {
-        accounts::write(directory, first, args.servers)?;
-    }
+    prepare(args);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let end = runtime.block_on(async {
         let mut keepalives = signal(SignalKind::from_raw(Signal::URG.as_raw()))?;
@@ -96,6 +104,27 @@ pub(crate) fn hold(args: &HoldArgs) -> Result<ExitCode> {
             ExitCode::from(FORSAKEN)
         }
     })
+}
+
+/// Writes the accounts and opens what the servers share. A failure ends nothing: supervisors check what they need, and
+/// users work without names, as with an engine that mounts its own `/etc/passwd`.
+fn prepare(args: &HoldArgs) {
+    let (directory, first) = (args.accounts.as_deref(), args.first_user);
+    if let Some(Err(error)) = directory.zip(first).map(|(path, first)| accounts::write(path, first, args.servers)) {
+        eprintln!("lockkeeper-workspace: {error:#}");
+    }
+    for path in &args.share {
+        if let Err(error) = share(path) {
+            eprintln!("lockkeeper-workspace: {} cannot be shared: {error}", path.display());
+        }
+    }
+}
+
+fn share(path: &Path) -> io::Result<()> {
+    if fs::metadata(path)?.uid() == geteuid().as_raw() {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o2770))?;
+    }
+    Ok(())
 }
 
 /// Tells the holder that somebody needs it.

@@ -84,7 +84,9 @@ fn hold(config: &Config, user: u32, idle_secs: u64) -> Vec<String> {
     let (first, servers) = (user.to_string(), config.servers.to_string());
     let limits = ["hold", "--max-life", &max_life, "--idle", &idle];
     let accounts = ["--accounts", ACCOUNTS, "--first-user", &first, "--servers", &servers];
-    limits.into_iter().chain(accounts).map(String::from).collect()
+    let shared = [WORKSPACE].into_iter().chain(config.writable_paths.iter().map(String::as_str));
+    let shared = shared.flat_map(|path| ["--share", path]);
+    limits.into_iter().chain(accounts).chain(shared).map(String::from).collect()
 }
 
 /// The identity of an MCP server within its sandbox.
@@ -240,7 +242,8 @@ fn tmpfs(config: &Config, dialect: Dialect, user: u32) -> HashMap<String, String
             format!("rw,nosuid,nodev,{exec},size={bytes},mode={mode},notmpcopyup")
         }
     };
-    let shared = format!("mode=2770,uid={user},gid={user}");
+    // The holder's, so that no server can close it to the others.
+    let shared = format!("mode=2770,uid={HOLDER},gid={user}");
     let mut tmpfs = HashMap::from([
         (WORKSPACE.to_owned(), mount(exec, config.workspace_bytes, config.workspace_files, &shared)),
         ("/tmp".to_owned(), mount(exec, config.tmp_bytes, config.tmp_files, "mode=1777")),

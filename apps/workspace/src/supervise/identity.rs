@@ -7,6 +7,7 @@ use std::{
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
     path::{Path, PathBuf},
     process::{Child, Command},
+    time::{Duration, Instant},
 };
 
 use landlock::{ABI, Access as _, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _, Scope};
@@ -21,6 +22,10 @@ const UMASK: Mode = Mode::RWXO;
 /// The part of a mode that others than the owner have.
 const OTHERS: u32 = 0o077;
 const SET_GROUP: u32 = 0o2000;
+/// How long the holder, which starts with the container, may take to prepare the working directory.
+const PREPARED: Duration = Duration::from_secs(2);
+/// Between two looks at whether it has.
+const LOOK: Duration = Duration::from_millis(5);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct IdentityArgs {
@@ -39,7 +44,13 @@ impl IdentityArgs {
         umask(UMASK);
         make_private(home)?;
         make_private(&home.join("tmp"))?;
-        check_shared(Path::new("."), group)
+        let until = Instant::now() + PREPARED;
+        loop {
+            match check_shared(Path::new("."), group) {
+                Err(_) if Instant::now() < until => std::thread::sleep(LOOK),
+                checked => return checked,
+            }
+        }
     }
 
     /// Starts the command, in a Landlock domain of its own where it has an identity of its own.
@@ -88,7 +99,7 @@ fn check_shared(workspace: &Path, group: u32) -> Result<(), String> {
     }
     Err(format!(
         "the workspace has mode {:o} and group {}, and the session's MCP servers cannot share it: give /workspace mode \
-         2770 in the image, or build the image again with `lockkeeper image build`",
+         0777 in the image, or build the image again with `lockkeeper image build`",
         found.mode() & 0o7777,
         found.gid()
     ))
@@ -139,6 +150,6 @@ mod tests {
         let own = getegid().as_raw();
         check_shared(folder.path(), own).expect("the primary group shares it");
         let error = check_shared(folder.path(), own + 1).expect_err("nobody shares it");
-        assert!(error.contains("mode 2770") && error.contains("lockkeeper image build"), "{error}");
+        assert!(error.contains("mode 0777") && error.contains("lockkeeper image build"), "{error}");
     }
 }

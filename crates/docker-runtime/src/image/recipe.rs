@@ -25,8 +25,8 @@ const DIRECTORIES: &[(&str, u32)] = &[
     ("usr/lib", 0o755),
     ("usr/lib64", 0o755),
     ("usr/local/bin", 0o755),
-    // runc gives what is mounted here this mode, whatever was asked for.
-    ("workspace", 0o2770),
+    // runc gives what is mounted here this mode, whatever it is asked for. The holder changes it where it may.
+    ("workspace", 0o777),
 ];
 /// Old names of directories, as today's distributions have them.
 const MERGED: &[(&str, &str)] =

@@ -123,7 +123,7 @@ fn a_process_has_its_own_environment_and_the_workspace_in_its_arguments() {
 fn an_image_can_be_given_more_room() {
     let config = Config { writable_paths: vec!["/home/node".into()], executable_workspace: true, ..Config::default() };
     let tmpfs = host_config(&config, Dialect::Docker, 7).tmpfs.expect("set");
-    assert_eq!(tmpfs["/home/node"], "rw,nosuid,nodev,exec,size=67108864,nr_inodes=4096,mode=2770,uid=7,gid=7");
+    assert_eq!(tmpfs["/home/node"], "rw,nosuid,nodev,exec,size=67108864,nr_inodes=4096,mode=2770,uid=65532,gid=7");
     assert!(tmpfs["/tmp"].contains(",exec,") && tmpfs["/dev/shm"].contains(",noexec,"));
 }
 

@@ -214,3 +214,12 @@ pub(crate) async fn ready(exec: &mut Exec) {
     soon(exec.stdout.read_exact(&mut line)).await.expect("a line");
     assert_eq!(&line, b"ready\n");
 }
+
+/// Reads one line.
+pub(crate) async fn line(exec: &mut Exec) -> String {
+    let mut said = Vec::new();
+    while said.last() != Some(&b'\n') {
+        said.push(soon(exec.stdout.read_u8()).await.expect("a line"));
+    }
+    String::from_utf8_lossy(&said).trim().to_owned()
+}

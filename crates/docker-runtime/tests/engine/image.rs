@@ -73,7 +73,7 @@ impl Parts {
 
     fn archive(&self, instead: Option<&str>) -> Vec<u8> {
         let mut archive = Archive(Builder::new(Vec::new()));
-        for (path, mode) in [("tmp", 0o1777), ("workspace", 0o2770), ("etc", 0o755), ("proc", 0o755), ("sys", 0o755)] {
+        for (path, mode) in [("tmp", 0o1777), ("workspace", 0o777), ("etc", 0o755), ("proc", 0o755), ("sys", 0o755)] {
             archive.directory(path, mode);
         }
         for name in ["passwd", "group"] {

@@ -2,7 +2,7 @@
 
 use crate::{
     Check,
-    bench::{Bench, Output, config, until},
+    bench::{Bench, Output, config, line, spec_for, until},
     check,
     daemon::{self, Daemon},
 };
@@ -43,6 +43,27 @@ async fn podman_holds_what_it_is_asked_for() {
     }
     let user = seen.stdout.lines().find_map(|line| line.parse::<u32>().ok());
     assert!(user.is_some_and(|user| user >= bench.config.uid_base), "{seen:?}");
+
+    // Servers are users of their own there as well, and share the workspace through their primary group.
+    let run = async |server: &str, script: &str| {
+        let spec = spec_for(server, &["/bin/sh", "-c", script]);
+        Output::of(bench.runtime.exec(&id, &spec).await.expect("exec")).await
+    };
+    let mut spec = spec_for("victim", &["/bin/sh", "-c", "echo secret > $HOME/note; echo $HOME; cat"]);
+    spec.env.insert("TOKEN".into(), "environ-canary".to_owned().into());
+    let mut victim = bench.runtime.exec(&id, &spec).await.expect("exec");
+    let home = line(&mut victim).await;
+    let look = format!(
+        "cat /proc/[0-9]*/environ | grep -c environ-canary; for fd in /proc/[0-9]*/fd/[012]; do case $fd in /proc/$$/*) ;; \
+         *) (echo forged > $fd) 2>/dev/null && echo wrote $fd;; esac; done; ls {home}; kill -STOP -1; kill -KILL -1; :"
+    );
+    let seen = run("intruder", &look).await;
+    assert_eq!(seen.stdout, "0\n", "{seen:?}");
+    victim.stdin.write_all(b"unharmed").await.expect("write");
+    assert_eq!(Output::of(victim).await.stdout, "unharmed");
+    run("one", "mkdir d && echo one > d/file").await;
+    let shared = run("other", "echo other >> d/file && cat d/file && rm -r d && ls").await;
+    assert_eq!(shared.stdout, "one\nother\nx\n", "{shared:?}");
 
     // The next server finds it by its label, and removes it.
     let next = crate::bench::runtime(&bench.config).await;

@@ -2,7 +2,7 @@
 
 use crate::{
     Check,
-    bench::{Bench, Output, ready, soon, spec_for, spec_of, until},
+    bench::{Bench, Output, ready, soon, spec_for, spec_of},
     check,
 };
 use bollard::{exec::StartExecOptions, models::ExecConfig};
@@ -317,7 +317,6 @@ async fn one_server_too_many_is_refused_with_the_setting() {
 async fn file_systems_have_the_modes_that_were_asked_for() {
     let bench = Bench::new().await;
     let id = bench.start().await;
-    until("the accounts are written", async || sh(&bench, &id, "one", "id -un").await.stderr.is_empty()).await;
     let modes = sh(&bench, &id, "one", "stat -c '%n %a' /workspace /tmp /dev/shm /home /run/lockkeeper $HOME").await;
     let home = modes.stdout.lines().last().expect("a line").replace(" 700", "");
     let expected = format!("/workspace 2770\n/tmp 1777\n/dev/shm 1777\n/home 755\n/run/lockkeeper 755\n{home} 700\n");

@@ -100,7 +100,7 @@ fn the_layer_holds_what_a_sandbox_needs() {
     let layer = unpack(&*unpack(&pack(folder.path()).file)[Path::new("layer.tar")].1);
     let mode = |path: &str| layer[Path::new(path)].0.mode().expect("a mode");
     let link = |path: &str| layer[Path::new(path)].2.clone().expect("a link");
-    assert_eq!((mode("tmp"), mode("workspace")), (0o1777, 0o2770));
+    assert_eq!((mode("tmp"), mode("workspace")), (0o1777, 0o777));
     assert_eq!(mode("usr/local/bin/lockkeeper-workspace"), 0o755, "though it is not executable on the host");
     assert_eq!((link("usr/bin/sh"), link("bin")), ("busybox".into(), "usr/bin".into()));
     assert_eq!((mode("opt/mcp/deep/tool"), mode("opt/mcp/a")), (0o755, 0o644));
