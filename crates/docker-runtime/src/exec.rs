@@ -47,9 +47,12 @@ impl From<Fault> for LaunchError {
 
 /// Starts a process, and waits until it runs. Dropping the future ends it.
 pub(crate) async fn launch(shared: &Arc<Shared>, sandbox: &Arc<Sandbox>, spec: &ExecSpec) -> Result<Exec, LaunchError> {
-    let Some(number) = sandbox.number_of(&spec.server) else {
-        return Err(LaunchError::NotStarted("the sandbox has no user left for the server".into()));
-    };
+    let number = sandbox.number_of(&spec.server).ok_or_else(|| {
+        let servers = shared.config.servers;
+        let reason =
+            format!("its sandbox has users for {servers} MCP servers, all taken: raise sandbox.docker.servers");
+        LaunchError::CannotExec(reason)
+    })?;
     let identity = Identity { group: sandbox.user, number };
     let config = profile::exec(spec, identity, shared.dialect);
     let created = shared.engine.call(async |docker| docker.create_exec(&sandbox.container, config).await).await?;

@@ -210,16 +210,6 @@ impl SandboxRuntime for DockerRuntime {
     #[tracing::instrument(name = "docker.exec", skip_all, fields(sandbox.id = %sandbox), err)]
     async fn exec(&self, sandbox: &SandboxId, spec: &ExecSpec) -> Result<Exec, SandboxError> {
         let found = self.find(sandbox).await?;
-        if found.number_of(&spec.server).is_none() {
-            let reason = format!(
-                "the sandbox has users for {} MCP servers, and all are taken: raise sandbox.docker.servers",
-                self.shared.config.servers
-            );
-            return Err(SandboxError::CannotExec {
-                command: spec.command.first().cloned().unwrap_or_default(),
-                reason,
-            });
-        }
         let mut launched = self.launch(&found, spec).await;
         if matches!(&launched, Err(LaunchError::Fault(Fault::Conflict(_) | Fault::NotFound(_)))) {
             // If it ended, the events say why.

@@ -1,13 +1,18 @@
 //! Several MCP servers in one sandbox: what one of them can do to the others, and what they share.
 
+mod supervisors;
+
 use crate::{
     Check,
     bench::{Bench, Output, ready, soon, spec_for, spec_of},
     check,
 };
-use bollard::{exec::StartExecOptions, models::ExecConfig};
 use lockkeeper_ports::{Exec, ExecStatus, SandboxError, SandboxId, SandboxRuntime};
 use std::{collections::BTreeSet, sync::Arc};
+use supervisors::{
+    a_server_cannot_signal_its_supervisor, a_server_that_ends_its_supervisor_harms_itself_alone,
+    a_server_that_stops_its_supervisor_is_ended,
+};
 use tokio::io::AsyncWriteExt;
 
 /// A server with a secret, files of its own in each place, and sockets. It echoes what it reads.
@@ -192,16 +197,16 @@ async fn a_server_cannot_reach_the_sockets_of_another_one() {
     }"#;
     let output = intruder(&bench, &id, connect).await;
     // What the kernel cannot keep apart, docs/security.md names.
-    let expected = if scopes_sockets() { "2 processes\n" } else { "2 processes\nconnected to \0victim\n" };
+    let expected = if is_scoped(&bench, &id).await { "2 processes\n" } else { "2 processes\nconnected to \0victim\n" };
     assert_eq!(output.stdout, expected, "{output:?}");
     expect_unharmed(victim).await;
 }
 
-/// Whether the kernel's Landlock knows of abstract sockets (6.12).
-fn scopes_sockets() -> bool {
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("a release");
-    let mut numbers = release.split(['.', '-']).map_while(|number| number.parse::<u32>().ok());
-    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (6, 12)
+/// Whether the kernel's Landlock knows of signals and abstract sockets: it says its version, which is 6 from Linux 6.12 on.
+async fn is_scoped(bench: &Bench, id: &SandboxId) -> bool {
+    let version = "print syscall(444, 0, 0, 1), qq(\\n)";
+    let version = of(bench, id, "probe", &["/usr/bin/perl", "-e", version]).await;
+    version.stdout.trim().parse::<i32>().expect("a number") >= 6
 }
 
 /// Covers: S1-2
@@ -222,65 +227,6 @@ async fn servers_share_the_workspace_in_full() {
     let closed = sh(&bench, &id, "other", "cat closed; rm -f closed; ls").await;
     assert_eq!(closed.stdout, "file\ntool\n", "{closed:?}");
     assert!(closed.stderr.contains("Permission denied"), "{closed:?}");
-}
-
-/// Covers: S1-2
-async fn a_server_that_ends_its_supervisor_harms_itself_alone() {
-    let bench = Bench::new().await;
-    let id = bench.start().await;
-    let victim = victim(&bench, &id).await;
-    let intruder = signal_its_supervisor(&bench, &id, "KILL").await;
-    assert_eq!(soon(intruder.status).await, ExecStatus::Signalled(9));
-    let left = sh(&bench, &id, "intruder", "cat /proc/[0-9]*/status | grep -c \"^Uid:.$(id -u)\"").await;
-    // This shell, what it runs, and its supervisor.
-    assert!((2..=4).contains(&left.last_number()), "{left:?}");
-    expect_unharmed(victim).await;
-}
-
-/// What a server can do itself where Landlock does not keep its signals inside (before Linux 6.12): it has the user of its
-/// supervisor.
-async fn signal_its_supervisor(bench: &Bench, id: &SandboxId, signal: &str) -> Exec {
-    let script = "(while :; do sleep 1; done) & (while :; do sleep 1; done) & echo ready; while :; do sleep 1; done";
-    let mut exec = soon(bench.runtime.exec(id, &spec_for("intruder", &["/bin/sh", "-c", script]))).await.expect("exec");
-    ready(&mut exec).await;
-    let user = sh(bench, id, "intruder", "id -u").await.stdout;
-    let find = format!(
-        "for dir in /proc/[0-9]*; do grep -q '^PPid:.0$' $dir/status && grep -q '^Uid:.{}' $dir/status && \
-         [ $dir != /proc/$$ ] && kill -{signal} ${{dir#/proc/}}; done",
-        user.trim()
-    );
-    let config = ExecConfig {
-        user: Some(format!("{0}:{0}", user.trim())),
-        cmd: Some(["/bin/sh", "-c", &find].map(String::from).into()),
-        ..ExecConfig::default()
-    };
-    let created = bench.docker.create_exec(id.as_str(), config).await.expect("an exec");
-    let detached = StartExecOptions { detach: true, ..StartExecOptions::default() };
-    bench.docker.start_exec(&created.id, Some(detached)).await.expect("it starts");
-    exec
-}
-
-/// Covers: S1-2
-async fn a_server_cannot_signal_its_supervisor() {
-    let bench = Bench::new().await;
-    let id = bench.start().await;
-    let attempts = "kill -STOP $PPID && echo stopped; kill -KILL $PPID && echo killed; :";
-    let output = sh(&bench, &id, "intruder", attempts).await;
-    if scopes_sockets() {
-        assert_eq!((output.stdout.as_str(), output.status), ("", ExecStatus::Exited(0)), "{}", output.stderr);
-    }
-    bench.expect_alive(&id).await;
-}
-
-/// Covers: S1-2
-async fn a_server_that_stops_its_supervisor_is_ended() {
-    let bench = Bench::with(|config| config.stop_timeout_ms = 2000).await;
-    let id = bench.start().await;
-    let victim = victim(&bench, &id).await;
-    let stopped = signal_its_supervisor(&bench, &id, "STOP").await;
-    (stopped.kill)();
-    assert_eq!(soon(stopped.status).await, ExecStatus::Signalled(9));
-    expect_unharmed(victim).await;
 }
 
 /// Covers: S1-2
