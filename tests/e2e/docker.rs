@@ -2,6 +2,7 @@
 
 mod chaos;
 mod doctor;
+mod isolation;
 mod setup;
 
 use crate::{case::Case, conversation, gate, output, resume, servers, sharing};
@@ -16,6 +17,7 @@ pub(crate) fn cases() -> Vec<Case> {
         sharing::cases(),
         setup::on_docker(),
         chaos::cases(),
+        isolation::cases(),
     ];
     let mut cases: Vec<_> = again.into_iter().flatten().map(Case::on_docker).collect();
     cases.extend(setup::without_an_engine());

@@ -36,8 +36,13 @@ pub fn answers() -> bool {
 
 /// The containers of a deployment, running or not, by their ids.
 pub fn containers(deployment: &str) -> Result<Vec<String>> {
+    containers_at(&socket(), deployment)
+}
+
+/// Those of the engine that listens at this socket.
+pub fn containers_at(socket: &Path, deployment: &str) -> Result<Vec<String>> {
     let filters = format!("{{%22label%22:[%22{OWNER}={deployment}%22]}}");
-    let (status, body) = request("GET", &format!("/containers/json?all=true&filters={filters}"))?;
+    let (status, body) = request_at(socket, "GET", &format!("/containers/json?all=true&filters={filters}"))?;
     ensure!(status == 200, "the engine lists no containers: {status}");
     let all: Vec<Value> = serde_json::from_slice(&body)?;
     Ok(all.iter().filter_map(|one| one["Id"].as_str().map(str::to_owned)).collect())
@@ -99,7 +104,11 @@ fn build(tag: &str, arguments: &[&str]) -> Result<()> {
 
 /// Asks the engine. In HTTP/1.0, so that an answer ends with its connection.
 fn request(method: &str, path: &str) -> Result<(u16, Vec<u8>)> {
-    let mut stream = connect(&socket())?;
+    request_at(&socket(), method, path)
+}
+
+fn request_at(socket: &Path, method: &str, path: &str) -> Result<(u16, Vec<u8>)> {
+    let mut stream = connect(socket)?;
     write!(stream, "{method} {path} HTTP/1.0\r\nHost: docker\r\n\r\n")?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;

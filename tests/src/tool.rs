@@ -1,4 +1,4 @@
-use crate::{binaries::is_as_new, browser, docker, environment};
+use crate::{Engine, binaries::is_as_new, browser, docker, environment};
 use std::path::{Path, PathBuf};
 
 /// Something that a test needs and that may not be there.
@@ -24,6 +24,8 @@ pub enum Tool {
     Systemd,
     /// A Docker engine, and what the image of its sandboxes is made of.
     Docker,
+    /// What a Docker engine of a test's own takes.
+    OwnEngine,
 }
 
 impl Tool {
@@ -31,6 +33,7 @@ impl Tool {
     pub fn missing(self) -> Option<String> {
         let (what, path, command) = match self {
             Self::Docker => return docker_missing(),
+            Self::OwnEngine => return Engine::missing(),
             Self::Redis => {
                 let missing = ["redis-server", "redis-cli"].into_iter().find(|name| program(name).is_none());
                 return missing.map(|name| format!("there is no {name}; run `apt-get install redis-server`"));
