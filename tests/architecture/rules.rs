@@ -44,7 +44,7 @@ const WRAPPERS: &[(&str, &[&str])] = &[
     ("jsonschema", &[ORCHESTRATOR, "lockkeeper-http-api", "lockkeeper-tests"]),
     // The tests play an issuer.
     ("jsonwebtoken", &["lockkeeper-jwt-auth", "lockkeeper-tests"]),
-    ("landlock", &["lockkeeper-local-runtime"]),
+    ("landlock", &["lockkeeper-local-runtime", "lockkeeper-workspace"]),
     ("mockall", &[PORTS, ORCHESTRATOR]),
     ("opentelemetry", &[TELEMETRY]),
     ("opentelemetry-http", &[TELEMETRY]),

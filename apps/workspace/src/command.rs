@@ -27,12 +27,11 @@ use crate::{files::Workspace, limits::Limits, tool_error::ToolError};
 
 /// What a command sees of the server's environment, and what it gets where the
 /// server has none.
-const ENVIRONMENT: [(&str, &str); 4] = [
-    ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
-    ("HOME", "/tmp"),
-    ("TMPDIR", "/tmp"),
-    ("LANG", "C.UTF-8"),
-];
+const ENVIRONMENT: [(&str, &str); 3] =
+    [("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("HOME", "/tmp"), ("LANG", "C.UTF-8")];
+
+/// What a command sees besides where the server has it.
+const TEMPORARY: &str = "TMPDIR";
 
 /// How long output is still awaited once the shell itself has ended: what is in
 /// the pipes takes no time, and a background process may hold them for ever.
@@ -170,7 +169,8 @@ fn spawn(workspace: &Workspace, request: &ExecuteCommand) -> Result<Child, ToolE
             .arg(&request.command)
             .current_dir(&cwd)
             .env_clear()
-            .envs(ENVIRONMENT.map(|(name, fallback)| (name, inherited(name, fallback))))
+            .envs(ENVIRONMENT.map(|(name, fallback)| (name, inherited(name).unwrap_or_else(|| fallback.into()))))
+            .envs(inherited(TEMPORARY).map(|directory| (TEMPORARY, directory)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -195,6 +195,6 @@ fn spawn(workspace: &Workspace, request: &ExecuteCommand) -> Result<Child, ToolE
     clippy::disallowed_methods,
     reason = "the sandbox's own environment is what its commands inherit; there is no configuration to read"
 )]
-fn inherited(name: &str, fallback: &str) -> std::ffi::OsString {
-    env::var_os(name).unwrap_or_else(|| fallback.into())
+fn inherited(name: &str) -> Option<std::ffi::OsString> {
+    env::var_os(name)
 }

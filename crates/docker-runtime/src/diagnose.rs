@@ -220,8 +220,8 @@ fn podman_lacks(config: &Config, info: &SystemInfo) -> Vec<Finding> {
 
 fn isolation(config: &Config, engine: Option<(&SystemInfo, Dialect)>) -> Isolation {
     let mut holds = format!(
-        "{} containers ({}): own namespaces, users of their own, no capabilities, seccomp, read-only image, no network, \
-         {} MiB of memory, {} processes",
+        "{} containers ({}): own namespaces, users of their own for each MCP server, no capabilities, seccomp, \
+         read-only image, no network, {} MiB of memory, {} processes",
         engine.map_or(Dialect::default(), |(_, dialect)| dialect).name(),
         config.runtime,
         config.memory_bytes >> 20,
@@ -243,6 +243,7 @@ fn isolation(config: &Config, engine: Option<(&SystemInfo, Dialect)>) -> Isolati
         }
         if dialect == Dialect::Podman {
             gaps.push("the number of files is not limited");
+            gaps.push("the MCP servers of a session share a group, and so what they put into /tmp");
         }
         if !has_option(info, "rootless") && !has_option(info, "userns") && config.runtime != "runsc" {
             gaps.push("a flaw of the kernel or of the engine, which runs as root, is not held");

@@ -125,8 +125,9 @@ async fn a_runtime_that_hangs_at_the_start_is_told(ground: Rc<Ground>) -> Result
         .start()
         .await?;
     let mut client = server.connect().open_raw().await?;
-    let told =
-        client.until_matching("the sandbox's failure", |event| format!("{event:?}").contains("sandbox_unavailable")).await?;
+    let told = client
+        .until_matching("the sandbox's failure", |event| format!("{event:?}").contains("sandbox_unavailable"))
+        .await?;
     let text = format!("{told:?}");
     ensure!(text.contains("did not start within 2s") && text.contains("Try again"), "{text}");
     ensure!(engine.kill_runtime(&hung) > 0, "the runtime hangs");

@@ -60,11 +60,11 @@ impl IdentityArgs {
         }
         // Landlock binds a thread and what it starts. This process must go on signalling the command.
         std::thread::scope(|scope| {
-            let confined = scope.spawn(|| {
+            let confined = std::thread::Builder::new().spawn_scoped(scope, || {
                 confine()?;
                 command.spawn()
             });
-            confined.join().unwrap_or_else(|_| Err(io::Error::other("the command's thread panicked")))
+            confined?.join().unwrap_or_else(|_| Err(io::Error::other("the command's thread panicked")))
         })
     }
 }

@@ -4,6 +4,7 @@ mod client;
 mod commands;
 mod files;
 mod hold;
+mod identity;
 mod process;
 mod protocol;
 mod supervisor;
