@@ -2,19 +2,36 @@
 
 use crate::models::failed;
 use axum::{
+    Extension,
+    extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header},
+    middleware::Next,
     response::{IntoResponse, Response},
 };
 use lockkeeper_domain::{Code, Failure};
 use lockkeeper_ports::{AuthError, Authenticator, Credentials};
 use secrecy::SecretString;
 use std::{
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
 };
 
 /// Whether a request with these headers, for this address, from this peer may come from the web page that sends it; if not, why.
 pub type PageCheck = Arc<dyn Fn(&HeaderMap, &Uri, Option<IpAddr>) -> Result<(), &'static str> + Send + Sync>;
+
+/// Refuses requests of foreign pages, whatever they ask for.
+pub(crate) async fn check_page(
+    State(pages): State<PageCheck>,
+    client: Option<Extension<SocketAddr>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let client = client.map(|Extension(client)| client.ip());
+    match pages(request.headers(), request.uri(), client) {
+        Ok(()) => next.run(request).await,
+        Err(message) => failed(StatusCode::FORBIDDEN, &Failure::new(Code::Forbidden, message)),
+    }
+}
 
 /// A user's own provider key.
 const PROVIDER_KEY: HeaderName = HeaderName::from_static("x-provider-key");

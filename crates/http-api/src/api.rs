@@ -1,9 +1,10 @@
 use crate::{
-    AdminApi, Config, Served,
+    AdminApi, Config, PageCheck, Proxies, Served,
+    access::check_page,
     compact::compact,
     console::Console,
     headers::secure,
-    health::{self, Health},
+    health::{self, Health, Warnings},
     mcp,
     metrics::{self, MetricsPage},
     models::ModelsApi,
@@ -13,10 +14,11 @@ use crate::{
 use axum::{
     Router,
     extract::Request,
-    middleware::{from_fn, map_request},
+    middleware::{from_fn, from_fn_with_state, map_request},
     response::IntoResponse,
     routing::get,
 };
+use lockkeeper_domain::Failure;
 use lockkeeper_orchestrator::SessionManager;
 use std::{convert::Infallible, sync::Arc};
 use tokio::net::TcpListener;
@@ -32,12 +34,25 @@ pub struct HttpApi {
     models: Option<ModelsApi>,
     metrics: Option<MetricsPage>,
     admin: Option<AdminApi>,
+    pages: Option<PageCheck>,
+    proxies: Proxies,
+    warnings: Option<Warnings>,
 }
 
 impl HttpApi {
     /// The interface to `manager`; `version` is what it says that it is. `config` has no problems.
     pub fn new(config: Config, manager: Arc<SessionManager>, version: &'static str) -> Self {
-        Self { config: Arc::new(config), manager, version, models: None, metrics: None, admin: None }
+        Self {
+            config: Arc::new(config),
+            manager,
+            version,
+            models: None,
+            metrics: None,
+            admin: None,
+            pages: None,
+            proxies: Proxies::default(),
+            warnings: None,
+        }
     }
 
     /// With the metrics under `/metrics`.
@@ -53,10 +68,28 @@ impl HttpApi {
         Self { models: Some(models), ..self }
     }
 
+    /// With a check of `Host`, `Origin` and `Sec-Fetch-Site` before every route.
+    #[must_use]
+    pub fn with_pages(self, pages: PageCheck) -> Self {
+        Self { pages: Some(pages), ..self }
+    }
+
+    /// With proxies whose word about the client's address is believed.
+    #[must_use]
+    pub fn with_proxies(self, proxies: Proxies) -> Self {
+        Self { proxies, ..self }
+    }
+
     /// With what operators do under `/api/admin`.
     #[must_use]
     pub fn with_admin(self, admin: AdminApi) -> Self {
         Self { admin: Some(admin), ..self }
+    }
+
+    /// With what operators should know besides what the sessions report. `/readyz` shows it.
+    #[must_use]
+    pub fn with_warnings(self, warnings: impl Fn() -> Vec<Failure> + Send + Sync + 'static) -> Self {
+        Self { warnings: Some(Arc::new(warnings)), ..self }
     }
 
     /// All routes, with `socket` as the Socket.IO service.
@@ -66,8 +99,12 @@ impl HttpApi {
         S::Response: IntoResponse,
         S::Future: Send + 'static,
     {
-        let health =
-            Health { config: Arc::clone(&self.config), manager: Arc::clone(&self.manager), version: self.version };
+        let health = Health {
+            config: Arc::clone(&self.config),
+            manager: Arc::clone(&self.manager),
+            version: self.version,
+            warnings: self.warnings.clone(),
+        };
         let front = Console::built().filter(|_| self.config.console).map_or_else(
             || {
                 let page = Page::new(self.version);
@@ -80,7 +117,7 @@ impl HttpApi {
             .route_service("/socket.io/", socket.clone())
             .route_service("/socket.io", socket)
             .layer(map_request(compact));
-        Router::new()
+        let router = Router::new()
             .route("/healthz", get(health::healthz))
             .route("/readyz", get(health::readyz))
             .route("/version", get(health::version))
@@ -91,8 +128,12 @@ impl HttpApi {
             .merge(self.metrics.clone().map(|page| metrics::routes(Arc::clone(&self.config), page)).unwrap_or_default())
             .merge(self.admin.clone().map(AdminApi::routes).unwrap_or_default())
             .fallback(health::not_found)
-            .method_not_allowed_fallback(health::not_allowed)
-            .layer(from_fn(secure))
+            .method_not_allowed_fallback(health::not_allowed);
+        let checked = match &self.pages {
+            Some(pages) => router.layer(from_fn_with_state(Arc::clone(pages), check_page)),
+            None => router,
+        };
+        checked.layer(from_fn(secure))
     }
 
     fn questions(&self, models: ModelsApi) -> Router {
@@ -107,6 +148,6 @@ impl HttpApi {
         S::Response: IntoResponse,
         S::Future: Send + 'static,
     {
-        serve::serve(&self.config, listener, self.router(socket), shutdown).await
+        serve::serve(&self.config, self.proxies.clone(), listener, self.router(socket), shutdown).await
     }
 }

@@ -7,11 +7,21 @@ use std::time::Duration;
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// How many connections may speak HTTP at once: 2048. More wait to be accepted. One that has become a WebSocket is not
-    /// counted here.
+    /// How many connections may speak HTTP at once: 2048. Beyond that, a new connection replaces the oldest one that waits
+    /// for its peer. A connection that has become a WebSocket is not counted here.
     pub max_connections: usize,
+    /// How many of them one address (one /64 network of IPv6) may have: 256. Beyond that, a new connection replaces the
+    /// oldest one of its address that waits for its peer. Addresses of `server.trusted_proxies` have no such limit.
+    pub max_connections_per_address: usize,
+    /// How many connections are accepted beyond these limits, for `/healthz` and `/readyz` alone: 16.
+    pub reserved_connections: usize,
     /// How long a client may take to send the head of a request, and may be idle between two, in seconds: 30.
     pub header_read_secs: u64,
+    /// How long a request's body may take to arrive, in seconds: 10. Each byte adds time at the rate of
+    /// `body_bytes_per_sec`.
+    pub body_read_secs: u64,
+    /// How many bytes of a body must arrive per second after that: 16384.
+    pub body_bytes_per_sec: u32,
     /// How long a client may leave what is sent to it unread, in seconds: 20. Then its connection is cut.
     pub write_stall_secs: u64,
     /// How long readiness may take to find out, in milliseconds: 2000.
@@ -20,9 +30,13 @@ pub struct Config {
     pub drain_secs: u64,
     /// Whether `/` is the web console, where that was built in: true. Else it is a page that says how to connect.
     pub console: bool,
-    /// The token that `/metrics` wants to see. Without one, none by default, only this machine may read them.
+    /// The token that `/metrics` asks for, of at least 16 bytes. Without one, and without `metrics_local`, nobody may read
+    /// them.
     #[schemars(with = "Option<String>")]
     pub metrics_token: Option<SecretString>,
+    /// Whether clients on this machine may read `/metrics` without a token: false. Do not set it where a proxy on this machine
+    /// forwards to the server: its requests come from this machine too.
+    pub metrics_local: bool,
     /// The token of operators, of at least 16 bytes. Without it there is nothing under `/api/admin`.
     #[schemars(with = "Option<String>")]
     pub admin_token: Option<SecretString>,
@@ -32,12 +46,17 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             max_connections: 2048,
+            max_connections_per_address: 256,
+            reserved_connections: 16,
             header_read_secs: 30,
+            body_read_secs: 10,
+            body_bytes_per_sec: 16 << 10,
             write_stall_secs: 20,
             readiness_ms: 2_000,
             drain_secs: 5,
             console: true,
             metrics_token: None,
+            metrics_local: false,
             admin_token: None,
         }
     }
@@ -51,7 +70,11 @@ impl Config {
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let values = [
             ("max_connections", self.max_connections as u64),
+            ("max_connections_per_address", self.max_connections_per_address as u64),
+            ("reserved_connections", self.reserved_connections as u64),
             ("header_read_secs", self.header_read_secs),
+            ("body_read_secs", self.body_read_secs),
+            ("body_bytes_per_sec", self.body_bytes_per_sec.into()),
             ("write_stall_secs", self.write_stall_secs),
             ("readiness_ms", self.readiness_ms),
         ];
@@ -68,6 +91,10 @@ impl Config {
 
     pub(crate) fn header_read(&self) -> Duration {
         Duration::from_secs(self.header_read_secs)
+    }
+
+    pub(crate) fn body_read(&self) -> Duration {
+        Duration::from_secs(self.body_read_secs)
     }
 
     pub(crate) fn write_stall(&self) -> Duration {

@@ -5,6 +5,7 @@ use axum::{
     http::{HeaderName, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use lockkeeper_domain::Failure;
 use lockkeeper_orchestrator::SessionManager;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -16,7 +17,11 @@ pub(crate) struct Health {
     pub(crate) config: Arc<Config>,
     pub(crate) manager: Arc<SessionManager>,
     pub(crate) version: &'static str,
+    pub(crate) warnings: Option<Warnings>,
 }
+
+/// What operators should know besides what the sessions report.
+pub(crate) type Warnings = Arc<dyn Fn() -> Vec<Failure> + Send + Sync>;
 
 const NOT_STORED: [(HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
 
@@ -29,7 +34,9 @@ pub(crate) async fn healthz() -> Response {
 pub(crate) async fn readyz(State(health): State<Health>) -> Response {
     let reason = match timeout(health.config.readiness(), health.manager.readiness()).await {
         Ok(Ok(())) => {
-            let body = json!({ "ready": true, "reasons": [], "warnings": health.manager.warnings() });
+            let mut warnings = health.manager.warnings();
+            warnings.extend(health.warnings.iter().flat_map(|warnings| warnings()));
+            let body = json!({ "ready": true, "reasons": [], "warnings": warnings });
             return (NOT_STORED, Json(body)).into_response();
         }
         Ok(Err(failure)) => json!(failure),

@@ -2,12 +2,14 @@
 //! place where Socket.IO is mounted. `docs/openapi.json` describes every route.
 //!
 //! [`HttpApi::serve`] accepts connections and guards them: a client that reads nothing, or never finishes its request, is
-//! cut off, whatever is mounted. Every request carries the peer's address as an extension of type
-//! [`std::net::SocketAddr`].
+//! cut off, whatever is mounted. Every request carries the client's address as an extension of type
+//! [`std::net::SocketAddr`]: the peer's, or the one that a trusted proxy names. Forwarding headers
+//! that were believed are removed, so those that a handler sees were not.
 
 mod access;
 mod admin;
 mod api;
+mod client;
 mod compact;
 mod config;
 mod console;
@@ -16,13 +18,16 @@ mod health;
 mod mcp;
 mod metrics;
 mod models;
+mod pace;
 mod page;
 mod serve;
+mod slots;
 mod stall;
 
 pub use access::PageCheck;
 pub use admin::AdminApi;
 pub use api::HttpApi;
+pub use client::{BadNetwork, ForwardedHeader, Network, Proxies, ProxyProtocol};
 pub use config::Config;
 pub use metrics::MetricsPage;
 pub use models::ModelsApi;

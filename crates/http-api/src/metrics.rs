@@ -18,7 +18,7 @@ pub type MetricsPage = Arc<dyn Fn() -> String + Send + Sync>;
 
 const TEXT: [(HeaderName, &str); 2] =
     [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"), (header::CACHE_CONTROL, "no-store")];
-/// What a proxy adds: then the peer is not who asks.
+/// Headers of proxies: the peer is not the client.
 const FORWARDED: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
 
 #[derive(Clone)]
@@ -34,11 +34,13 @@ pub(crate) fn routes(config: Arc<Config>, page: MetricsPage) -> Router {
 async fn metrics(State(metrics): State<Metrics>, peer: Option<Extension<SocketAddr>>, headers: HeaderMap) -> Response {
     let Some(token) = &metrics.config.metrics_token else {
         let here = peer.is_some_and(|Extension(peer)| peer.ip().to_canonical().is_loopback());
-        if here && !FORWARDED.iter().any(|name| headers.contains_key(*name)) {
+        if metrics.config.metrics_local && here && !FORWARDED.iter().any(|name| headers.contains_key(*name)) {
             return (TEXT, (metrics.page)()).into_response();
         }
-        let failure = Failure::new(Code::Forbidden, "Without a token the metrics are for this machine alone.")
-            .with_hint("Set http.metrics_token, and send it as `Authorization: Bearer ..`.");
+        let failure = Failure::new(Code::Forbidden, "The metrics need a token, and none is configured.").with_hint(
+            "Set http.metrics_token and send it as `Authorization: Bearer ..`. http.metrics_local opens them to this \
+                 machine, if no proxy runs on it.",
+        );
         return failed(StatusCode::FORBIDDEN, &failure);
     };
     let shown = headers.get(header::AUTHORIZATION).and_then(bearer).unwrap_or_default();

@@ -1,11 +1,11 @@
 //! The HTTP interface over real connections.
 
 use futures::future::BoxFuture;
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
 use hyper::{Request, Response, StatusCode};
 use lockkeeper_domain::Policy;
 use lockkeeper_embedded_store::{EmbeddedStore, PeerHub};
-use lockkeeper_http_api::{Config, HttpApi, Served};
+use lockkeeper_http_api::{Config, HttpApi, Proxies, Served};
 use lockkeeper_orchestrator::{AgentFactory, Ports, Provider, SessionManager};
 use lockkeeper_ports::mocks::MockSandboxRuntime;
 use lockkeeper_testkit::{clock::TokioClock, llm::ScriptedProvider, tools::FakeToolHost};
@@ -13,6 +13,7 @@ use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::Semaphore,
     task::JoinHandle,
     time::{Instant, timeout},
 };
@@ -26,17 +27,29 @@ struct Server {
     served: JoinHandle<Served>,
 }
 
+/// How many requests hang, for the test that waits for them.
+static HANGING: Semaphore = Semaphore::const_new(0);
+
 type Answer = Response<Full<bytes::Bytes>>;
 
 /// Stands in for Socket.IO: says who asked for what, or as many bytes as it is asked for.
-fn socket<B>(request: &Request<B>) -> BoxFuture<'static, Result<Answer, Infallible>> {
+fn socket(request: Request<axum::body::Body>) -> BoxFuture<'static, Result<Answer, Infallible>> {
     let size = request.uri().query().and_then(|query| query.strip_prefix("bytes=")?.parse::<usize>().ok());
     let hang = request.uri().query() == Some("hang");
     let peer = request.extensions().get::<SocketAddr>().copied();
     let said = format!("{} {} {}", request.method(), request.uri(), peer.is_some_and(|peer| peer.ip().is_loopback()));
+    let (wants_body, wants_who) = (request.uri().query() == Some("body"), request.uri().query() == Some("who"));
     Box::pin(async move {
         if hang {
+            HANGING.add_permits(1);
             std::future::pending::<()>().await;
+        }
+        if wants_body {
+            let said = if request.into_body().collect().await.is_ok() { "whole" } else { "cut" };
+            return Ok(Response::new(Full::new(said.into())));
+        }
+        if wants_who {
+            return Ok(Response::new(Full::new(peer.map(|peer| peer.ip().to_string()).unwrap_or_default().into())));
         }
         let body = size.map_or(said.into(), |size| vec![b'x'; size].into());
         Ok(Response::new(Full::new(body)))
@@ -45,6 +58,10 @@ fn socket<B>(request: &Request<B>) -> BoxFuture<'static, Result<Answer, Infallib
 
 impl Server {
     async fn start(config: Config) -> Self {
+        Self::start_behind(config, Proxies::default()).await
+    }
+
+    async fn start_behind(config: Config, proxies: Proxies) -> Self {
         let ports = Ports {
             store: Arc::new(EmbeddedStore::in_memory()),
             sandboxes: Arc::new(MockSandboxRuntime::new()),
@@ -65,9 +82,10 @@ impl Server {
         let manager = SessionManager::new(lockkeeper_orchestrator::Config::default(), ports);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let (api, shutdown) = (HttpApi::new(config, Arc::clone(&manager), "1.2.3"), CancellationToken::new());
+        let (api, shutdown) =
+            (HttpApi::new(config, Arc::clone(&manager), "1.2.3").with_proxies(proxies), CancellationToken::new());
         let until = shutdown.clone();
-        let service = service_fn(|request| socket(&request));
+        let service = service_fn(socket);
         #[expect(clippy::disallowed_methods, reason = "the test waits for it")]
         let served = tokio::spawn(async move { api.serve(listener, service, until).await });
         Self { address, manager, shutdown, served }
@@ -217,11 +235,71 @@ async fn stopping_lets_requests_end_and_cuts_those_that_do_not() {
     assert_eq!(stream.read_to_end(&mut rest).await.ok(), Some(0));
 }
 
+/// Covers: S1-4
 #[tokio::test]
-async fn connections_beyond_the_limit_wait_for_their_turn() {
-    let server = Server::start(Config { max_connections: 1, header_read_secs: 1, ..Config::default() }).await;
-    let _holder = server.connect().await;
-    // It is served once the one that says nothing has been cut off.
-    let (status, ..) = timeout(Duration::from_secs(5), server.ask("GET", "/healthz")).await.expect("its turn");
-    assert_eq!(status, StatusCode::OK);
+async fn half_heads_beyond_the_limit_make_room_for_others() {
+    let config = Config { max_connections: 20, max_connections_per_address: 10, ..Config::default() };
+    let server = Server::start(config).await;
+    let mut holders = Vec::new();
+    for _ in 0..100 {
+        let mut holder = server.connect().await;
+        holder.write_all(b"GET /healthz HTTP/1.1\r\nHost: local").await.expect("sent");
+        holders.push(holder);
+        assert_eq!(server.ask("GET", "/version").await.0, StatusCode::OK);
+    }
+}
+
+/// Covers: S1-4
+#[tokio::test]
+async fn health_is_answered_while_all_connections_are_busy() {
+    let config = Config { max_connections: 3, max_connections_per_address: 3, ..Config::default() };
+    let server = Server::start(config).await;
+    let mut busy = Vec::new();
+    for _ in 0..3 {
+        let mut stream = server.connect().await;
+        stream.write_all(b"GET /socket.io/?hang HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("sent");
+        HANGING.acquire().await.expect("never closed").forget();
+        busy.push(stream);
+    }
+    assert_eq!(server.ask("GET", "/version").await.0, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(server.ask("GET", "/healthz").await.0, StatusCode::OK);
+    assert_eq!(server.ask("GET", "/readyz").await.0, StatusCode::OK);
+    let (status, head, _) = server.ask("GET", "/").await;
+    assert!(status == StatusCode::SERVICE_UNAVAILABLE && head.contains("retry-after: 1"), "{head}");
+}
+
+/// Covers: S1-4
+#[tokio::test]
+async fn body_that_never_ends_is_cut_off() {
+    let server = Server::start(Config { body_read_secs: 1, ..Config::default() }).await;
+    let mut stream = server.connect().await;
+    let head = "POST /socket.io/?body HTTP/1.1\r\nHost: localhost\r\nContent-Length: 200000\r\n\r\nx";
+    stream.write_all(head.as_bytes()).await.expect("sent");
+    let mut rest = String::new();
+    timeout(Duration::from_secs(10), stream.read_to_string(&mut rest)).await.expect("cut off").expect("read");
+    assert!(rest.contains("cut"), "{rest}");
+}
+
+/// Covers: S1-3
+#[tokio::test]
+async fn trusted_proxy_names_the_client_and_others_do_not() {
+    let trusted = |trusted: &str| Proxies { trusted: vec![trusted.parse().expect("a network")], ..Proxies::default() };
+    let header = "X-Forwarded-For: 198.51.100.9, 192.0.2.7\r\n";
+    let of = async |proxies, before: &str, header: &str| {
+        let server = Server::start_behind(Config::default(), proxies).await;
+        let mut stream = server.connect().await;
+        let request =
+            format!("{before}GET /socket.io/?who HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{header}\r\n");
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("an answer");
+        answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default()
+    };
+    assert_eq!(of(trusted("127.0.0.0/8"), "", header).await, "192.0.2.7");
+    assert_eq!(of(trusted("192.0.2.0/24"), "", header).await, "127.0.0.1");
+    let preface = "PROXY TCP4 203.0.113.5 198.51.100.1 4711 443\r\n";
+    assert_eq!(of(trusted("127.0.0.1"), preface, "").await, "203.0.113.5");
+    assert_eq!(of(trusted("127.0.0.1"), preface, header).await, "203.0.113.5");
+    assert_eq!(of(trusted("192.0.2.1"), preface, "").await, "");
+    assert_eq!(of(trusted("127.0.0.1"), "PROXY TCP4 evil\r\n", "").await, "");
 }

@@ -84,9 +84,20 @@ async fn ask(router: &Router, peer: &str, path: &str, headers: &[(&str, &str)]) 
 const HERE: &str = "127.0.0.1:5000";
 const ELSEWHERE: &str = "192.0.2.7:5000";
 
+/// Covers: S2-7. A proxy on this machine that adds no header looks like a client of this machine.
 #[tokio::test]
-async fn without_a_token_the_metrics_are_for_this_machine() {
+async fn metrics_without_a_token_are_for_nobody_by_default() {
     let router = router(Config::default(), &FakeToolHost::default());
+    for peer in [HERE, ELSEWHERE] {
+        let (status, body) = ask(&router, peer, "/metrics", &[]).await;
+        assert!(status == StatusCode::FORBIDDEN && body.contains("http.metrics_token"), "{status} {body}");
+    }
+}
+
+#[tokio::test]
+async fn metrics_of_this_machine_are_local_where_set_so() {
+    let config = Config { metrics_local: true, ..Config::default() };
+    let router = router(config, &FakeToolHost::default());
     assert_eq!(ask(&router, HERE, "/metrics", &[]).await, (StatusCode::OK, "lockkeeper_turns_total 1\n".to_owned()));
     assert_eq!(ask(&router, "[::ffff:127.0.0.1]:5000", "/metrics", &[]).await.0, StatusCode::OK);
     for (peer, headers) in
