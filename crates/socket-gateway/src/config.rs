@@ -6,13 +6,12 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Which web pages may connect, as browsers write it: `https://chat.example.com`. None by default, which leaves pages
-    /// that this server's own address served, and local ones when the server is reached by a local name.
-    /// Clients that send no `Origin` are no browsers and may always.
+    /// Which web pages may connect, as browsers write it: `https://chat.example.com`, `http://localhost:5173`. None by
+    /// default, which leaves the pages that the server itself serves. Another port is another origin, on localhost too.
     pub allowed_origins: Vec<String>,
-    /// By which names, besides those of `allowed_origins`, clients on this machine may reach the server: `chat.example.com`
-    /// behind a local reverse proxy. Loopback names and addresses always work. A web page that points its own name at
-    /// this machine is refused.
+    /// By which names, besides those of `allowed_origins`, clients may reach the server: `chat.example.com`. `localhost` and
+    /// IP addresses always work. Requests with another name in `Host` are refused on every route, because a web page can
+    /// point its own name at the server.
     pub allowed_hosts: Vec<String>,
     /// The largest packet, in bytes, over WebSocket and polling alike: 256 KiB.
     pub max_payload_bytes: usize,
@@ -45,6 +44,14 @@ pub struct Config {
     pub event_burst_in_all: u32,
     /// How many events they may send per second after that: 2000.
     pub events_per_sec_in_all: u32,
+    /// How many packets that are no events (handshakes, pings, acknowledgements, packets of unknown namespaces) a connection
+    /// may send at once: 32. More end it.
+    pub packet_burst: u32,
+    /// How many of them it may send per second after that: 2.
+    pub packets_per_sec: u32,
+    /// How long a client that polls may take to fetch why it was refused, in seconds: 5. Then its transport is closed. That
+    /// of a WebSocket is closed at once.
+    pub farewell_secs: u64,
     /// How many refused events end a connection, unless they are spread over time: 200.
     pub flood_refusals: u32,
     /// How many connections there may be in all: 1024.
@@ -95,6 +102,9 @@ impl Default for Config {
             events_per_sec_per_address: 100,
             event_burst_in_all: 5_000,
             events_per_sec_in_all: 2_000,
+            packet_burst: 32,
+            packets_per_sec: 2,
+            farewell_secs: 5,
             flood_refusals: 200,
             max_connections: 1024,
             max_connections_per_address: 50,
@@ -136,6 +146,9 @@ impl Config {
         least("events_per_sec_per_address", self.events_per_sec_per_address.into(), 1);
         least("event_burst_in_all", self.event_burst_in_all.into(), 1);
         least("events_per_sec_in_all", self.events_per_sec_in_all.into(), 1);
+        // A handshake, an upgrade, and a first answer to a ping must fit.
+        least("packet_burst", self.packet_burst.into(), 8);
+        least("packets_per_sec", self.packets_per_sec.into(), 1);
         least("flood_refusals", self.flood_refusals.into(), 1);
         least("max_connections", self.max_connections as u64, 1);
         least("max_connections_per_address", self.max_connections_per_address as u64, 1);

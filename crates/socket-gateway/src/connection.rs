@@ -1,12 +1,14 @@
 use crate::{
     Config,
     commands::Desk,
+    crowds::Crowds,
     handshake::Handshake,
     intake::{Inbox, Taken},
     pass::{Pass, expired},
     peer::{Lost, Peer},
     places::{Connections, Place},
     tally::Refusals,
+    transports::Transports,
     view::{Ended, View},
     wire::{Expiry, Role, ServerEvent, Time},
 };
@@ -34,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) connections: Connections,
     pub(crate) refusals: Refusals,
+    pub(crate) transports: Arc<Transports>,
+    pub(crate) crowds: Crowds,
     pub(crate) tasks: TaskTracker,
     /// All connections are gone.
     pub(crate) closed: CancellationToken,
@@ -78,7 +82,7 @@ impl Connection {
     pub(crate) async fn serve<E: std::fmt::Debug>(self, auth: Result<Value, E>) {
         let Some(receiver) = self.inbox.receiver() else { return };
         // Also when something below panics.
-        let _hang_up = self.peer.hang_up_on_drop(self.inbox.gone.clone());
+        let _hang_up = self.peer.hang_up_on_drop(self.inbox.gone.clone(), Arc::clone(&self.shared.transports));
         let end = match self.establish(auth).await {
             Ok(Some((desk, attached, _seat))) => self.attend(&desk, attached, receiver).await,
             Ok(None) => End::Gone,
@@ -119,6 +123,7 @@ impl Connection {
         tracing::Span::current().record("principal.id", principal.id.as_str());
         let seat = shared.connections.seat(&principal.id).map_err(|(code, message)| Failure::new(code, message))?;
         self.inbox.belongs_to(&principal.id);
+        shared.crowds.note(address, self.peer.headers(), &principal.id);
         if self.inbox.gone.is_cancelled() && self.inbox.is_empty() {
             return Ok(None);
         }

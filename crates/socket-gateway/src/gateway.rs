@@ -1,14 +1,17 @@
 use crate::{
     Config,
     connection::{Connection, Shared},
+    crowds::Crowds,
     http::{Doorman, GatewayService, SocketService},
     intake::{Inbox, Intake},
     peer::{Peer, Raw},
     places::{Connections, Place},
     rates::EventRates,
     tally::{Refusals, Tally},
+    transports::Transports,
 };
 use http::{HeaderMap, Uri};
+use lockkeeper_domain::{Code, Failure};
 use lockkeeper_orchestrator::SessionManager;
 use lockkeeper_ports::{Authenticator, Clock};
 use serde_json::Value;
@@ -32,6 +35,7 @@ pub struct Gateway {
     doorman: Arc<Doorman>,
     connections: Connections,
     refusals: Refusals,
+    crowds: Crowds,
     tasks: TaskTracker,
     closed: CancellationToken,
 }
@@ -56,6 +60,7 @@ impl Gateway {
         let connections = Connections::new(config.clone());
         let doorman = Arc::new(Doorman::new(&config, connections.clone()));
         let (service, io) = engine(&config);
+        let transports = Transports::new(service.clone(), &config);
         let (tasks, closed, config) = (TaskTracker::new(), CancellationToken::new(), Arc::new(config));
         let shared = Shared {
             config,
@@ -64,13 +69,15 @@ impl Gateway {
             clock,
             connections: connections.clone(),
             refusals: Refusals::default(),
+            transports: Arc::clone(&transports),
+            crowds: Crowds::default(),
             tasks: tasks.clone(),
             closed: closed.clone(),
         };
-        let refusals = shared.refusals.clone();
+        let (refusals, crowds) = (shared.refusals.clone(), shared.crowds.clone());
         serve(&io, Arc::new(shared));
-        let service = SocketService::new(service, Arc::clone(&doorman));
-        (Self { io, doorman, connections, refusals, tasks, closed }, service)
+        let service = SocketService::new(service, Arc::clone(&doorman), Some(transports));
+        (Self { io, doorman, connections, refusals, crowds, tasks, closed }, service)
     }
 
     /// Says of a request, by its headers, its address and its peer, whether the web page that sends it may; if not, why. The
@@ -79,7 +86,13 @@ impl Gateway {
         &self,
     ) -> impl Fn(&HeaderMap, &Uri, Option<IpAddr>) -> Result<(), &'static str> + Send + Sync + 'static {
         let doorman = Arc::clone(&self.doorman);
-        move |headers, uri, peer| doorman.check_page(headers, uri, peer)
+        move |headers, uri, _client| doorman.check_page(headers, uri)
+    }
+
+    /// Returns what operators should know about the clients, each time it is called.
+    pub fn warnings(&self) -> impl Fn() -> Vec<Failure> + Send + Sync + 'static {
+        let crowds = self.crowds.clone();
+        move || crowds.warnings().into_iter().map(|text| Failure::new(Code::RateLimited, text)).collect()
     }
 
     /// How many connections there are.

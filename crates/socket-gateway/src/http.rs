@@ -4,7 +4,10 @@ mod origin;
 
 pub(crate) use origin::is_origin;
 
-use crate::places::{Connections, Place};
+use crate::{
+    places::{Connections, Place},
+    transports::{Guarded, Metered, Transports},
+};
 use bytes::Bytes;
 use engineioxide::service::NotFoundService;
 use futures::future::BoxFuture;
@@ -33,6 +36,8 @@ pub type GatewayService = SocketService<SocketIoService<NotFoundService>>;
 pub struct SocketService<S> {
     inner: S,
     doorman: Arc<Doorman>,
+    /// `None` in tests of what stands before them.
+    transports: Option<Arc<Transports>>,
 }
 
 #[derive(Debug)]
@@ -47,8 +52,8 @@ impl Doorman {
         Self { origins: Origins::new(config), connections, closing: AtomicBool::new(false) }
     }
 
-    pub(crate) fn check_page(&self, headers: &HeaderMap, uri: &Uri, peer: Option<IpAddr>) -> Result<(), &'static str> {
-        self.origins.check(headers, uri, peer)
+    pub(crate) fn check_page(&self, headers: &HeaderMap, uri: &Uri) -> Result<(), &'static str> {
+        self.origins.check(headers, uri)
     }
 
     pub(crate) fn close(&self) {
@@ -59,7 +64,7 @@ impl Doorman {
     fn check<B>(&self, request: &Request<B>) -> Result<Option<Arc<Place>>, Refusal> {
         let peer = request.extensions().get::<SocketAddr>().map(SocketAddr::ip);
         let forbidden = |message| Refusal { status: StatusCode::FORBIDDEN, code: Code::Forbidden, message };
-        self.origins.check(request.headers(), request.uri(), peer).map_err(forbidden)?;
+        self.origins.check(request.headers(), request.uri()).map_err(forbidden)?;
         if opens(request) {
             if self.closing.load(Ordering::Acquire) {
                 let message = "The server is shutting down; try again in a moment.";
@@ -103,14 +108,14 @@ impl Refusal {
 }
 
 impl<S> SocketService<S> {
-    pub(crate) fn new(inner: S, doorman: Arc<Doorman>) -> Self {
-        Self { inner, doorman }
+    pub(crate) fn new(inner: S, doorman: Arc<Doorman>, transports: Option<Arc<Transports>>) -> Self {
+        Self { inner, doorman, transports }
     }
 }
 
 impl<S, B, R> Service<Request<B>> for SocketService<S>
 where
-    S: Service<Request<B>, Response = Response<R>, Error = Infallible> + Clone + Send + 'static,
+    S: Service<Request<Metered<B>>, Response = Response<R>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
     B: Send + 'static,
     R: Send + 'static,
@@ -137,7 +142,13 @@ where
             // Engine.IO keeps the request that opened a session as long as the session.
             request.extensions_mut().insert(place);
         }
+        if let Some(mut response) = self.transports.as_ref().and_then(|transports| transports.upgrade(&mut request)) {
+            share(response.headers_mut(), origin.as_ref());
+            return Box::pin(std::future::ready(Ok(response.map(Either::Right))));
+        }
         let inner = self.inner.clone();
+        let meter = self.transports.as_ref().filter(|_| request.method() == Method::POST).map(|those| those.meter());
+        let request = request.map(|body| Metered::new(body, meter));
         Box::pin(async move {
             let mut response = inner.oneshot(request).await?.map(Either::Left);
             share(response.headers_mut(), origin.as_ref());
@@ -149,7 +160,7 @@ where
 /// The stream form of the service: a WebSocket that is one already, for tests and for transports without HTTP.
 impl<S, St> Service<(St, Request<()>)> for SocketService<S>
 where
-    S: Service<(St, Request<()>), Response = ()> + Clone + Send + 'static,
+    S: Service<(Guarded<St>, Request<()>), Response = ()> + Clone + Send + 'static,
     S::Future: Send,
     S::Error: std::fmt::Display + Send,
     St: Send + 'static,
@@ -168,6 +179,8 @@ where
             Ok(Some(place)) => drop(request.extensions_mut().insert(place)),
             Ok(None) => {}
         }
+        let Some(transports) = &self.transports else { return Box::pin(std::future::ready(Err("none".to_owned()))) };
+        let stream = transports.guard(stream, &mut request);
         let inner = self.inner.clone();
         Box::pin(async move { inner.oneshot((stream, request)).await.map_err(|error| error.to_string()) })
     }

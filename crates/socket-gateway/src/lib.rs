@@ -8,9 +8,10 @@
 //! - [`SocketService`] stands in front of Engine.IO and refuses what must not reach it: foreign origins, too many
 //!   connections;
 //! - `intake` takes a connection's events in the reader's task, before anything can reorder them;
-//! - `connection` is the one task per connection: it authenticates, opens the session, and drives `commands` and `view`.
+//! - `connection` is the one task per connection: it authenticates, opens the session, and drives `commands` and `view`;
+//! - `transports` closes what a connection leaves behind, and counts the packets that are no events.
 //!
-//! The request that opens a connection carries the peer's address as an extension of type [`std::net::SocketAddr`].
+//! The request that opens a connection carries the client's address as an extension of type [`std::net::SocketAddr`].
 
 mod auth;
 mod commands;
@@ -18,15 +19,18 @@ mod config;
 mod connection;
 #[cfg(test)]
 mod contract;
+mod crowds;
 mod gateway;
 mod handshake;
 mod http;
 mod intake;
+mod packets;
 mod pass;
 mod peer;
 mod places;
 mod rates;
 mod tally;
+mod transports;
 mod view;
 pub mod wire;
 
@@ -35,3 +39,4 @@ pub use config::Config;
 pub use gateway::{Closed, Gateway};
 pub use http::{GatewayService, SocketService};
 pub use tally::Tally;
+pub use transports::{Guarded, Metered};

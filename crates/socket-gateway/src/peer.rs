@@ -1,4 +1,7 @@
-use crate::wire::{Answer, Meta, Refused, ServerEvent};
+use crate::{
+    transports::Transports,
+    wire::{Answer, Meta, Refused, ServerEvent},
+};
 use lockkeeper_domain::{Failure, Via};
 use lockkeeper_ports::Clock;
 use serde::Serialize;
@@ -54,6 +57,11 @@ impl Peer {
     /// The query of the request that opened the connection.
     pub(crate) fn query(&self) -> &str {
         self.socket.req_parts().uri.query().unwrap_or_default()
+    }
+
+    /// The headers of that request.
+    pub(crate) fn headers(&self) -> &http::HeaderMap {
+        &self.socket.req_parts().headers
     }
 
     /// Where the client connects from, if the server knows.
@@ -113,9 +121,10 @@ impl Peer {
         }
     }
 
-    /// Disconnects the client when it is dropped, whatever happened, unless it has `gone` or cannot be told at once.
-    pub(crate) fn hang_up_on_drop(&self, gone: CancellationToken) -> HangUp {
-        HangUp { socket: Arc::clone(&self.socket), gone }
+    /// Disconnects the client when it is dropped, whatever happened, unless it has `gone` or cannot be told at once, and closes
+    /// its transport: a client could keep that, and its place, by answering pings.
+    pub(crate) fn hang_up_on_drop(&self, gone: CancellationToken, transports: Arc<Transports>) -> HangUp {
+        HangUp { socket: Arc::clone(&self.socket), gone, transports }
     }
 
     async fn patiently(&self, send: impl Fn() -> Result<(), SendError>) -> Result<(), Lost> {
@@ -144,6 +153,7 @@ impl Peer {
 pub(crate) struct HangUp {
     socket: Arc<Socket<LocalAdapter>>,
     gone: CancellationToken,
+    transports: Arc<Transports>,
 }
 
 impl Drop for HangUp {
@@ -152,6 +162,7 @@ impl Drop for HangUp {
             // An error says that its transport is about to fail.
             let _ = Arc::clone(&self.socket).disconnect();
         }
+        self.transports.close(&self.socket);
     }
 }
 

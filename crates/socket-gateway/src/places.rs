@@ -74,7 +74,12 @@ impl Connections {
     }
 
     fn place(&self, of: Of) -> Place {
-        Place { shared: Arc::clone(&self.shared), of, greeted: AtomicBool::new(false) }
+        Place {
+            shared: Arc::clone(&self.shared),
+            of,
+            greeted: AtomicBool::new(false),
+            released: AtomicBool::new(false),
+        }
     }
 
     /// How many connections there are, and how many of them belong to principals.
@@ -97,6 +102,7 @@ pub(crate) struct Place {
     shared: Arc<Shared>,
     of: Of,
     greeted: AtomicBool,
+    released: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -111,10 +117,12 @@ impl Place {
     pub(crate) fn greets_first(&self) -> bool {
         !self.greeted.swap(true, Ordering::Relaxed)
     }
-}
 
-impl Drop for Place {
-    fn drop(&mut self) {
+    /// Frees the place before it is dropped: its connection has ended, and its transport is being closed.
+    pub(crate) fn release(&self) {
+        if self.released.swap(true, Ordering::Relaxed) {
+            return;
+        }
         let mut counts = self.shared.counts();
         match &self.of {
             Of::Address(address) => {
@@ -123,6 +131,12 @@ impl Drop for Place {
             }
             Of::Principal(principal) => leave(&mut counts.principals, principal),
         }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.release();
     }
 }
 

@@ -9,13 +9,13 @@ type Answer = Response<Either<Full<Bytes>, Full<Bytes>>>;
 /// Asks the service; what it lets through is answered with whether a place came along.
 async fn ask(doorman: &Arc<Doorman>, request: http::request::Builder) -> (Answer, Option<Arc<Place>>) {
     let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
-    let inner = service_fn(move |request: Request<()>| {
+    let inner = service_fn(move |request: Request<Metered<()>>| {
         let place = request.extensions().get::<Arc<Place>>().cloned();
         sender.try_send(place).expect("one request");
         std::future::ready(Ok::<_, Infallible>(Response::new(Full::from("engine"))))
     });
     let request = request.body(()).expect("a request");
-    let response = SocketService::new(inner, Arc::clone(doorman)).oneshot(request).await.expect("infallible");
+    let response = SocketService::new(inner, Arc::clone(doorman), None).oneshot(request).await.expect("infallible");
     (response, receiver.try_recv().ok().flatten())
 }
 
@@ -49,13 +49,13 @@ async fn a_foreign_page_is_refused_over_either_transport() {
 
 #[tokio::test]
 async fn a_page_that_may_connect_may_read_the_answers() {
-    let request = get("transport=polling").header("origin", "http://localhost:5173");
+    let request = get("transport=polling").header("origin", "http://localhost:3000");
     let (response, place) = ask(&doorman(&Config::default()), request).await;
     assert_eq!(response.status(), StatusCode::OK);
-    assert_eq!(response.headers()["access-control-allow-origin"], "http://localhost:5173");
+    assert_eq!(response.headers()["access-control-allow-origin"], "http://localhost:3000");
     assert!(place.is_some());
     let preflight =
-        Request::options("/socket.io/?EIO=4").header("host", "localhost").header("origin", "http://localhost:1");
+        Request::options("/socket.io/?EIO=4").header("host", "localhost").header("origin", "http://localhost");
     let (response, _) = ask(&doorman(&Config::default()), preflight).await;
     assert_eq!(response.status(), StatusCode::NO_CONTENT);
     assert_eq!(response.headers()["access-control-allow-methods"], "GET, POST");

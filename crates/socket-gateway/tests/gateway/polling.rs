@@ -1,4 +1,4 @@
-use crate::world::World;
+use crate::world::{World, eventually};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -82,4 +82,33 @@ async fn polling_takes_no_more_than_a_websocket() {
     let (too_large, _) = poller.post(&format!("42[\"message\",\"{}\"]", "a".repeat(257 << 10))).await;
     assert!(too_large.is_client_error(), "{too_large}");
     assert!(world.log("s1").await.is_empty());
+}
+
+/// Covers: S1-3
+#[tokio::test]
+async fn refused_polling_client_learns_why_and_is_closed() {
+    let world = World::builder([]).tokens([("alice", "token-of-alice")]).config(|c| c.farewell_secs = 1).build();
+    let poller = Poller::open(&world).await;
+    poller.post("40{\"token\":\"wrong\"}").await;
+    poller.until("42[\"error\"").await;
+    eventually("its place is free", || world.gateway.connections() == 0).await;
+    // The session is gone soon, without a ping that times out.
+    loop {
+        let (status, body) = Poller::request(&world, "GET", &format!("sid={}", poller.sid), "").await;
+        if status == StatusCode::BAD_REQUEST {
+            assert!(body.contains("Session ID unknown"), "{body}");
+            return;
+        }
+        assert_eq!(status, StatusCode::OK, "{body}");
+    }
+}
+
+/// Covers: S3-packets
+#[tokio::test]
+async fn polling_body_of_many_handshakes_is_refused() {
+    let world = World::builder([]).config(|c| c.connect_timeout_secs = 1).build();
+    let poller = Poller::open(&world).await;
+    let (status, _) = poller.post(&["40/aaaa,"; 1_000].join("\u{1e}")).await;
+    assert!(status.is_client_error(), "{status}");
+    eventually("its place is free", || world.gateway.connections() == 0).await;
 }

@@ -1,6 +1,14 @@
-use crate::{client::Frame, world::World};
+use crate::{
+    client::Frame,
+    world::{World, eventually},
+};
+use futures::{SinkExt, StreamExt};
 use lockkeeper_ports::SandboxRuntime;
 use serde_json::{Value, json};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{Message, protocol::Role},
+};
 
 /// Connects, and says with what `error` the client was refused and what its code is.
 async fn refused(world: &World, query: &str, auth: Value) -> (String, String) {
@@ -12,17 +20,15 @@ async fn refused(world: &World, query: &str, auth: Value) -> (String, String) {
     (error.payload.as_str().expect("a reason is a string").to_owned(), code)
 }
 
+/// Covers: S1-3
 #[tokio::test]
-async fn a_connection_that_was_refused_has_no_second_try() {
+async fn refused_connection_is_closed_and_frees_its_place() {
     let world = World::builder([]).tokens([("alice", "token-of-alice")]).build();
     let mut client = world.connect("sessionId=s1", json!({"token": "a guess"})).await;
     client.until("error").await;
     assert_eq!(client.until_end().await, Frame::Disconnect);
-    for token in ["another guess", "token-of-alice"] {
-        client.send(&format!("40{}", json!({"token": token}))).await;
-        let Frame::Refused(reason) = client.next().await else { panic!("another handshake was taken") };
-        assert!(reason.contains("connect again"), "{reason}");
-    }
+    assert_eq!(client.next().await, Frame::Closed);
+    eventually("its place is free", || world.gateway.connections() == 0).await;
     assert_eq!(world.manager.live_sessions(), 0);
     world.connect("sessionId=s1", json!({"token": "token-of-alice"})).await.until("system:ready").await;
 }
@@ -105,4 +111,38 @@ async fn a_client_without_a_session_id_gets_a_session() {
     assert_eq!(id.len(), 32);
     let mut other = world.connect("", json!({})).await;
     assert_ne!(other.until("system:ready").await.payload["sessionId"], id);
+}
+
+/// Covers: S1-3
+#[tokio::test]
+async fn refused_handshakes_leave_room_for_others() {
+    let world = World::builder([]).tokens([("alice", "token-of-alice")]).config(|c| c.max_connections_per_address = 3);
+    let world = world.config(|c| c.connection_burst = 100).build();
+    let mut refused = Vec::new();
+    for _ in 0..55 {
+        let mut client = world.connect("sessionId=s1", json!({"token": "wrong"})).await;
+        client.until("error").await;
+        assert_eq!(client.until_end().await, Frame::Disconnect);
+        eventually("its place is free", || world.gateway.connections() == 0).await;
+        // It keeps its end open.
+        refused.push(client);
+    }
+    world.connect("sessionId=s1", json!({"token": "token-of-alice"})).await.until("system:ready").await;
+}
+
+/// Covers: S3-packets
+#[tokio::test]
+async fn packets_without_a_handshake_end_their_connection() {
+    for packet in ["40/aaaa,", "3", "2", "42/aaaa,[\"x\"]"] {
+        let world = World::new([]);
+        let stream = world.open("sessionId=s1", 1 << 20).await.expect("let in");
+        let mut ws = WebSocketStream::from_raw_socket(stream, Role::Client, None).await;
+        for _ in 0..10_000 {
+            if ws.send(Message::text(packet)).await.is_err() {
+                break;
+            }
+        }
+        while let Some(Ok(_)) = ws.next().await {}
+        eventually("its place is free", || world.gateway.connections() == 0).await;
+    }
 }
