@@ -27,6 +27,7 @@ pub(crate) use show::{settings, show};
 pub(crate) use suggest::nearest;
 
 use lockkeeper_domain::{Policy, Power};
+use lockkeeper_http_api::{BadNetwork, ForwardedHeader, Network, Proxies, ProxyProtocol};
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -62,11 +63,38 @@ pub(crate) struct Server {
     pub(crate) port: u16,
     /// How long running turns may go on once the server is asked to end, in seconds: 20.
     pub(crate) drain_secs: u64,
+    /// The proxies before the server, as addresses and networks: `["10.0.0.7", "fd00::/8"]`. All limits that count by address
+    /// then count the client that a proxy names: the rightmost one that is no such proxy. None by default: no header is
+    /// believed.
+    pub(crate) trusted_proxies: Vec<String>,
+    /// The header that they write the client's address to: `auto`, `forwarded`, `x-forwarded-for`, or `none`. `auto` takes
+    /// whichever of the two there is, and neither if they disagree.
+    pub(crate) forwarded_header: ForwardedHeader,
+    /// Whether they begin connections with a header of the PROXY protocol, version 1 or 2: `auto`, `required`, or `off`.
+    pub(crate) proxy_protocol: ProxyProtocol,
 }
 
 impl Default for Server {
     fn default() -> Self {
-        Self { host: IpAddr::from([127, 0, 0, 1]), port: 3000, drain_secs: 20 }
+        Self {
+            host: IpAddr::from([127, 0, 0, 1]),
+            port: 3000,
+            drain_secs: 20,
+            trusted_proxies: Vec::new(),
+            forwarded_header: ForwardedHeader::default(),
+            proxy_protocol: ProxyProtocol::default(),
+        }
+    }
+}
+
+impl Server {
+    /// Returns the trusted proxies, and what is wrong with those that cannot be read.
+    pub(crate) fn proxies(&self) -> (Proxies, Vec<BadNetwork>) {
+        let (trusted, bad): (Vec<_>, Vec<_>) =
+            self.trusted_proxies.iter().map(|text| text.parse::<Network>()).partition(Result::is_ok);
+        let trusted = trusted.into_iter().flatten().collect();
+        let proxies = Proxies { trusted, header: self.forwarded_header, protocol: self.proxy_protocol };
+        (proxies, bad.into_iter().filter_map(Result::err).collect())
     }
 }
 

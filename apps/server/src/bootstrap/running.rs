@@ -19,7 +19,7 @@ use crate::{
 };
 use anyhow::{Context as _, Result};
 use lockkeeper_domain::{PrincipalId, ServerName};
-use lockkeeper_http_api::{AdminApi, HttpApi, ModelsApi};
+use lockkeeper_http_api::{AdminApi, HttpApi, ModelsApi, PageCheck};
 use lockkeeper_mcp_client::McpToolHost;
 use lockkeeper_orchestrator::{Janitor, Oversight, Ports, Rulebook, SessionManager};
 use lockkeeper_ports::{Clock, SandboxRuntime, ToolHost};
@@ -121,7 +121,8 @@ pub(crate) async fn start(ground: Ground) -> Result<Running, Stop> {
     let authenticator = authenticator_from_config(config, token.as_ref(), &catalog)?;
     let (gateway, service) =
         Gateway::new(config.gateway.clone(), Arc::clone(&manager), Arc::clone(&authenticator), clock);
-    let models = ModelsApi { catalog, authenticator, pages: Arc::new(gateway.page_check()) };
+    let pages: PageCheck = Arc::new(gateway.page_check());
+    let models = ModelsApi { catalog, authenticator, pages: Arc::clone(&pages) };
     telemetry.watch(watched(&manager, &gateway));
     let metrics = {
         let telemetry = Arc::clone(&telemetry);
@@ -129,7 +130,10 @@ pub(crate) async fn start(ground: Ground) -> Result<Running, Stop> {
     };
     let http = HttpApi::new(config.http.clone(), Arc::clone(&manager), env!("CARGO_PKG_VERSION"))
         .with_models(models)
-        .with_metrics(metrics);
+        .with_metrics(metrics)
+        .with_pages(pages)
+        .with_proxies(config.server.proxies().0)
+        .with_warnings(gateway.warnings());
     let http = match &config.http.admin_token {
         Some(token) => http.with_admin(AdminApi::new(Oversight::new(Arc::clone(&manager), operator()?), token)),
         None => http,

@@ -56,6 +56,10 @@ impl<'a> Checker<'a> {
             let what = format!("`dev` serves this machine alone, and {host} is not a loopback address");
             self.problem(Kind::Unsafe, "server.host", what, "set it to \"127.0.0.1\", or use `lockkeeper serve`");
         }
+        for bad in self.config().server.proxies().1 {
+            let fix = "name addresses and networks, as [\"10.0.0.7\", \"10.1.0.0/16\"]";
+            self.problem(Kind::BadValue, "server.trusted_proxies", bad.to_string(), fix);
+        }
     }
 
     fn auth(&mut self) {
