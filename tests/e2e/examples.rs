@@ -3,7 +3,7 @@
 use crate::case::{Case, Ground, cases};
 use anyhow::{Result, ensure};
 use lockkeeper_tests::{Program, package, repository, run_shell};
-use std::{fs, os::unix::fs::symlink, path::PathBuf, rc::Rc};
+use std::{fs, net::TcpListener, os::unix::fs::symlink, path::PathBuf, rc::Rc};
 
 pub(crate) fn cases() -> Vec<Case> {
     cases![
@@ -43,9 +43,12 @@ async fn python_in_the_terminal(ground: Rc<Ground>) -> Result<()> {
 }
 
 async fn a_page_without_a_build(ground: Rc<Ground>) -> Result<()> {
-    let server = ground.server().await?;
+    // The page is another origin than the server, and its instructions name the setting.
+    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port().to_string();
+    let settings = format!("gateway.allowed_origins = ['http://127.0.0.1:{port}']");
+    let server = ground.setup().config(&settings).start().await?;
     let library = package("socket.io-client/dist/socket.io.min.js");
     let program = Program::browser("example.mjs", ground.folder())?;
-    program.arg(server.url()).arg(example("chat.html")).arg(library).run().await?;
+    program.arg(server.url()).arg(example("chat.html")).arg(library).arg(&port).run().await?;
     Ok(())
 }

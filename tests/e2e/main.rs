@@ -38,6 +38,7 @@ mod servers;
 mod sessions;
 mod sharing;
 mod slow_reader;
+mod strangers;
 mod telemetry;
 mod vendors;
 
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         files::cases(),
         gate::cases(),
         hostile::cases(),
+        strangers::cases(),
         identity::cases(),
         models::cases(),
         operators::cases(),

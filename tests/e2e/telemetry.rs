@@ -144,7 +144,7 @@ async fn nothing_is_sent_where_no_collector_is_named(ground: Rc<Ground>) -> Resu
 }
 
 async fn prometheus_reads_what_happened_from_this_machine_or_with_the_token(ground: Rc<Ground>) -> Result<()> {
-    let server = turn(&ground.setup()).await?;
+    let server = turn(&ground.setup().config("http.metrics_local = true")).await?;
     let mut page = String::new();
     for line in [
         "lockkeeper_turns_total{stop_reason=\"end_turn\"} 1",
@@ -171,6 +171,10 @@ async fn prometheus_reads_what_happened_from_this_machine_or_with_the_token(grou
     let names: BTreeSet<_> = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
     ensure!(names.iter().all(|name| ["lockkeeper_", "gen_ai_", "mcp_"].iter().any(|own| name.starts_with(own))));
     let (status, refused) = server.get("/metrics", &[("X-Forwarded-For", "192.0.2.1")]).await?;
+    ensure!(status == 403 && refused.contains("http.metrics_token"), "{status} {refused}");
+    drop(server);
+    let server = ground.server().await?;
+    let (status, refused) = server.get("/metrics", &[]).await?;
     ensure!(status == 403 && refused.contains("http.metrics_token"), "{status} {refused}");
     drop(server);
     let server = ground.setup().config("http.metrics_token = 'a-token-for-prometheus'").start().await?;

@@ -1,9 +1,9 @@
-// The example of a page, served as its instructions say: example.mjs URL PAGE LIBRARY
+// The example of a page, served as its instructions say: example.mjs URL PAGE LIBRARY PORT
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { check, play } from "./harness.mjs";
 
-const [url, page, library] = process.argv.slice(2);
+const [url, page, library, port] = process.argv.slice(2);
 const files = {
   "/chat.html": ["text/html", readFileSync(page)],
   "/socket.io.min.js": ["text/javascript", readFileSync(library)],
@@ -12,7 +12,7 @@ const server = createServer((request, response) => {
   const [type, body] = files[request.url] ?? ["text/plain", ""];
   response.writeHead(request.url in files ? 200 : 404, { "content-type": type }).end(body);
 });
-await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+await new Promise((resolve) => server.listen(Number(port), "127.0.0.1", resolve));
 
 try {
   await play(
