@@ -67,10 +67,11 @@ pub(crate) struct Server {
     /// then count the client that a proxy names: the rightmost one that is no such proxy. None by default: no header is
     /// believed.
     pub(crate) trusted_proxies: Vec<String>,
-    /// The header that they write the client's address to: `auto`, `forwarded`, `x-forwarded-for`, or `none`. `auto` takes
-    /// whichever of the two there is, and neither if they disagree.
+    /// The header that they write the client's address to: `auto`, `forwarded`, `x-forwarded-for`, or `none`. `auto`, the
+    /// default, takes whichever of the two there is, and neither if they disagree.
     pub(crate) forwarded_header: ForwardedHeader,
     /// Whether they begin connections with a header of the PROXY protocol, version 1 or 2: `auto`, `required`, or `off`.
+    /// `auto`, the default, takes both.
     pub(crate) proxy_protocol: ProxyProtocol,
 }
 
