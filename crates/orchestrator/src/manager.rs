@@ -282,6 +282,11 @@ impl SessionManager {
         Ok(self.shared.ports.store.get(id).await.map_err(|e| store_failure(&e))?.is_some())
     }
 
+    /// Whether `by` may see the session now.
+    pub async fn may_look(&self, id: &SessionId, by: &Principal) -> Result<(), Failure> {
+        self.record_for(Wanted::Look, id, by).await.map(drop)
+    }
+
     /// The session's events after `after`, and those to come.
     pub async fn follow(&self, id: &SessionId, by: &Principal, after: Seq) -> Result<EventStream, Failure> {
         self.record_for(Wanted::Look, id, by).await?;

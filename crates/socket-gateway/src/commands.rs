@@ -2,7 +2,7 @@ use crate::{
     Config,
     handshake::Since,
     intake::Taken,
-    pass::Pass,
+    pass::{Pass, Version},
     wire::{
         Accepted, Answer, ApprovalCommand, Arguments, BudgetCommand, By, Command, Decided, DeleteCommand,
         HistoryCommand, ListCommand, Malformed, MessageCommand, Page, ReadCommand, RefreshCommand, Refreshed,
@@ -36,14 +36,28 @@ impl From<Malformed> for Failure {
 }
 
 impl Desk {
-    /// Does what an event asks for.
-    pub(crate) async fn handle(&self, taken: &Taken) -> Result<Answer, Failure> {
+    /// Does what an event asks for. The answer may be sent while the pass is at the version beside it; at any version
+    /// where there is none.
+    pub(crate) async fn handle(&self, taken: &Taken) -> Result<(Answer, Option<Version>), Failure> {
         let Arguments { event, payload } = self.read(&taken.arguments)?;
         let Some(command) = Command::named(&event) else {
             return Err(Malformed("There is no such event.").into());
         };
-        // A token that is over is no reason to refuse a fresh one.
-        let by = &if command == Command::AuthRefresh { self.pass.principal() } else { self.pass.check()? };
+        if command == Command::AuthRefresh {
+            // An expired or revoked token is no reason to refuse a fresh one.
+            return Ok((self.refresh(payload).await?, None));
+        }
+        let (by, version) = self.pass.check().await?;
+        Ok((self.command(command, payload, &by).await?, Some(version)))
+    }
+
+    /// The version of the permissions that let the client see the session now, or why they do not.
+    pub(crate) async fn may_look(&self) -> Result<Version, Failure> {
+        let (by, version) = self.pass.current().await?;
+        self.manager.may_look(&self.session, &by).await.map(|()| version)
+    }
+
+    async fn command(&self, command: Command, payload: Option<Value>, by: &Principal) -> Result<Answer, Failure> {
         match (command.by(), self.role) {
             (By::Anyone, _) | (By::Approver, Role::Approver) | (_, Role::Driver) => {}
             (By::Approver | By::Driver, role) => return Err(Failure::new(Code::Forbidden, beyond(role))),

@@ -4,13 +4,13 @@ use crate::{
     crowds::Crowds,
     handshake::Handshake,
     intake::{Inbox, Taken},
-    pass::{Pass, expired},
+    pass::{Pass, Version, expired},
     peer::{Lost, Peer},
     places::{Connections, Place},
     tally::Refusals,
     transports::Transports,
     view::{Ended, View},
-    wire::{Expiry, Role, ServerEvent, Time},
+    wire::{Answer, Expiry, Role, ServerEvent, Time},
 };
 use lockkeeper_domain::{Code, Failure, Via};
 use lockkeeper_orchestrator::{Attached, OpenSession, SessionManager};
@@ -23,10 +23,13 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{Mutex, mpsc},
+    sync::{Mutex, mpsc, watch},
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// How long a client whose permissions are gone is kept for the answer to the command that it sent last.
+const LAST_ANSWER: Duration = Duration::from_secs(1);
 
 /// What all connections share.
 pub(crate) struct Shared {
@@ -38,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) refusals: Refusals,
     pub(crate) transports: Arc<Transports>,
     pub(crate) crowds: Crowds,
+    /// Counts how often all connections were to be authenticated again.
+    pub(crate) rechecks: watch::Sender<u64>,
     pub(crate) tasks: TaskTracker,
     /// All connections are gone.
     pub(crate) closed: CancellationToken,
@@ -69,7 +74,7 @@ impl From<Ended> for End {
         match ended {
             Ended::Lost(Lost::Closed) => Self::Gone,
             Ended::Lost(Lost::Slow) => Self::Slow,
-            Ended::Refused(failure) => Self::Refused(failure),
+            Ended::Refused(failure) | Ended::Revoked(failure) => Self::Refused(failure),
             Ended::Broken(failure) => Self::Broken(failure),
             Ended::Deleted => Self::Refused(Failure::new(Code::Forbidden, "The session was deleted.")),
         }
@@ -116,6 +121,9 @@ impl Connection {
         let Handshake { session, model, token, key, since, role } = Handshake::parse(self.peer.query(), auth)?;
         let address = self.peer.address().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
         let credentials = Credentials { token, key, address };
+        // A recheck from here on is not missed: the pass counts from what was asked for before it was made.
+        let rechecks = shared.rechecks.subscribe();
+        let checked = *rechecks.borrow();
         let known = timeout(shared.config.connect_timeout(), shared.authenticator.authenticate(&credentials)).await;
         let mut principal = known.map_err(|_| unavailable())?.map_err(refusal)?;
         let address_shown = self.peer.address().map(|address| address.ip().to_string());
@@ -137,7 +145,8 @@ impl Connection {
         tracing::Span::current().record("session.id", session.as_str());
         let (manager, config) = (Arc::clone(&shared.manager), Arc::clone(&shared.config));
         let (authenticator, clock) = (Arc::clone(&shared.authenticator), Arc::clone(&shared.clock));
-        let pass = Pass::new(principal, authenticator, clock, address, config.connect_timeout());
+        let patience = config.connect_timeout();
+        let pass = Pass::new(principal, credentials, (rechecks, checked), authenticator, clock, patience);
         Ok(Some((Desk { manager, config, session, pass, role, since }, attached, seat)))
     }
 
@@ -151,6 +160,11 @@ impl Connection {
                     let _handled = self.handling.lock().await;
                     End::from(ended)
                 }
+                // The client is told with the answer to its own command first, if it was one that changed this.
+                Some(ended @ Ended::Revoked(_)) => {
+                    let _handled = timeout(LAST_ANSWER, self.handling.lock()).await;
+                    End::from(ended)
+                }
                 Some(ended) => End::from(ended),
             }
         };
@@ -160,8 +174,24 @@ impl Connection {
                 End::Refused(Failure::new(Code::RateLimited, "Too many events: the connection is closed."))
             }
             end = view => end,
+            end = self.until_revoked(desk) => end,
             end = self.until_expired(desk) => end,
             end = self.obey(desk, receiver) => end,
+        }
+    }
+
+    /// Lasts until the client's permissions no longer include the session, whether anything happens in it or not.
+    async fn until_revoked(&self, desk: &Desk) -> End {
+        loop {
+            let failure = match desk.may_look().await {
+                Ok(version) => {
+                    desk.pass.changed_since(version).await;
+                    continue;
+                }
+                Err(failure) => failure,
+            };
+            let _handled = timeout(LAST_ANSWER, self.handling.lock()).await;
+            return End::Refused(failure);
         }
     }
 
@@ -203,7 +233,8 @@ impl Connection {
             }
             let tell = async {
                 match (taken.ack, outcome) {
-                    (Some(ack), outcome) => self.peer.acknowledge(ack, &outcome).await,
+                    (Some(ack), Ok((answer, version))) => self.answer(desk, ack, answer, version).await,
+                    (Some(ack), Err(failure)) => self.peer.acknowledge(ack, &Err(failure)).await,
                     (None, Err(failure)) => self.peer.report(failure).await,
                     (None, Ok(_)) => Ok(()),
                 }
@@ -212,6 +243,22 @@ impl Connection {
                 return End::Slow;
             }
         }
+    }
+}
+
+impl Connection {
+    /// Sends the answer to a command, or the refusal in its place if the client may not see it any more.
+    async fn answer(&self, desk: &Desk, ack: i64, answer: Answer, mut version: Option<Version>) -> Result<(), Lost> {
+        while let Some(at) = version {
+            if self.peer.answer_at(ack, &answer, &desk.pass, at).await? {
+                return Ok(());
+            }
+            match desk.may_look().await {
+                Ok(now) => version = Some(now),
+                Err(failure) => return self.peer.acknowledge(ack, &Err(failure)).await,
+            }
+        }
+        self.peer.acknowledge(ack, &Ok(answer)).await
     }
 }
 

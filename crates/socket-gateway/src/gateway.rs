@@ -24,7 +24,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::Mutex,
+    sync::{Mutex, watch},
     time::{Instant, timeout, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -36,6 +36,7 @@ pub struct Gateway {
     connections: Connections,
     refusals: Refusals,
     crowds: Crowds,
+    rechecks: watch::Sender<u64>,
     tasks: TaskTracker,
     closed: CancellationToken,
 }
@@ -71,13 +72,15 @@ impl Gateway {
             refusals: Refusals::default(),
             transports: Arc::clone(&transports),
             crowds: Crowds::default(),
+            rechecks: watch::Sender::new(0),
             tasks: tasks.clone(),
             closed: closed.clone(),
         };
         let (refusals, crowds) = (shared.refusals.clone(), shared.crowds.clone());
+        let rechecks = shared.rechecks.clone();
         serve(&io, Arc::new(shared));
         let service = SocketService::new(service, Arc::clone(&doorman), Some(transports));
-        (Self { io, doorman, connections, refusals, crowds, tasks, closed }, service)
+        (Self { io, doorman, connections, refusals, crowds, rechecks, tasks, closed }, service)
     }
 
     /// Says of a request, by its headers, its address and its peer, whether the web page that sends it may; if not, why. The
@@ -93,6 +96,14 @@ impl Gateway {
     pub fn warnings(&self) -> impl Fn() -> Vec<Failure> + Send + Sync + 'static {
         let crowds = self.crowds.clone();
         move || crowds.warnings().into_iter().map(|text| Failure::new(Code::RateLimited, text)).collect()
+    }
+
+    /// Returns what makes every connection authenticate again with what its client sent, as is needed whenever the
+    /// authenticator's answers may have changed. From its return on nothing is sent on the strength of an older answer.
+    /// Connections whose token is not accepted any more end.
+    pub fn recheck(&self) -> impl Fn() + Send + Sync + 'static {
+        let rechecks = self.rechecks.clone();
+        move || rechecks.send_modify(|count| *count += 1)
     }
 
     /// How many connections there are.

@@ -1,4 +1,5 @@
 use crate::{
+    pass::{Pass, Version},
     transports::Transports,
     wire::{Answer, Meta, Refused, ServerEvent},
 };
@@ -83,18 +84,41 @@ impl Peer {
     /// Sends an event. A full buffer refuses it; then this waits for room, so that nothing is lost and the buffer is all that
     /// a slow client costs.
     pub(crate) async fn emit(&self, event: &ServerEvent, meta: &Meta) -> Result<(), Lost> {
-        self.patiently(|| self.socket.emit(event.name(), &(event, meta))).await
+        self.patiently(|| Some(self.socket.emit(event.name(), &(event, meta)))).await.map(drop)
+    }
+
+    /// Sends an event if `pass` still is at `version` at the moment of sending. Returns whether it is.
+    pub(crate) async fn emit_at(
+        &self,
+        event: &ServerEvent,
+        meta: &Meta,
+        pass: &Pass,
+        version: Version,
+    ) -> Result<bool, Lost> {
+        self.patiently(|| pass.while_stands(version, || self.socket.emit(event.name(), &(event, meta)))).await
     }
 
     /// Acknowledges a command.
     pub(crate) async fn acknowledge(&self, ack: i64, outcome: &Result<Answer, Failure>) -> Result<(), Lost> {
         match outcome {
-            Ok(answer) => self.patiently(|| send_ack(&self.socket, ack, answer)).await,
+            Ok(answer) => self.patiently(|| Some(send_ack(&self.socket, ack, answer))).await.map(drop),
             Err(failure) => {
                 let refused = Refused::from(failure.clone());
-                self.patiently(|| send_ack(&self.socket, ack, &refused)).await
+                self.patiently(|| Some(send_ack(&self.socket, ack, &refused))).await.map(drop)
             }
         }
+    }
+
+    /// Acknowledges a command with an answer, if `pass` still is at `version` at the moment of sending. Returns whether
+    /// it is.
+    pub(crate) async fn answer_at(
+        &self,
+        ack: i64,
+        answer: &Answer,
+        pass: &Pass,
+        version: Version,
+    ) -> Result<bool, Lost> {
+        self.patiently(|| pass.while_stands(version, || send_ack(&self.socket, ack, answer))).await
     }
 
     /// Tells of a failure where there is no acknowledgement to tell it in.
@@ -127,13 +151,15 @@ impl Peer {
         HangUp { socket: Arc::clone(&self.socket), gone, transports }
     }
 
-    async fn patiently(&self, send: impl Fn() -> Result<(), SendError>) -> Result<(), Lost> {
+    /// Tries to send until there is room. `None` of `send` gives up: then this returns `false`.
+    async fn patiently(&self, send: impl Fn() -> Option<Result<(), SendError>>) -> Result<bool, Lost> {
         const SHORTEST: Duration = Duration::from_millis(2);
         const LONGEST: Duration = Duration::from_millis(100);
         let (mut pause, started) = (SHORTEST, Instant::now());
         loop {
-            match send() {
-                Ok(()) => return Ok(()),
+            let Some(outcome) = send() else { return Ok(false) };
+            match outcome {
+                Ok(()) => return Ok(true),
                 Err(SendError::Socket(SocketError::InternalChannelFull)) if started.elapsed() < self.patience => {
                     sleep(pause).await;
                     pause = (pause * 2).min(LONGEST);

@@ -5,8 +5,9 @@ mod news;
 use crate::{
     commands::Desk,
     handshake::Since,
+    pass::Version,
     peer::{Lost, Peer},
-    wire::{self, HistorySnapshot, PROTOCOL, Ready, ServerEvent, Time, Tool},
+    wire::{self, HistorySnapshot, Meta, PROTOCOL, Ready, ServerEvent, Time, Tool},
 };
 use futures::StreamExt;
 use lockkeeper_domain::{Code, Decision, Event, EventBody, EventId, Failure, Seq, ToolDefinition};
@@ -21,6 +22,8 @@ pub(crate) enum Ended {
     Lost(Lost),
     /// The session cannot be had.
     Refused(Failure),
+    /// The client's permissions changed, and the session is not among them any more.
+    Revoked(Failure),
     /// The log cannot be read on. The client may come back to where it was.
     Broken(Failure),
     /// The session was deleted.
@@ -42,13 +45,19 @@ pub(crate) struct View<'a> {
     cursor: Seq,
     /// Where the log ended when the view began: what comes after it happens now.
     live_from: Seq,
+    /// The permissions that the session may be looked at with.
+    allowed: Version,
 }
 
 impl<'a> View<'a> {
     /// Shows the session until it cannot.
     pub(crate) async fn run(desk: &'a Desk, peer: &'a Peer, mut attached: Attached) -> Ended {
         let news = News::new(&mut attached);
-        let mut view = Self { desk, peer, news, cursor: Seq::default(), live_from: Seq::default() };
+        let allowed = match desk.may_look().await {
+            Ok(allowed) => allowed,
+            Err(failure) => return Ended::Refused(failure),
+        };
+        let mut view = Self { desk, peer, news, cursor: Seq::default(), live_from: Seq::default(), allowed };
         match view.show(&attached).await {
             Ok(never) => match never {},
             Err(ended) => ended,
@@ -61,7 +70,7 @@ impl<'a> View<'a> {
         self.live_from = snapshot.last.seq;
         let troubled: Vec<_> = ready.servers.iter().filter(|server| server.problem.is_some()).cloned().collect();
         let ready = ready_event(self.desk, ready, attached.resumed(), &snapshot);
-        self.peer.emit(&ready, &self.peer.now()).await?;
+        self.emit(&ready, &self.peer.now()).await?;
         for server in troubled {
             self.tell(Live { after: snapshot.last.seq, event: LiveEvent::Server(server) }).await?;
         }
@@ -134,13 +143,13 @@ impl<'a> View<'a> {
     async fn begin_anew(&mut self, snapshot: Snapshot) -> Result<EventStream, Ended> {
         let (last, pending) = (snapshot.last, snapshot.pending.clone());
         let shown: HistorySnapshot = wire::snapshot(snapshot);
-        self.peer.emit(&ServerEvent::Snapshot(Box::new(shown)), &self.peer.now()).await?;
+        self.emit(&ServerEvent::Snapshot(Box::new(shown)), &self.peer.now()).await?;
         self.cursor = last.seq;
         // A client that knows nothing of snapshots must see the question all the same.
         for (id, approval) in pending {
-            let mut meta = wire::Meta { id: Some(id), call_id: Some(approval.call.clone()), ..self.peer.now() };
+            let mut meta = Meta { id: Some(id), call_id: Some(approval.call.clone()), ..self.peer.now() };
             meta.turn = approval.call.minted_for().map(|(turn, _)| turn);
-            self.peer.emit(&ServerEvent::ApprovalRequired(Box::new(approval.into())), &meta).await?;
+            self.emit(&ServerEvent::ApprovalRequired(Box::new(approval.into())), &meta).await?;
         }
         self.show_due().await?;
         self.stream(last.seq).await
@@ -174,12 +183,12 @@ impl<'a> View<'a> {
         }
         let goes_on = seq > self.live_from && is_approval(&event.body);
         let (event, meta) = wire::logged(event);
-        self.peer.emit(&event, &meta).await?;
+        self.emit(&event, &meta).await?;
         self.cursor = seq;
         if goes_on {
             // Older frontends show by this that their answer has arrived.
-            let thinking = wire::Meta { id: None, call_id: None, ..meta };
-            self.peer.emit(&ServerEvent::Thinking, &thinking).await?;
+            let thinking = Meta { id: None, call_id: None, ..meta };
+            self.emit(&ServerEvent::Thinking, &thinking).await?;
         }
         self.show_due().await
     }
@@ -188,7 +197,7 @@ impl<'a> View<'a> {
     async fn tell(&mut self, live: Live) -> Result<(), Ended> {
         if matches!(live.event, LiveEvent::Starting(_) | LiveEvent::Server(_)) {
             let (event, meta) = wire::live(live.event, self.peer.now().at.0);
-            return Ok(self.peer.emit(&event, &meta).await?);
+            return self.emit(&event, &meta).await;
         }
         self.news.hold(live);
         self.show_due().await
@@ -197,7 +206,16 @@ impl<'a> View<'a> {
     async fn show_due(&mut self) -> Result<(), Ended> {
         while let Due::Now(event) = self.news.due(self.cursor) {
             let (event, meta) = wire::live(event, self.peer.now().at.0);
-            self.peer.emit(&event, &meta).await?;
+            self.emit(&event, &meta).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends an event of the session, if the client may see it at the moment of sending. Every event of a view goes
+    /// through here.
+    async fn emit(&mut self, event: &ServerEvent, meta: &Meta) -> Result<(), Ended> {
+        while !self.peer.emit_at(event, meta, &self.desk.pass, self.allowed).await? {
+            self.allowed = self.desk.may_look().await.map_err(Ended::Revoked)?;
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ mod intake;
 mod keys;
 mod limits;
 mod mcp;
+mod permissions;
 mod polling;
 mod powers;
 mod refusals;
