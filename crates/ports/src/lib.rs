@@ -9,6 +9,7 @@ mod budget;
 mod clock;
 mod llm;
 mod peers;
+mod principal_name;
 mod rules;
 mod sandbox;
 mod store;
@@ -21,6 +22,7 @@ pub use llm::{
     Completion, GenerateRequest, KeyedLlm, LlmError, LlmProvider, ModelEvent, ModelInfo, ModelStream, ProposedCall,
 };
 pub use peers::{Asked, MAX_PEER_BYTES, PeerError, Peers, Topic};
+pub use principal_name::UnfitName;
 pub use rules::RuleRepository;
 pub use sandbox::{
     Exec, ExecSpec, ExecStatus, Isolation, ProgressSink, SandboxError, SandboxId, SandboxRuntime, SandboxSpec,
