@@ -1,6 +1,6 @@
 use crate::{
     Algorithm, Config,
-    claims::{self, Claims},
+    claims::{self, Claims, Rejected},
     header,
     jwks::{Jwks, KeyError},
 };
@@ -26,7 +26,7 @@ pub struct JwtAuthenticator {
     config: Config,
     taken: Vec<Algorithm>,
     secret: Option<DecodingKey>,
-    jwks: Option<Jwks>,
+    jwks: Option<Arc<Jwks>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -39,13 +39,29 @@ impl fmt::Debug for JwtAuthenticator {
 impl JwtAuthenticator {
     /// Takes the tokens that the configuration describes.
     pub fn new(config: Config, clock: Arc<dyn Clock>) -> Result<Self, SetupError> {
+        Self::with_keys(config, clock, None)
+    }
+
+    /// Returns the authenticator of a changed configuration. It keeps the key set that was fetched, if that still is the
+    /// one to use.
+    pub fn reconfigured(&self, config: Config) -> Result<Self, SetupError> {
+        Self::with_keys(config, Arc::clone(&self.clock), self.jwks.as_ref())
+    }
+
+    fn with_keys(config: Config, clock: Arc<dyn Clock>, known: Option<&Arc<Jwks>>) -> Result<Self, SetupError> {
         let problems = config.problems();
         if !problems.is_empty() {
             return Err(SetupError::Config(problems));
         }
         let secret = Some(config.secret.expose_secret()).filter(|secret| !secret.is_empty());
         let secret = secret.map(|secret| DecodingKey::from_secret(secret.as_bytes()));
-        let jwks = config.jwks_url.clone().map(|url| Jwks::new(url, &config)).transpose()?;
+        let jwks = match &config.jwks_url {
+            None => None,
+            Some(url) => match known.filter(|known| known.is_for(url, &config)) {
+                Some(known) => Some(Arc::clone(known)),
+                None => Some(Arc::new(Jwks::new(url.clone(), &config)?)),
+            },
+        };
         Ok(Self { taken: config.taken(), secret, jwks, config, clock })
     }
 
@@ -74,12 +90,13 @@ impl JwtAuthenticator {
                 _ => "it cannot be read, or lacks sub or exp",
             })
         })?;
-        claims::check(&claims.claims, &self.config, self.clock.now()).map_err(Refusal::Token)
+        claims::check(&claims.claims, &self.config, self.clock.now()).map_err(Refusal::Claims)
     }
 }
 
 enum Refusal {
     Token(&'static str),
+    Claims(Rejected),
     Unavailable(Box<dyn std::error::Error + Send + Sync>),
 }
 
@@ -90,6 +107,7 @@ impl Authenticator for JwtAuthenticator {
             return Err(AuthError::Refused("A token is needed: send it as auth.token.".to_owned()));
         };
         self.check(token.expose_secret()).await.map_err(|refusal| match refusal {
+            Refusal::Claims(why) => AuthError::Refused(format!("The token is not accepted: {why}.")),
             Refusal::Token(why) => AuthError::Refused(format!("The token is not accepted: {why}.")),
             Refusal::Unavailable(why) => AuthError::Unavailable(why),
         })

@@ -1,6 +1,6 @@
 use crate::Config;
 use lockkeeper_domain::{Power, Powers, PrincipalId, Timestamp, Via};
-use lockkeeper_ports::Principal;
+use lockkeeper_ports::{Principal, UnfitName};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -23,11 +23,20 @@ pub(crate) struct Claims {
 /// The longest `sub`, in bytes.
 const LONGEST_SUBJECT: usize = 1024;
 
+/// Why a token whose signature is right is not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Rejected {
+    #[error("{0}")]
+    Because(&'static str),
+    #[error("its subject cannot name a principal: {0}")]
+    Subject(UnfitName),
+}
+
 /// Whom a token whose signature is right stands for, and until when.
-pub(crate) fn check(claims: &Claims, config: &Config, now: Timestamp) -> Result<Principal, &'static str> {
-    check_times(claims, config, now)?;
+pub(crate) fn check(claims: &Claims, config: &Config, now: Timestamp) -> Result<Principal, Rejected> {
+    check_times(claims, config, now).map_err(Rejected::Because)?;
     if config.issuer.is_some() && claims.iss != config.issuer {
-        return Err("another issuer made it");
+        return Err(Rejected::Because("another issuer made it"));
     }
     if let Some(audience) = &config.audience {
         let is_for_us = match &claims.aud {
@@ -36,15 +45,18 @@ pub(crate) fn check(claims: &Claims, config: &Config, now: Timestamp) -> Result<
             _ => false,
         };
         if !is_for_us {
-            return Err("it is meant for others");
+            return Err(Rejected::Because("it is meant for others"));
         }
     }
     let powers = match &config.powers_claim {
         None => Powers::default(),
-        Some(claim) => powers(claim, &claims.others).ok_or("it gives its bearer no power here")?,
+        Some(claim) => powers(claim, &claims.others).ok_or(Rejected::Because("it gives its bearer no power here"))?,
     };
+    if is_revoked(claims, config) {
+        return Err(Rejected::Because("it was revoked"));
+    }
     Ok(Principal {
-        id: principal(&claims.sub).ok_or("its subject is empty or too long")?,
+        id: principal(&claims.sub).map_err(Rejected::Subject)?,
         powers,
         expires_at: Some(end(claims.exp, config)),
         via: Via { token: claims.jti.as_ref().and_then(Value::as_str).and_then(Via::named), ..Via::default() },
@@ -97,34 +109,73 @@ fn check_times(claims: &Claims, config: &Config, now: Timestamp) -> Result<(), &
     Ok(())
 }
 
-/// The subject, or its hash where a subject holds what an id may not.
-fn principal(subject: &str) -> Option<PrincipalId> {
-    if subject.is_empty() || subject.len() > LONGEST_SUBJECT {
-        return None;
+/// Whether the configuration lists the token, or refuses tokens of its subject that are as old.
+fn is_revoked(claims: &Claims, config: &Config) -> bool {
+    let listed = match &claims.jti {
+        Some(Value::String(name)) => config.revoked_tokens.contains(name),
+        _ => false,
+    };
+    let too_old = config.not_before.get(&claims.sub).is_some_and(|earliest| {
+        #[expect(clippy::cast_precision_loss, reason = "seconds of this millennium fit a double")]
+        let earliest = *earliest as f64;
+        claims.iat.is_none_or(|issued| issued < earliest)
+    });
+    listed || too_old
+}
+
+/// The subject, or its hash if only its length keeps it from naming a principal.
+fn principal(subject: &str) -> Result<PrincipalId, UnfitName> {
+    if subject.len() > LONGEST_SUBJECT {
+        return Err(UnfitName::TooLong);
     }
-    PrincipalId::parse(subject).ok().or_else(|| {
-        let mut name = "jwt-".to_owned();
-        for byte in &Sha256::digest(subject.as_bytes())[..16] {
-            // Writing to a string does not fail.
-            let _ = write!(name, "{byte:02x}");
-        }
-        PrincipalId::parse(name).ok()
-    })
+    match Principal::id_from(subject) {
+        Err(UnfitName::TooLong) => hashed(subject),
+        // Nobody chooses the name that another subject's hash has.
+        Ok(id) if is_hash(id.as_str()) => Err(UnfitName::Reserved),
+        named => named,
+    }
+}
+
+/// What the name of a hashed subject begins with.
+const HASHED: &str = "jwt-";
+
+fn hashed(subject: &str) -> Result<PrincipalId, UnfitName> {
+    let mut name = HASHED.to_owned();
+    for byte in &Sha256::digest(subject.as_bytes())[..16] {
+        // Writing to a string does not fail.
+        let _ = write!(name, "{byte:02x}");
+    }
+    Principal::id_from(&name)
+}
+
+fn is_hash(name: &str) -> bool {
+    let digits = name.strip_prefix(HASHED).unwrap_or_default();
+    digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Covers: S3-sub
     #[test]
-    fn any_subject_is_a_principal_of_its_own() {
+    fn subject_that_reads_as_another_is_refused() {
         let id = |subject: &str| principal(subject).map(|id| id.as_str().to_owned());
-        assert_eq!(id("ann").as_deref(), Some("ann"));
-        assert_eq!(id("auth0|1 2").as_deref(), Some("auth0|1 2"));
-        let odd = ["a\n", "a\n\n", "\u{0}"].map(|subject| id(subject).expect("an id"));
-        assert!(odd.iter().all(|id| id.starts_with("jwt-") && id.len() == 36), "{odd:?}");
-        assert!(odd[0] != odd[1] && odd[1] != odd[2], "{odd:?}");
-        assert_eq!((id(""), id(&"x".repeat(1025))), (None, None));
+        assert_eq!(id("ann").as_deref(), Ok("ann"));
+        assert_eq!(id("auth0|1 2").as_deref(), Ok("auth0|1 2"));
+        for odd in ["ann\u{200b}", "ann\n", "\u{0}", "a\u{202e}nn", "ann\u{a0}", "Zoe\u{308}", " ann", ""] {
+            id(odd).expect_err(odd);
+        }
+        id(&"x".repeat(1025)).expect_err("too long");
+    }
+
+    #[test]
+    fn long_subject_is_hashed_and_no_other_has_the_name() {
+        let long = |last: &str| principal(&("x".repeat(300) + last)).expect("an id");
+        assert!(is_hash(long("a").as_str()) && long("a") != long("b"));
+        assert_eq!(principal(long("a").as_str()), Err(UnfitName::Reserved));
+        // What cannot be seen is not seen in a long subject either.
+        principal(&("x".repeat(300) + "\u{200b}")).expect_err("unseen");
     }
 
     #[test]

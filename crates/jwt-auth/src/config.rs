@@ -1,7 +1,10 @@
 use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// How a token may be signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -60,6 +63,11 @@ pub struct Config {
     /// in a list; other words are ignored. `realm_access.roles` is the claim `roles` within `realm_access`. None by default:
     /// everyone may `drive` and `decide`. Where it is set, a token without a known word in it is refused.
     pub powers_claim: Option<String>,
+    /// Tokens that are not accepted any more, by their `jti`. Read again while the server runs.
+    pub revoked_tokens: BTreeSet<String>,
+    /// By `sub`, the earliest `iat` that is accepted, in seconds since 1970: older tokens of that subject, and those
+    /// without `iat`, are refused. Read again while the server runs.
+    pub not_before: BTreeMap<String, u64>,
     /// How far clocks may be apart, in seconds: 30.
     pub leeway_secs: u64,
     /// How long after its `iat`, or from now where it has none, a token may end, in seconds: 86400.
@@ -85,6 +93,8 @@ impl Default for Config {
             issuer: None,
             audience: None,
             powers_claim: None,
+            revoked_tokens: BTreeSet::new(),
+            not_before: BTreeMap::new(),
             leeway_secs: 30,
             max_lifetime_secs: 86_400,
             max_bytes: 8192,

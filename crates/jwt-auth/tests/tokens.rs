@@ -283,22 +283,6 @@ async fn without_a_token_the_client_is_told_to_send_one() {
 }
 
 #[tokio::test]
-async fn an_unknown_key_has_the_set_fetched_again_but_not_for_every_token() {
-    let (clock, issuer) = (TokioClock::start(), Issuer::start("200 OK", JWKS).await);
-    let config = Config { refetch_secs: 0, ..issuer.config() };
-    let claims = json!({"sub": "ann", "exp": seconds(clock) + 60, "iss": "https://id.example", "aud": "lockkeeper"});
-    let key = EncodingKey::from_ed_pem(ED25519).expect("a key");
-    let token = signed(Foreign::EdDSA, Some("new"), &key, &claims);
-    refused(ask(&authenticator(config, clock), &token).await);
-    assert_eq!(issuer.fetched.load(Ordering::Relaxed), 2);
-    let patient = authenticator(issuer.config(), clock);
-    for _ in 0..3 {
-        refused(ask(&patient, &token).await);
-    }
-    assert_eq!(issuer.fetched.load(Ordering::Relaxed), 3);
-}
-
-#[tokio::test]
 async fn an_issuer_that_is_away_is_no_refusal() {
     let clock = TokioClock::start();
     let claims = json!({"sub": "ann", "exp": seconds(clock) + 60});
