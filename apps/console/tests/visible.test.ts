@@ -43,3 +43,10 @@ test("running text keeps the joiners that languages need, and shows overrides", 
   expect(readable(family)).toEqual([{ text: family }]);
   expect(readable("a\u202eb")).toEqual([{ text: "a" }, { mark: "U+202E" }, { text: "b" }]);
 });
+
+test("a text of very many marks is few elements, and none of them is left out", () => {
+  const text = "a\u202e".repeat(30_000);
+  const parts = visible(text);
+  expect(parts.length).toBeLessThan(2_100);
+  expect(visibleText(text)).toBe("a[U+202E]".repeat(30_000));
+});

@@ -31,19 +31,29 @@ export function visibleText(text: string): string {
     .join("");
 }
 
+/** Each mark is an element of the page; after so many of them in one text, further ones are written as text. */
+const MOST_MARKS = 1_000;
+
 function parts(text: string, hidden: RegExp): Part[] {
   if (!hidden.test(text)) return text === "" ? [] : [{ text }];
   const parts: Part[] = [];
   let plain = "";
+  let marks = 0;
   for (const character of text) {
     if (!hidden.test(character)) {
       plain += character;
       continue;
     }
+    const code = character.codePointAt(0) ?? 0;
+    const mark = `U+${code.toString(16).toUpperCase().padStart(4, "0")}`;
+    marks += 1;
+    if (marks > MOST_MARKS) {
+      plain += `[${mark}]`;
+      continue;
+    }
     if (plain !== "") parts.push({ text: plain });
     plain = "";
-    const code = character.codePointAt(0) ?? 0;
-    parts.push({ mark: `U+${code.toString(16).toUpperCase().padStart(4, "0")}` });
+    parts.push({ mark });
   }
   if (plain !== "") parts.push({ text: plain });
   return parts;

@@ -104,10 +104,10 @@ const ItemView = memo(function ItemView({ item }: { item: Exclude<Item, { kind: 
           {item.reasoning !== "" && (
             <details>
               <summary>Reasoning</summary>
-              <Markdown text={item.reasoning} />
+              <Markdown text={item.reasoning} isOpen={item.open} />
             </details>
           )}
-          <Markdown text={item.text} />
+          <Markdown text={item.text} isOpen={item.open} />
         </article>
       );
     case "notice":

@@ -1,11 +1,33 @@
 import { h, type ComponentChildren } from "preact";
-import { parse, type Block, type Inline } from "../text/markdown.ts";
+import { useRef } from "preact/hooks";
+import type { Block, Inline } from "../text/markdown.ts";
+import { Streamed } from "../text/streamed.ts";
+import { memo } from "./memo.ts";
 import { Readable } from "./text.tsx";
 
-/** The text as what its marks mean. */
-export function MarkdownBlocks({ text }: { text: string }) {
-  return <>{parse(text).map(block)}</>;
+/** The text as what its marks mean; what is not parsed yet, as it is written. */
+export function MarkdownBlocks({ text, isOpen }: { text: string; isOpen: boolean }) {
+  const streamed = useRef<Streamed | null>(null);
+  streamed.current ??= new Streamed();
+  const { blocks, rest } = streamed.current.show(text, isOpen);
+  return (
+    <>
+      {blocks.map((node, index) => (
+        <BlockView key={index} node={node} />
+      ))}
+      {rest !== "" && (
+        <p key="rest" class="plain">
+          <Readable text={rest} />
+        </p>
+      )}
+    </>
+  );
 }
+
+/** A block is drawn once, however often more text comes after it. */
+const BlockView = memo(function BlockView({ node }: { node: Block }) {
+  return <>{block(node, 0)}</>;
+});
 
 function block(node: Block, index: number): ComponentChildren {
   switch (node.kind) {
