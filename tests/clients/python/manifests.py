@@ -5,6 +5,7 @@ Arguments: the folder `deploy`, the program `lockkeeper`, and a folder to write 
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,8 @@ def check_settings(name, config, variables):
     """The server finds nothing wrong with this configuration and these variables."""
     file = scratch / "shipped.toml"
     file.write_text(config, encoding="utf-8")
+    # As deploy/ says: a file with tokens is for nobody else.
+    file.chmod(0o600)
     environment = {"PATH": os.environ["PATH"], **{key: str(value) for key, value in variables.items()}}
     checked = subprocess.run(
         [program, "config", "check", "--json", "--config", str(file)],
@@ -79,6 +82,7 @@ def check_kubernetes():
             faults.append(f"{kind}: it selects other pods than those of the servers")
     if server["replicas"] < 2:
         faults.append("the servers are fewer than two")
+    check_redis_of_kubernetes(found)
     config = found["ConfigMap", "lockkeeper"]["data"]["config.toml"]
     check_settings("kubernetes", config, found["Secret", "lockkeeper"]["stringData"])
 
@@ -87,19 +91,54 @@ def check_compose(name, config, services):
     composed = documents(deploy / name)[0]
     for service in services:
         one = composed["services"][service]
-        variables = {key: "a-value" for key in one["environment"]}
-        variables |= {key: value for key, value in one["environment"].items() if "${" not in value}
+        variables = {key: re.sub(r"\$\{[^}]*\}", "a-value", value) for key, value in one["environment"].items()}
         check_settings(f"{name} ({service})", (deploy / config).read_text(encoding="utf-8"), variables)
         if one.get("privileged") or one.get("cap_drop") != ["ALL"] or one.get("read_only") is not True:
             faults.append(f"{name} ({service}): it is not held as tightly as it can be")
+        check_socket(f"{name} ({service})", one["volumes"])
     return composed
 
 
+def check_socket(name, volumes):
+    """The engine is one that somebody named: the machine's own is nobody's default."""
+    sockets = [volume for volume in volumes if "docker.sock" in volume]
+    if len(sockets) != 1 or not sockets[0].startswith("${") or ":?" not in sockets[0].split("}")[0]:
+        faults.append(f"{name}: an engine is chosen that nobody named: {sockets}")
+
+
+def check_redis(composed):
+    """Redis wants a password that is nowhere in the file, and only those that need it reach it."""
+    services = composed["services"]
+    redis = services["redis"]
+    if "requirepass $$(cat /run/secrets/redis_password)" not in " ".join(redis["command"]):
+        faults.append("compose.yaml: Redis takes everybody")
+    if composed["secrets"] != {"redis_password": {"environment": "REDIS_PASSWORD"}}:
+        faults.append(f"compose.yaml: the password is in the file: {composed['secrets']}")
+    if "ports" in redis or redis["networks"] != ["store"] or composed["networks"]["store"] != {"internal": True}:
+        faults.append("compose.yaml: Redis can be reached by others than the servers")
+    for name, service in services.items():
+        if "store" in service["networks"] and name not in ["redis", "server-a", "server-b"]:
+            faults.append(f"compose.yaml: {name} reaches Redis")
+    for name in ["server-a", "server-b"]:
+        if not services[name]["environment"]["REDIS_URL"].startswith("redis://:${REDIS_PASSWORD:?"):
+            faults.append(f"compose.yaml: {name} does without the password")
+
+
+def check_redis_of_kubernetes(found):
+    [container] = found["StatefulSet", "lockkeeper-redis"]["spec"]["template"]["spec"]["containers"]
+    args, secret = container["args"], found["Secret", "lockkeeper"]["stringData"]
+    if args[args.index("--requirepass") + 1] != "$(REDIS_PASSWORD)":
+        faults.append("kubernetes: Redis takes everybody")
+    if f":{secret['REDIS_PASSWORD']}@" not in secret["REDIS_URL"]:
+        faults.append("kubernetes: the servers do not have the password of Redis")
+    volumes = found["Deployment", "lockkeeper"]["spec"]["template"]["spec"]["volumes"]
+    engines = [volume["hostPath"]["path"] for volume in volumes if "hostPath" in volume]
+    if engines != ["/run/lockkeeper-engine"]:
+        faults.append(f"kubernetes: an engine is chosen that nobody set up for sandboxes: {engines}")
+
+
 check_kubernetes()
-check_compose("compose.yaml", "lockkeeper.toml.example", ["server-a", "server-b"])
-single = check_compose("compose.single.yaml", "lockkeeper.single.toml.example", ["server"])
-sockets = [volume for volume in single["services"]["server"]["volumes"] if "docker.sock" in volume]
-if len(sockets) != 1 or ":-" in sockets[0] or sockets[0].startswith("/"):
-    faults.append(f"compose.single.yaml: an engine is chosen that nobody named: {sockets}")
+check_redis(check_compose("compose.yaml", "lockkeeper.toml.example", ["server-a", "server-b"]))
+check_compose("compose.single.yaml", "lockkeeper.single.toml.example", ["server"])
 if faults:
     sys.exit("\n".join(str(fault) for fault in faults))
