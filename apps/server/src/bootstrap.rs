@@ -5,6 +5,7 @@ mod apart;
 mod choices;
 mod ground;
 mod identity;
+mod logins;
 mod rules;
 mod running;
 mod sandboxes;

@@ -3,6 +3,7 @@
 mod check;
 mod dotenv;
 mod expand;
+mod exposed;
 mod layer;
 mod llm;
 mod load;
@@ -119,6 +120,9 @@ pub(crate) struct Auth {
     /// and kept in `identity.secret` beside the embedded store.
     #[schemars(with = "Option<String>")]
     pub(crate) identity_secret: Option<SecretString>,
+    /// How often the files of the configuration are looked at for a change of `tokens`, `powers`, and `jwt`, in seconds: 2.
+    /// 0 leaves that to SIGHUP.
+    pub(crate) reload_secs: u64,
     /// For `provider-key`: whether the provider is asked if it knows a key, before anything is created for it: true.
     pub(crate) verify_keys: bool,
 }
@@ -131,6 +135,7 @@ impl Default for Auth {
             powers: BTreeMap::new(),
             jwt: lockkeeper_jwt_auth::Config::default(),
             identity_secret: None,
+            reload_secs: 2,
             verify_keys: true,
         }
     }

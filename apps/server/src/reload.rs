@@ -48,41 +48,43 @@ impl Hangups {
 /// What of a file is compared. Editors write a new file in its place, and mounts of configurations change a link.
 type Stamp = Option<(u64, u64, SystemTime)>;
 
-/// Something that is read from a file and can be read anew.
+/// Something that is read from files and can be read again.
 #[derive(Debug)]
 pub(crate) struct Source {
     hangups: Hangups,
-    path: Option<PathBuf>,
-    seen: Stamp,
+    paths: Vec<PathBuf>,
+    seen: Vec<Stamp>,
     period: Duration,
 }
 
 impl Source {
-    /// A file as it is now, or nothing but SIGHUP. It is looked at once in a `period`; never where that is zero.
-    pub(crate) fn new(hangups: Hangups, path: Option<PathBuf>, period: Duration) -> Self {
-        let mut source = Self { hangups, path: None, seen: None, period };
-        source.look_at(path);
+    /// Files as they are now, or nothing but SIGHUP. They are looked at once in a `period`; never if that is zero.
+    pub(crate) fn new(hangups: Hangups, paths: impl IntoIterator<Item = PathBuf>, period: Duration) -> Self {
+        let mut source = Self { hangups, paths: Vec::new(), seen: Vec::new(), period };
+        source.look_at(paths);
         source
     }
 
-    /// From now on it is this file.
-    pub(crate) fn look_at(&mut self, path: Option<PathBuf>) {
-        self.seen = path.as_deref().and_then(stamp);
-        self.path = path;
+    /// From now on it is these files.
+    pub(crate) fn look_at(&mut self, paths: impl IntoIterator<Item = PathBuf>) {
+        self.paths = paths.into_iter().collect();
+        self.seen = stamps(&self.paths);
     }
 
-    /// Waits until it is to be read: at once after a SIGHUP; after a change when the file has rested for a period, so that one that
+    /// Waits until it is to be read: at once after a SIGHUP; after a change when the files have rested for a period, so that one that
     /// is being written is not read by half.
     pub(crate) async fn is_new(&mut self) {
-        let Self { hangups, path, seen, period } = self;
+        let Self { hangups, paths, seen, period } = self;
         let changed = async {
-            let Some(path) = path.as_deref().filter(|_| !period.is_zero()) else { return std::future::pending().await };
+            if period.is_zero() || paths.is_empty() {
+                return std::future::pending().await;
+            }
             let mut look = interval(*period);
             look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            let mut before = *seen;
+            let mut before = seen.clone();
             loop {
                 look.tick().await;
-                let now = stamp(path);
+                let now = stamps(paths);
                 if now != *seen && now == before {
                     return now;
                 }
@@ -90,10 +92,14 @@ impl Source {
             }
         };
         tokio::select! {
-            () = hangups.next() => *seen = path.as_deref().and_then(stamp),
+            () = hangups.next() => *seen = stamps(paths),
             now = changed => *seen = now,
         }
     }
+}
+
+fn stamps(paths: &[PathBuf]) -> Vec<Stamp> {
+    paths.iter().map(|path| stamp(path)).collect()
 }
 
 fn stamp(path: &Path) -> Stamp {

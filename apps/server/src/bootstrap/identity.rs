@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use lockkeeper_domain::{AuditKey, PrincipalId};
 use lockkeeper_jwt_auth::JwtAuthenticator;
 use lockkeeper_orchestrator::ModelCatalog;
-use lockkeeper_ports::Authenticator;
+use lockkeeper_ports::{Authenticator, Principal};
 use lockkeeper_socket_gateway::{IdentitySecret, OpenAuthenticator, ProviderKeyAuthenticator, StaticAuthenticator};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::{
@@ -31,17 +31,19 @@ pub(super) fn made_up_token(config: &Config) -> Result<Option<SecretString>> {
     needed.then(|| random::hex::<32>().map(SecretString::from)).transpose()
 }
 
+/// What tells who clients are. Of JSON Web Tokens, it goes on with the keys that `before` has fetched, where it can.
 pub(super) fn authenticator_from_config(
     config: &Config,
     made_up: Option<&SecretString>,
     catalog: &ModelCatalog,
-) -> Result<Arc<dyn Authenticator>> {
-    Ok(match config.auth.mode() {
+    before: Option<&JwtAuthenticator>,
+) -> Result<Known> {
+    let authenticator: Arc<dyn Authenticator> = match config.auth.mode() {
         AuthMode::None => Arc::new(OpenAuthenticator),
         AuthMode::Static => {
             let named = config.auth.tokens.iter().map(|(name, token)| (name.as_str(), token));
             let known = named.chain(made_up.map(|token| ("local", token))).map(|(name, token)| {
-                let id = PrincipalId::parse(name)
+                let id = Principal::id_from(name)
                     .with_context(|| format!("`auth.tokens.{name}` is no name of a principal"))?;
                 Ok((id, token.clone()))
             });
@@ -52,13 +54,29 @@ pub(super) fn authenticator_from_config(
             let known = StaticAuthenticator::new(known.collect::<Result<Vec<_>>>()?);
             Arc::new(known.with_powers(&powers.collect()))
         }
-        AuthMode::Jwt => Arc::new(JwtAuthenticator::new(config.auth.jwt.clone(), Arc::new(SystemClock))?),
+        AuthMode::Jwt => {
+            let jwt = config.auth.jwt.clone();
+            let jwt = Arc::new(match before {
+                Some(before) => before.reconfigured(jwt)?,
+                None => JwtAuthenticator::new(jwt, Arc::new(SystemClock))?,
+            });
+            return Ok(Known { authenticator: Arc::clone(&jwt) as _, jwt: Some(jwt) });
+        }
         AuthMode::ProviderKey => {
             let secret = IdentitySecret::new(identity_secret(config)?).context("auth.identity_secret")?;
             let catalog = config.auth.verify_keys.then(|| catalog.clone());
             Arc::new(ProviderKeyAuthenticator::new(secret, config.llm.chosen().as_str(), catalog))
         }
-    })
+    };
+    Ok(Known { authenticator, jwt: None })
+}
+
+/// What tells who clients are, as a configuration says.
+#[derive(Clone)]
+pub(super) struct Known {
+    pub(super) authenticator: Arc<dyn Authenticator>,
+    /// The same, where it is this one.
+    pub(super) jwt: Option<Arc<JwtAuthenticator>>,
 }
 
 /// What marks the audit: the configured key, else the one beside the embedded store. Servers that share a Redis have to be given

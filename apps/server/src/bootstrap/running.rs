@@ -4,7 +4,8 @@ use super::{
     Ground,
     agents::{agents_from_config, catalog_from_config},
     choices,
-    identity::{audit_key, authenticator_from_config, made_up_token},
+    identity::{audit_key, made_up_token},
+    logins::Logins,
     rules,
     servers::Offer,
     stores::Opened,
@@ -22,7 +23,7 @@ use lockkeeper_domain::{PrincipalId, ServerName};
 use lockkeeper_http_api::{AdminApi, HttpApi, ModelsApi, PageCheck};
 use lockkeeper_mcp_client::McpToolHost;
 use lockkeeper_orchestrator::{Janitor, Oversight, Ports, Rulebook, SessionManager};
-use lockkeeper_ports::{Clock, SandboxRuntime, ToolHost};
+use lockkeeper_ports::{Authenticator, Clock, Principal, SandboxRuntime, ToolHost};
 use lockkeeper_redis_store::RedisStore;
 use lockkeeper_socket_gateway::Gateway;
 use lockkeeper_telemetry::{Telemetry, Watched};
@@ -73,8 +74,6 @@ pub(crate) fn forget_ready(file: Option<&Path>) -> Result<()> {
     }
 }
 
-/// What no user is called.
-const OPERATOR: &str = "operator (admin API)";
 /// How long clients may take to hear that the server goes.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
@@ -118,7 +117,8 @@ pub(crate) async fn start(ground: Ground) -> Result<Running, Stop> {
     // The servers of a terminal end with it.
     let hangups = if mode == Mode::Serve { Hangups::take(&lifecycle)? } else { Hangups::none() };
     let url = format!("http://{}", listener.local_addr()?);
-    let authenticator = authenticator_from_config(config, token.as_ref(), &catalog)?;
+    let logins = Arc::new(Logins::of(config, token.clone(), catalog.clone())?);
+    let authenticator = Arc::clone(&logins) as Arc<dyn Authenticator>;
     let (gateway, service) =
         Gateway::new(config.gateway.clone(), Arc::clone(&manager), Arc::clone(&authenticator), clock);
     let pages: PageCheck = Arc::new(gateway.page_check());
@@ -154,6 +154,7 @@ pub(crate) async fn start(ground: Ground) -> Result<Running, Stop> {
     let drain = Duration::from_secs(config.server.drain_secs);
     let (offer, soft) = (Offer::of(&loaded, mode, runtime), lifecycle.soft.clone());
     lifecycle.spawn(offer.keep_current(Arc::clone(&manager), hangups.clone(), soft.clone()));
+    lifecycle.spawn(logins.keep_current(&loaded, mode, gateway.recheck(), hangups.clone(), soft.clone()));
     lifecycle.spawn(rules::keep_current(rulebook, loaded, hangups, soft));
     Ok(Running { banner, token, drain, manager, gateway, telemetry, lifecycle, ready_file: None, _lock: lock })
 }
@@ -258,5 +259,5 @@ fn secrets_of(config: &Config) -> Arc<[SecretString]> {
 
 /// By which name the log holds what operators decide.
 fn operator() -> Result<PrincipalId> {
-    Ok(PrincipalId::parse(OPERATOR)?)
+    Ok(PrincipalId::parse(Principal::OPERATOR)?)
 }

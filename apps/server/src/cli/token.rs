@@ -18,7 +18,7 @@ pub(crate) struct TokenCreateArgs {
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
     /// How long a JSON Web Token is valid, in seconds. Static tokens are valid until they are removed.
-    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 900)]
     pub(crate) valid_secs: u64,
     /// What the bearer of a JSON Web Token may do (drive, decide, approve, observe), where `auth.jwt.powers_claim` is set. Can
     /// be repeated.

@@ -80,6 +80,7 @@ fn configuration(loaded: &Loaded) -> Vec<Finding> {
     let level = |problem: &Problem| if for_dev.contains(problem) { Level::Fail } else { Level::Warn };
     let mut found: Vec<Finding> = loaded.problems.iter().map(|problem| finding(Level::Fail, problem)).collect();
     found.extend(for_serve.iter().map(|problem| finding(level(problem), problem)));
+    found.extend(loaded.notices.iter().map(|notice| Finding::new("config", Level::Warn, notice)));
     if found.is_empty() {
         found.push(Finding::new("config", Level::Ok, "nothing is wrong with it, for `serve` too"));
     }

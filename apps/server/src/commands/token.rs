@@ -8,16 +8,15 @@ use crate::{
     random,
 };
 use anyhow::Context as _;
-use lockkeeper_domain::PrincipalId;
 use lockkeeper_jwt_auth::{TokenRequest, mint};
-use lockkeeper_ports::Clock as _;
+use lockkeeper_ports::{Clock as _, Principal};
 use secrecy::ExposeSecret as _;
 use std::process::ExitCode;
 
 /// Makes tokens.
 pub(crate) fn token(cli: &Cli, command: &TokenCommand) -> Result<ExitCode, Stop> {
     let TokenCommand::Create(TokenCreateArgs { name, valid_secs, powers }) = command;
-    let name = PrincipalId::parse(name.as_str()).with_context(|| format!("`{name}` cannot name a user"))?;
+    let name = Principal::id_from(name).with_context(|| format!("{name:?} cannot name a user"))?;
     let loaded = super::loaded(cli)?;
     let auth = &loaded.config.auth;
     if auth.mode() == AuthMode::Jwt {

@@ -4,7 +4,7 @@ use super::{
     AuthMode, Config, Loaded, ProviderName, RuntimeKind, StoreKind, policy,
     problem::{Kind, Problem},
 };
-use lockkeeper_domain::PrincipalId;
+use lockkeeper_ports::Principal;
 use lockkeeper_socket_gateway::IdentitySecret;
 use secrecy::ExposeSecret as _;
 
@@ -91,8 +91,8 @@ impl<'a> Checker<'a> {
             }
         }
         for (name, token) in &auth.tokens {
-            if let Err(error) = PrincipalId::parse(name.as_str()) {
-                let what = format!("`{name}` cannot name a principal: {error}");
+            if let Err(error) = Principal::id_from(name) {
+                let what = format!("{name:?} cannot name a principal: {error}");
                 self.problem(Kind::BadValue, &format!("auth.tokens.{name}"), what, "use another name");
             }
             if token.expose_secret().len() < MIN_TOKEN_BYTES {

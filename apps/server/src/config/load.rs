@@ -1,7 +1,7 @@
 //! Reads all sources and makes one configuration of them, with all problems at once.
 
 use super::{
-    Config, dotenv,
+    Config, dotenv, exposed,
     layer::Layer,
     problem::{Kind, Origin, Place, Problem},
     toml_file, variables, wrong_value,
@@ -56,6 +56,8 @@ pub(crate) struct Loaded {
     pub(crate) variables: BTreeMap<String, String>,
     /// What it was read from, to read it again.
     pub(crate) inputs: Inputs,
+    /// The files of secrets that variables name.
+    pub(super) secret_files: Vec<PathBuf>,
     pub(super) merged: Value,
     figment: Figment,
     layers: Vec<Layer>,
@@ -66,6 +68,14 @@ impl Loaded {
     pub(crate) fn origin(&self, path: &str) -> Origin {
         let Some(value) = self.value(path) else { return Origin::Unset };
         self.layer_of(value).and_then(|layer| layer.origin(path)).unwrap_or(Origin::Default)
+    }
+
+    /// The files that the configuration is read from, whether they exist or not.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let Inputs { dir, system_file, config, .. } = &self.inputs;
+        let own = config.clone().unwrap_or_else(|| PathBuf::from("lockkeeper.toml"));
+        let named = system_file.iter().cloned().chain([dir.join(own), dir.join(".env")]);
+        named.chain(self.secret_files.iter().cloned()).collect()
     }
 
     /// Whether somebody set the value at `path`.
@@ -87,6 +97,11 @@ impl Loaded {
         self.problems.iter().any(|problem| !problem.key.is_empty() && covers(&problem.key))
     }
 
+    /// The text at `path`, as it was written.
+    pub(super) fn text(&self, path: &str) -> Option<&str> {
+        self.value(path)?.as_str()
+    }
+
     fn layer_of(&self, value: &Value) -> Option<&Layer> {
         let metadata = self.figment.get_metadata(value.tag())?;
         self.layers.iter().find(|layer| layer.name() == metadata.name)
@@ -98,12 +113,14 @@ pub(crate) fn load(inputs: &Inputs) -> Loaded {
     let mut problems = Vec::new();
     let mut notices = Vec::new();
     let mut layers = Vec::new();
+    let mut secret_files = Vec::new();
     files(inputs, &mut layers, &mut problems);
     let mut all = inputs.environment.clone();
     let mut take = |mut layer: Layer, variables: &BTreeMap<String, String>, origin: &dyn Fn(&str) -> Origin| {
         let found = variables::fill(&mut layer, variables, &inputs.dir, origin);
         problems.extend(found.problems);
         notices.extend(found.notices);
+        secret_files.extend(found.files);
         layers.push(layer);
     };
     let (dotenv, bad_lines) = read_dotenv(inputs);
@@ -135,11 +152,14 @@ pub(crate) fn load(inputs: &Inputs) -> Loaded {
         dir: inputs.dir.clone(),
         variables: all,
         inputs: inputs.clone(),
+        secret_files,
         merged: Value::from(merged),
         figment,
         layers,
     };
     extract(&mut loaded);
+    let readable = exposed::notices(&loaded);
+    loaded.notices.extend(readable);
     loaded
 }
 

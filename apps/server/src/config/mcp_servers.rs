@@ -6,7 +6,7 @@ pub(crate) use import::{Imported, parse};
 
 use super::{
     Loaded, McpServerEntry, Mode, RuntimeKind,
-    expand::{ExpandError, expand},
+    expand::{ExpandError, expand, is_reference},
     problem::{Kind, Origin, Problem},
 };
 use lockkeeper_domain::ServerName;
@@ -133,6 +133,14 @@ fn built_in(loaded: &Loaded, executable: &Path, found: &mut Servers) {
             ),
         }),
     }
+}
+
+/// Whether a JSON file holds a variable's value for a server, and not merely its name.
+pub(super) fn holds_secrets(path: &Path) -> bool {
+    let Ok(text) = fs::read_to_string(path) else { return false };
+    let servers = parse(&text, path).servers;
+    let mut values = servers.iter().flat_map(|server| server.entry.env.values()).map(|value| value.expose_secret());
+    values.any(|value| !value.is_empty() && !is_reference(value))
 }
 
 fn imported(loaded: &Loaded, file: &Path, found: &mut Servers) -> Vec<Named> {

@@ -5,7 +5,10 @@ use super::{
     problem::{Kind, Origin, Problem},
     suggest,
 };
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 /// The prefix of the variables that name a setting by its path, `LOCKKEEPER_SECTION__KEY`.
 const PREFIX: &str = "LOCKKEEPER_";
@@ -68,6 +71,8 @@ pub(crate) struct Found {
     pub(crate) problems: Vec<Problem>,
     /// What is odd and no error, for people.
     pub(crate) notices: Vec<String>,
+    /// The files of secrets that variables name.
+    pub(crate) files: Vec<PathBuf>,
 }
 
 /// Fills `layer` from `variables`; `origin` tells where a variable was set. Secret files are read relative to `dir`.
@@ -125,6 +130,7 @@ fn secret_file(
 ) {
     let variable = format!("{name}_FILE");
     let Some(file) = variables.get(&variable).filter(|file| !file.is_empty() && is_secret(path)) else { return };
+    found.files.push(dir.join(file));
     let mut problem = |kind, what, fix| {
         let origin = origin(&variable);
         found.problems.push(Problem { kind, key: path.to_owned(), origin, what, fix });
