@@ -24,6 +24,7 @@ pub(crate) fn cases() -> Vec<Case> {
         what_models_and_tools_write_is_never_markup needs Browser;
         a_token_leaves_the_address_at_once needs Browser;
         a_turn_that_runs_is_stopped needs Browser;
+        costly_answer_leaves_the_deny_button_usable needs Browser;
         sessions_are_left_and_come_back_to needs Browser;
         the_pictures_of_the_readme_can_be_drawn needs Browser;
     ]
@@ -136,6 +137,11 @@ async fn a_token_leaves_the_address_at_once(ground: Rc<Ground>) -> Result<()> {
 
 async fn a_turn_that_runs_is_stopped(ground: Rc<Ground>) -> Result<()> {
     browse(&ground, "stop.mjs").await.map(drop)
+}
+
+/// Covers: S2-10
+async fn costly_answer_leaves_the_deny_button_usable(ground: Rc<Ground>) -> Result<()> {
+    browse(&ground, "costly.mjs").await.map(drop)
 }
 
 async fn sessions_are_left_and_come_back_to(ground: Rc<Ground>) -> Result<()> {

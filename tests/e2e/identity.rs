@@ -21,9 +21,47 @@ pub(crate) fn cases() -> Vec<Case> {
         another_users_token_sees_nothing_of_a_session;
         two_users_at_random_see_nothing_of_each_other;
         forty_bad_tokens_connect_to_nothing_and_create_nothing;
+        refresh_without_observe_ends_the_view;
+        subject_that_reads_as_another_is_refused;
         a_token_of_an_issuer_is_checked_with_its_published_key;
         tokens_and_their_secret_stay_out_of_the_log;
     ]
+}
+
+/// Where the claim `scope` says what a token's bearer may do.
+const SCOPED: &str =
+    "auth.mode = 'jwt'\nauth.jwt.secret = 'a-secret-of-these-tests-alone-5b1e'\nauth.jwt.powers_claim = 'scope'
+session.others = 'observe'";
+
+/// Covers: S2-2
+async fn refresh_without_observe_ends_the_view(ground: Rc<Ground>) -> Result<()> {
+    let server = ground.setup().config(SCOPED).start().await?;
+    let connect = |token: String| server.connect().auth("token", token).session("anns");
+    let mut ann = connect(tokens::scoped("ann", "drive decide")?).open().await?;
+    let mut eve = connect(tokens::scoped("eve", "observe")?).open().await?;
+    ann.say(&script(&[json!({ "text": "a canary before" })])).await?;
+    ann.until("turn:completed").await?;
+    eve.until("turn:completed").await?;
+    ensure!(format!("{:?}", eve.journal()).contains("a canary before"));
+    let fresh = tokens::scoped("eve", "drive decide")?;
+    ensure!(eve.call("auth:refresh", json!({ "token": fresh.as_str() })).await?["ok"] == true);
+    ann.say(&script(&[json!({ "text": "a canary after" })])).await?;
+    ann.until("turn:completed").await?;
+    ensure!(eve.until("error").await?.meta["code"] == "forbidden");
+    eve.until_closed().await?;
+    ensure!(!format!("{:?}", eve.journal()).contains("a canary after"), "the observer saw more");
+    refused(connect(fresh)).await.map(drop)
+}
+
+/// Covers: S3-sub
+async fn subject_that_reads_as_another_is_refused(ground: Rc<Ground>) -> Result<()> {
+    let server = ground.setup().config(tokens::SYMMETRIC).start().await?;
+    for subject in ["ann\u{200b}", "ann ", "a\u{202e}nn", "ann\u{2800}", "Zoe\u{308}", "ann\n"] {
+        let reason = refused(server.connect().auth("token", tokens::scoped(subject, "")?)).await?;
+        ensure!(reason.contains("subject"), "{subject:?}: {reason}");
+        ensure!(tokens::create(ground.folder(), subject, 60).is_err(), "a token was made for {subject:?}");
+    }
+    Ok(())
 }
 
 /// A connection of this user's, with a token as the command line makes it.
@@ -75,7 +113,7 @@ async fn another_users_token_sees_nothing_of_a_session(ground: Rc<Ground>) -> Re
         }
     }
     // A name that is near to hers is another one.
-    for near in ["Ann", "ann ", "an", "anns", "jwt-ann"] {
+    for near in ["Ann", "an", "anns", "jwt-ann"] {
         refused(connect_as(&server, ground.folder(), near)?.session("anns")).await?;
     }
     ensure!(ann.take_unread().is_empty(), "somebody else's tries are shown to her");

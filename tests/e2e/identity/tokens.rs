@@ -41,6 +41,13 @@ fn claims() -> Result<Value> {
     Ok(json!({ "sub": "ann", "iat": now, "exp": now + 600, "iss": "https://id.example", "aud": "lockkeeper" }))
 }
 
+/// A good token of this subject, with this claim `scope`.
+pub(super) fn scoped(subject: &str, scope: &str) -> Result<String> {
+    let now = now()?;
+    let claims = json!({ "sub": subject, "iat": now, "exp": now + 600, "scope": scope });
+    signed(&json!({ "alg": "HS256", "typ": "JWT" }), &claims)
+}
+
 /// With the right secret, whatever the header says.
 fn signed(header: &Value, claims: &Value) -> Result<String> {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
