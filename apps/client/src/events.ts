@@ -847,7 +847,7 @@ export type ServerState =
   | "restarting"
   /** It ended, or never started. The next call of one of its tools tries to start it again. */
   | "down"
-  /** It is not started, because it failed too often lately in whichever session. */
+  /** It is not started, because it failed too often lately in sessions of the same principal. */
   | "held_back";
 
 /** A session in the answer to `session:list`. */

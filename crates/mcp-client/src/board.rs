@@ -1,7 +1,11 @@
 //! How each server does over all sandboxes of this host.
 
-use crate::{Config, breaker::Breaker};
-use lockkeeper_domain::{Code, ServerName};
+use crate::{
+    Config,
+    breaker::Admission,
+    tenants::{Recovery, Tenant, Tenants},
+};
+use lockkeeper_domain::{Code, PrincipalId, ServerName};
 use lockkeeper_ports::{ServerHealth, ServerState};
 use std::{
     collections::BTreeMap,
@@ -25,7 +29,7 @@ struct Entry {
     /// The state as a whole, and since when it is so.
     overall: ServerState,
     since: Instant,
-    breaker: Breaker,
+    tenants: Tenants,
 }
 
 impl Entry {
@@ -37,7 +41,7 @@ impl Entry {
             problem: None,
             overall: ServerState::Up,
             since: Instant::now(),
-            breaker: Breaker::new(config),
+            tenants: Tenants::new(config),
         }
     }
 
@@ -59,9 +63,11 @@ impl Entry {
 
 impl Board {
     /// A place for a process of this server, which is counted from its first state on.
-    pub(crate) fn seat(self: &Arc<Self>, server: &ServerName, config: &Config) -> Seat {
+    /// Its starts count for whom `tenant` names at the time.
+    pub(crate) fn seat(self: &Arc<Self>, server: &ServerName, tenant: &SharedTenant, config: &Config) -> Seat {
         self.entries().entry(server.clone()).or_insert_with(|| Entry::new(config));
-        Seat { board: Arc::clone(self), server: server.clone(), state: Mutex::new(None) }
+        let (board, tenant) = (Arc::clone(self), tenant.clone());
+        Seat { board, server: server.clone(), tenant, state: Mutex::new(None) }
     }
 
     /// All servers that ever had a place.
@@ -74,7 +80,7 @@ impl Board {
             restarts: entry.restarts,
             problem: entry.problem.clone(),
             since: now.duration_since(entry.since),
-            held_back: entry.breaker.held_back(now),
+            held_back: entry.tenants.longest(now),
         };
         self.entries().iter().map(health).collect()
     }
@@ -84,11 +90,61 @@ impl Board {
     }
 }
 
+/// Whose sandbox the servers of a session run in. A sandbox of the pool is given to a tenant later.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SharedTenant(Arc<Mutex<Tenant>>);
+
+impl SharedTenant {
+    pub(crate) fn new(tenant: Tenant) -> Self {
+        Self(Arc::new(Mutex::new(tenant)))
+    }
+
+    pub(crate) fn assign(&self, tenant: Tenant) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = tenant;
+    }
+
+    fn now(&self) -> Tenant {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// One start of a server that was admitted. If it is dropped before its result is known, another start may take its place.
+#[derive(Debug)]
+pub(crate) struct Start<'s> {
+    seat: &'s Seat,
+    tenant: Tenant,
+    admission: Option<Admission>,
+}
+
+impl Start<'_> {
+    pub(crate) fn succeeded(mut self) {
+        self.admission = None;
+        self.seat.change(|entry| entry.tenants.succeeded(&self.tenant, Instant::now()));
+    }
+
+    pub(crate) fn failed(mut self) {
+        let Some(admission) = self.admission.take() else { return };
+        if self.seat.change(|entry| entry.tenants.failed(&self.tenant, admission, Instant::now())) {
+            let tenant = self.tenant.as_ref().map_or("none", PrincipalId::as_str);
+            tracing::warn!(mcp.server = %self.seat.server, principal.id = tenant, "MCP server held back after failed starts");
+        }
+    }
+}
+
+impl Drop for Start<'_> {
+    fn drop(&mut self) {
+        if let Some(admission) = self.admission.take() {
+            self.seat.change(|entry| entry.tenants.undecided(&self.tenant, admission));
+        }
+    }
+}
+
 /// A process's place on the board. It goes with its owner.
 #[derive(Debug)]
 pub(crate) struct Seat {
     board: Arc<Board>,
     server: ServerName,
+    tenant: SharedTenant,
     state: Mutex<Option<ServerState>>,
 }
 
@@ -105,22 +161,21 @@ impl Seat {
         });
     }
 
-    /// Whether a start may be tried; else how long the server is still held back.
-    pub(crate) fn admit(&self) -> Result<(), Duration> {
-        self.change(|entry| entry.breaker.admit(Instant::now()))
+    /// Returns the permission to start the server once, or how long to wait.
+    pub(crate) fn admit(&self) -> Result<Start<'_>, Duration> {
+        let tenant = self.tenant.now();
+        let admission = self.change(|entry| entry.tenants.admit(&tenant, Instant::now()))?;
+        Ok(Start { seat: self, tenant, admission: Some(admission) })
     }
 
-    /// How a start went.
-    pub(crate) fn started(&self, succeeded: bool) {
-        let opened = self.change(|entry| {
-            if succeeded {
-                entry.breaker.succeeded();
-            }
-            !succeeded && entry.breaker.failed(Instant::now())
-        });
-        if opened {
-            tracing::warn!(mcp.server = %self.server, "an MCP server fails to start again and again; it is held back");
-        }
+    /// Returns how sessions of this tenant get the server back.
+    pub(crate) fn recovery(&self) -> Recovery {
+        self.change(|entry| entry.tenants.recovery(&self.tenant.now(), Instant::now()))
+    }
+
+    /// Returns how long the tenant must still wait for a start, `None` if it need not.
+    pub(crate) fn held_back(&self) -> Option<Duration> {
+        self.change(|entry| entry.tenants.held_back(&self.tenant.now(), Instant::now()))
     }
 
     /// The process is started again.
@@ -144,6 +199,10 @@ impl Drop for Seat {
 mod tests {
     use super::*;
 
+    fn seat(board: &Arc<Board>, config: &Config) -> Seat {
+        board.seat(&ServerName::new("a"), &SharedTenant::default(), config)
+    }
+
     fn tell(seat: &Seat, state: ServerState) {
         let up = state == ServerState::Up;
         seat.tell(state, up.then_some(3), (!up).then(|| (Code::ToolCrashed, "ended".to_owned())));
@@ -153,7 +212,7 @@ mod tests {
     async fn processes_are_counted_by_their_state_and_the_last_problem_stays() {
         let (board, config) = (Arc::new(Board::default()), Config::default());
         assert!(board.health().is_empty());
-        let (one, other) = (board.seat(&ServerName::new("a"), &config), board.seat(&ServerName::new("a"), &config));
+        let (one, other) = (seat(&board, &config), seat(&board, &config));
         tell(&one, ServerState::Up);
         tell(&other, ServerState::Up);
         tokio::time::advance(Duration::from_secs(5)).await;

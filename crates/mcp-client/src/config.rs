@@ -60,11 +60,17 @@ pub struct Config {
     pub ping_secs: u64,
     /// How long it may take to answer that, before it is ended and started again. Default 10.
     pub ping_timeout_secs: u64,
-    /// How many starts of a server must fail one after the other, in whichever sandboxes, before it is held back. 0 never
-    /// holds one back. Default 5.
+    /// How many starts of a server must fail in a row, in the sandboxes of one principal, before it is held back for that
+    /// principal. 0 never holds one back. Default 5.
     pub breaker_failures: u32,
     /// How long it is held back before one start is tried again. Default 30.
     pub breaker_secs: u64,
+    /// For how many principals a server must be held back at once before one failed start is enough to hold it back for
+    /// another one, if it has never started for that one and works for nobody. 0 turns this off. Default 3.
+    pub breaker_tenants: usize,
+    /// How many principals are remembered for each server. Those whose last start is longest ago are forgotten first.
+    /// Default 10000.
+    pub breaker_max_tenants: usize,
 }
 
 impl Default for Config {
@@ -99,6 +105,8 @@ impl Default for Config {
             ping_timeout_secs: 10,
             breaker_failures: 5,
             breaker_secs: 30,
+            breaker_tenants: 3,
+            breaker_max_tenants: 10_000,
         }
     }
 }
@@ -138,6 +146,7 @@ impl Config {
             ("ping_secs", self.ping_secs, 0, 86_400, "at most 86400"),
             ("ping_timeout_secs", self.ping_timeout_secs, 1, 600, "1 to 600"),
             ("breaker_secs", self.breaker_secs, 1, 86_400, "1 to 86400"),
+            ("breaker_max_tenants", wide(self.breaker_max_tenants), 1, 1_000_000, "1 to 1000000"),
         ];
         match ranges.into_iter().find(|(_, value, least, most, _)| !(*least..=*most).contains(value)) {
             Some((key, value, _, _, rule)) => Err(InvalidConfig { key, rule, value }),

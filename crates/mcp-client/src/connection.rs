@@ -2,7 +2,7 @@
 
 use crate::{
     Config,
-    board::Board,
+    board::{Board, SharedTenant},
     call::InFlight,
     catalog::Catalog,
     link::{Down, Link},
@@ -47,6 +47,8 @@ pub(crate) struct Scope {
     pub(crate) ends: Ends,
     /// Where it is told how the servers do.
     pub(crate) board: Arc<Board>,
+    /// Whose starts these are.
+    pub(crate) tenant: SharedTenant,
 }
 
 /// Why there is no connection.

@@ -1,8 +1,14 @@
 use crate::{
-    Config, InvalidConfig, board::Board, connection::Scope, process::Ends, server::Server, session::McpToolSession,
+    Config, InvalidConfig,
+    board::{Board, SharedTenant},
+    connection::Scope,
+    process::Ends,
+    server::Server,
+    session::McpToolSession,
 };
 use async_trait::async_trait;
 use futures::future::try_join_all;
+use lockkeeper_domain::PrincipalId;
 use lockkeeper_ports::{
     McpServer, ProgressSink, SandboxId, SandboxRuntime, ServerHealth, StartProgress, ToolHost, ToolHostError,
     ToolSession,
@@ -35,6 +41,7 @@ impl ToolHost for McpToolHost {
     #[instrument(name = "mcp.connect", skip_all, fields(sandbox.id = %sandbox), err)]
     async fn connect(
         &self,
+        tenant: Option<PrincipalId>,
         sandbox: &SandboxId,
         servers: &[McpServer],
         progress: ProgressSink,
@@ -48,6 +55,7 @@ impl ToolHost for McpToolHost {
             tasks: TaskTracker::new(),
             ends: Ends { soft: hard.child_token(), hard },
             board: self.board.clone(),
+            tenant: SharedTenant::new(tenant),
         };
         let teller = Teller { progress, started: Instant::now(), done: AtomicU64::new(0), total: servers.len() as u64 };
         let starting = servers.iter().map(|spec| {

@@ -20,6 +20,7 @@ mod process;
 mod restarts;
 mod server;
 mod session;
+mod tenants;
 mod text;
 mod transport;
 

@@ -21,7 +21,7 @@ use serde_json::{Map, Value};
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -48,8 +48,8 @@ impl From<Down> for Refusal {
 pub(crate) struct Server {
     spec: McpServer,
     scope: Scope,
-    /// The definitions that the session offers: those of the first connection.
-    pinned: BTreeMap<String, ToolDefinition>,
+    /// The definitions that the session offers: those of the first connection. Empty until there is one.
+    pinned: OnceLock<BTreeMap<String, ToolDefinition>>,
     definitions: Definitions,
     /// How the last connection did; kept apart from the lock below, which is held while a server starts.
     latest: Mutex<Latest>,
@@ -85,11 +85,11 @@ impl Server {
         spec: McpServer,
         greeted: &(dyn Fn() + Sync),
     ) -> Result<Arc<Self>, ToolHostError> {
-        let seat = scope.board.seat(&spec.name, &scope.config);
-        let mut pinned = BTreeMap::new();
+        let seat = scope.board.seat(&spec.name, &scope.tenant, &scope.config);
+        let pinned = OnceLock::new();
         let latest = match open(&scope, &spec, &seat, greeted).await {
             Ok((connection, catalog)) => {
-                pinned = catalog.tools;
+                let _ = pinned.set(catalog.tools);
                 Latest::Connected(connection)
             }
             Err(NotOpen::SandboxGone) => return Err(ToolHostError::SandboxGone),
@@ -97,7 +97,6 @@ impl Server {
             Err(NotOpen::HeldBack(down)) => Latest::HeldBack(down),
         };
         let gate = Gate { restarts: Restarts::new(&scope.config), quarantined: HashMap::new() };
-        // A server that never was up has no tools in this session, whatever becomes of it.
         let given_up = AtomicBool::new(!matches!(latest, Latest::Connected(_)));
         let unknown = ToolSessionStatus {
             server: spec.name.clone(),
@@ -119,16 +118,15 @@ impl Server {
             definitions: Definitions::default(),
         });
         server.tell();
-        if !server.given_up.load(Ordering::Acquire) {
-            let soft = server.scope.ends.soft.clone();
-            let keeping = Arc::clone(&server).keep();
-            server.scope.tasks.spawn(async move { soft.run_until_cancelled(keeping).await });
-        }
+        let soft = server.scope.ends.soft.clone();
+        let keeping = Arc::clone(&server).keep();
+        server.scope.tasks.spawn(async move { soft.run_until_cancelled(keeping).await });
         Ok(server)
     }
 
-    pub(crate) fn tools(&self) -> impl Iterator<Item = &ToolDefinition> {
-        self.pinned.values()
+    /// Returns the definitions that the session offers, `None` while the server has not been up yet.
+    pub(crate) fn tools(&self) -> Option<&BTreeMap<String, ToolDefinition>> {
+        self.pinned.get()
     }
 
     /// Calls a tool, once. A server that ended is started again before, never after.
@@ -187,9 +185,18 @@ impl Server {
         gate.restarts.count(Instant::now());
         self.seat.restarting();
         tracing::info!(mcp.server = %self.spec.name, "starting an MCP server again");
+        self.open_again(gate).await
+    }
+
+    /// Starts the server unless it is held back, and compares its tools with those that the session offers.
+    async fn open_again(&self, gate: &mut Gate) -> Result<Arc<Connection>, Refusal> {
         let (latest, opened) = match open(&self.scope, &self.spec, &self.seat, &|| ()).await {
             Ok((connection, catalog)) => {
-                self.compare(gate, &catalog);
+                if let Some(pinned) = self.pinned.get() {
+                    self.compare(gate, pinned, &catalog);
+                } else {
+                    let _ = self.pinned.set(catalog.tools);
+                }
                 (Latest::Connected(connection.clone()), Ok(connection))
             }
             Err(NotOpen::SandboxGone) => return Err(Refusal::SandboxGone),
@@ -211,7 +218,10 @@ impl Server {
             if listed.is_err() {
                 connection.link.list_changed.store(true, Ordering::Release);
             }
-            self.compare(gate, &listed?);
+            let listed = listed?;
+            if let Some(pinned) = self.pinned.get() {
+                self.compare(gate, pinned, &listed);
+            }
         }
         if connection.link.list_changed.load(Ordering::Acquire) {
             let why = "its MCP server keeps changing its tools";

@@ -1,10 +1,15 @@
 use crate::{connection::Scope, outcome::not_sent, server::Server};
 use async_trait::async_trait;
 use futures::{StreamExt as _, stream, stream::BoxStream};
-use lockkeeper_domain::{Code, ToolDefinition, ToolName, ToolResult};
+use lockkeeper_domain::{Code, PrincipalId, ToolDefinition, ToolName, ToolResult};
 use lockkeeper_ports::{CallContext, ToolHostError, ToolSession, ToolSessionStatus};
 use serde_json::{Map, Value};
-use std::{collections::HashMap, io, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 use tokio::time::timeout;
 use tokio_util::sync::DropGuard;
 use tracing::instrument;
@@ -16,29 +21,62 @@ const LAST_TASKS: Duration = Duration::from_secs(3);
 pub(crate) struct McpToolSession {
     scope: Scope,
     servers: Vec<Arc<Server>>,
-    tools: Arc<[ToolDefinition]>,
-    /// Which server has a tool, and what the server calls it.
-    routes: HashMap<ToolName, (usize, String)>,
+    merged: Mutex<Merged>,
     _kill: DropGuard,
 }
 
-impl McpToolSession {
-    /// Merges the tools of `servers`. Where two would share a name, the first server's stays.
-    pub(crate) fn new(scope: Scope, servers: Vec<Arc<Server>>, kill: DropGuard) -> Self {
-        let mut routes = HashMap::new();
+/// The tools of the servers that have been up so far.
+#[derive(Default)]
+struct Merged {
+    tools: Arc<[ToolDefinition]>,
+    /// Which server has a tool, and what the server calls it.
+    routes: HashMap<ToolName, (usize, String)>,
+    /// The servers whose tools are in.
+    servers: HashSet<usize>,
+}
+
+impl Merged {
+    /// Adds the tools of servers that have come up. Where two would share a name, the tool that came first stays.
+    fn update(&mut self, servers: &[Arc<Server>]) {
         let mut tools = Vec::new();
         for (at, server) in servers.iter().enumerate() {
-            for tool in server.tools() {
-                if routes.contains_key(&tool.name) {
+            let Some(offered) = server.tools() else { continue };
+            if !self.servers.insert(at) {
+                continue;
+            }
+            for tool in offered.values() {
+                if self.routes.contains_key(&tool.name) {
                     tracing::warn!(mcp.server = %tool.server, "left out a tool whose name another server has");
                     continue;
                 }
-                routes.insert(tool.name.clone(), (at, tool.tool.clone()));
+                self.routes.insert(tool.name.clone(), (at, tool.tool.clone()));
                 tools.push(tool.clone());
             }
         }
-        tools.sort_by(|a, b| a.name.cmp(&b.name));
-        Self { scope, servers, tools: tools.into(), routes, _kill: kill }
+        if !tools.is_empty() {
+            tools.extend(self.tools.iter().cloned());
+            tools.sort_by(|a, b| a.name.cmp(&b.name));
+            self.tools = tools.into();
+        }
+    }
+}
+
+impl McpToolSession {
+    /// Merges the tools of `servers`.
+    pub(crate) fn new(scope: Scope, servers: Vec<Arc<Server>>, kill: DropGuard) -> Self {
+        let session = Self { scope, servers, merged: Mutex::default(), _kill: kill };
+        drop(session.merged());
+        session
+    }
+
+    fn merged(&self) -> MutexGuard<'_, Merged> {
+        let mut merged = self.merged.lock().unwrap_or_else(PoisonError::into_inner);
+        merged.update(&self.servers);
+        merged
+    }
+
+    fn route(&self, tool: &ToolName) -> Option<(usize, String)> {
+        self.merged().routes.get(tool).cloned()
     }
 
     fn arguments(&self, args: Value) -> Result<Map<String, Value>, ToolResult> {
@@ -59,7 +97,7 @@ impl McpToolSession {
 #[async_trait]
 impl ToolSession for McpToolSession {
     fn tools(&self) -> Arc<[ToolDefinition]> {
-        self.tools.clone()
+        self.merged().tools.clone()
     }
 
     fn status(&self) -> Vec<ToolSessionStatus> {
@@ -84,20 +122,24 @@ impl ToolSession for McpToolSession {
         stream::select_all(self.servers.iter().map(|server| server.redefinitions())).take_until(closed).boxed()
     }
 
+    fn assign(&self, tenant: &PrincipalId) {
+        self.scope.tenant.assign(Some(tenant.clone()));
+    }
+
     fn accept(&self, tool: &ToolName, fingerprint: &str) {
-        if let Some((server, exact)) = self.routes.get(tool) {
-            self.servers[*server].accept(exact, fingerprint);
+        if let Some((server, exact)) = self.route(tool) {
+            self.servers[server].accept(&exact, fingerprint);
         }
     }
 
     #[instrument(name = "mcp.call", skip_all, fields(tool.name = %tool, call.id = %context.call))]
     async fn call(&self, tool: &ToolName, args: Value, context: CallContext) -> Result<ToolResult, ToolHostError> {
-        let (server, exact) = self.routes.get(tool).ok_or_else(|| ToolHostError::UnknownTool(tool.clone()))?;
+        let (server, exact) = self.route(tool).ok_or_else(|| ToolHostError::UnknownTool(tool.clone()))?;
         if self.scope.ends.soft.is_cancelled() {
             return Err(ToolHostError::SandboxGone);
         }
         match self.arguments(args) {
-            Ok(args) => self.servers[*server].call(exact, args, context).await,
+            Ok(args) => self.servers[server].call(&exact, args, context).await,
             Err(refusal) => Ok(refusal),
         }
     }

@@ -20,3 +20,5 @@ mod listing;
 mod sandbox;
 #[path = "suite/script.rs"]
 mod script;
+#[path = "suite/tenants.rs"]
+mod tenants;

@@ -296,7 +296,7 @@ impl Actor {
                 }
             }
             Wake::Bench(started) => self.bench_started(started).await?,
-            Wake::Server(status) => self.server_changed(status),
+            Wake::Server(status) => self.server_changed(status).await?,
             Wake::Redefined(tool) => self.tool_redefined(tool).await?,
             Wake::Deadline => self.follow(Command::Tick).await?,
             Wake::Rules => {

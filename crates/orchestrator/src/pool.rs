@@ -145,7 +145,7 @@ async fn make(starter: &Starter, stop: &CancellationToken) -> Result<Option<Warm
     let servers = starter.roster.servers();
     let connected = tokio::select! {
         () = stop.cancelled() => None,
-        connected = starter.host.connect(&sandbox, &servers, Arc::new(|_| {})) => Some(connected),
+        connected = starter.host.connect(None, &sandbox, &servers, Arc::new(|_| {})) => Some(connected),
     };
     match connected {
         Some(Ok(tools)) => Ok(Some(Warm { sandbox, tools, servers, since: Instant::now() })),

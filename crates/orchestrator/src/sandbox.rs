@@ -7,7 +7,7 @@ use futures::{
     StreamExt as _,
     stream::{self, BoxStream},
 };
-use lockkeeper_domain::{Code, Epoch, Failure, SessionId, ToolDefinition};
+use lockkeeper_domain::{Code, Epoch, Failure, PrincipalId, SessionId, ToolDefinition};
 use lockkeeper_ports::{
     ProgressSink, SandboxError, SandboxId, SandboxRuntime, SandboxSpec, StartProgress, ToolHost, ToolHostError,
     ToolSession, ToolSessionStatus,
@@ -37,10 +37,11 @@ pub(crate) enum BenchNews {
 
 impl Workbench {
     fn new(sandbox: SandboxId, tools: Arc<dyn ToolSession>) -> Self {
-        let catalog = Arc::new(Catalog::new(tools.tools()));
+        // Subscribed first: a server that comes up meanwhile is in the list, or reported afterwards.
         let states = tools.changes().map(BenchNews::Server);
         let redefined = tools.redefinitions().map(BenchNews::Redefined);
         let changes = Mutex::new(stream::select(states, redefined).boxed());
+        let catalog = Arc::new(Catalog::new(tools.tools()));
         Self { sandbox, tools, catalog, changes }
     }
 
@@ -66,6 +67,7 @@ impl Starter {
     #[tracing::instrument(name = "session.sandbox.start", skip_all, fields(session.id = %session, epoch = %epoch))]
     pub(crate) async fn start(
         &self,
+        owner: &PrincipalId,
         session: SessionId,
         epoch: Epoch,
         progress: ProgressSink,
@@ -74,14 +76,14 @@ impl Starter {
         let spec = SandboxSpec { session, epoch };
         // From before one is taken: its replacement would be made while the engine is asked to hand this one over.
         let _first = self.pool.hold_off();
-        if let Some(bench) = self.adopt(&spec).await {
+        if let Some(bench) = self.adopt(owner, &spec).await {
             report(&progress, started, "connecting", "done", "A sandbox was ready, its tools connected");
             return Ok(bench);
         }
         report(&progress, started, "starting", "running", "Starting the sandbox");
         let sandbox = self.sandboxes.start(&spec, Arc::clone(&progress)).await.map_err(|e| unavailable(&e))?;
         report(&progress, started, "connecting", "running", "Connecting the MCP servers");
-        match self.host.connect(&sandbox, &self.roster.servers(), Arc::clone(&progress)).await {
+        match self.host.connect(Some(owner.clone()), &sandbox, &self.roster.servers(), Arc::clone(&progress)).await {
             Ok(tools) => {
                 report(&progress, started, "connecting", "done", "The tools are there");
                 Ok(Workbench::new(sandbox, tools))
@@ -94,7 +96,7 @@ impl Starter {
     }
 
     /// A sandbox of the pool, given to the session. One that is gone is passed over.
-    async fn adopt(&self, spec: &SandboxSpec) -> Option<Workbench> {
+    async fn adopt(&self, owner: &PrincipalId, spec: &SandboxSpec) -> Option<Workbench> {
         while let Some(warm) = self.pool.take() {
             if !self.roster.is_current(&warm.servers) {
                 tracing::debug!(sandbox.id = %warm.sandbox, "a sandbox of the pool has other MCP servers than hold now");
@@ -102,7 +104,10 @@ impl Starter {
                 continue;
             }
             match self.sandboxes.adopt(&warm.sandbox, spec).await {
-                Ok(sandbox) => return Some(Workbench::new(sandbox, warm.tools)),
+                Ok(sandbox) => {
+                    warm.tools.assign(owner);
+                    return Some(Workbench::new(sandbox, warm.tools));
+                }
                 Err(error) => {
                     tracing::info!(sandbox.id = %warm.sandbox, %error, "a sandbox of the pool cannot be used");
                     self.discard(warm).await;

@@ -42,6 +42,18 @@ impl Catalog {
         Self::new(self.tools.iter().map(redefined).collect())
     }
 
+    /// Returns these tools with those of `now` that are not among them, and the latter alone. `None` if there are none.
+    pub(crate) fn grown(&self, now: &[ToolDefinition]) -> Option<(Self, Vec<ToolDefinition>)> {
+        let is_new = |tool: &&ToolDefinition| !self.validators.contains_key(&tool.name);
+        let added: Vec<_> = now.iter().filter(is_new).cloned().collect();
+        if added.is_empty() {
+            return None;
+        }
+        let mut all: Vec<_> = self.tools.iter().chain(&added).cloned().collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        Some((Self::new(all.into()), added))
+    }
+
     pub(crate) fn tools(&self) -> &Arc<[ToolDefinition]> {
         &self.tools
     }

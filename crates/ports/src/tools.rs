@@ -1,7 +1,7 @@
 use crate::{ProgressSink, SandboxId};
 use async_trait::async_trait;
 use futures::{StreamExt as _, stream, stream::BoxStream};
-use lockkeeper_domain::{CallId, Code, ServerName, SessionId, ToolDefinition, ToolName, ToolResult};
+use lockkeeper_domain::{CallId, Code, PrincipalId, ServerName, SessionId, ToolDefinition, ToolName, ToolResult};
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -82,7 +82,7 @@ pub enum ServerState {
     Restarting,
     /// It ended, or never started. The next call of one of its tools tries to start it again.
     Down,
-    /// It is not started, because it failed too often lately in whichever session.
+    /// It is not started, because it failed too often lately in sessions of the same principal.
     HeldBack,
 }
 
@@ -136,7 +136,7 @@ pub struct ServerHealth {
     pub problem: Option<(Code, String)>,
     /// How long ago it last went up or down.
     pub since: Duration,
-    /// How long it will still not be started, while it is held back.
+    /// The longest time for which it will not be started for a principal that it is held back for.
     pub held_back: Option<Duration>,
 }
 
@@ -145,9 +145,14 @@ pub struct ServerHealth {
 #[async_trait]
 pub trait ToolHost: Send + Sync {
     /// Starts `servers` in the sandbox side by side and lists their tools. A server that fails or stays mute is left out
-    /// and told in [`ToolSession::status`]; the others work. Bounded by the adapter's own deadlines.
+    /// and reported in [`ToolSession::status`]; the others work. It may come up later: then its tools are added to
+    /// [`ToolSession::tools`] and [`ToolSession::changes`] reports it. Bounded by the adapter's own deadlines.
+    ///
+    /// `tenant` owns the session. Its failed starts hold a server back for nobody else. `None` for a sandbox that no tenant
+    /// has used yet.
     async fn connect(
         &self,
+        tenant: Option<PrincipalId>,
         sandbox: &SandboxId,
         servers: &[McpServer],
         progress: ProgressSink,
@@ -165,7 +170,7 @@ pub trait ToolHost: Send + Sync {
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait ToolSession: Send + Sync {
-    /// The tools, names unique, in a stable order.
+    /// The tools, names unique, in a stable order. Tools are added while servers come up that were not; none are removed.
     fn tools(&self) -> Arc<[ToolDefinition]>;
 
     /// How each server does.
@@ -182,6 +187,9 @@ pub trait ToolSession: Send + Sync {
     fn redefinitions(&self) -> BoxStream<'static, ToolDefinition> {
         stream::pending().boxed()
     }
+
+    /// The session belongs to this tenant from now on, and so do the starts of its servers.
+    fn assign(&self, tenant: &PrincipalId);
 
     /// From now on, calls of the tool are sent if its definition is the one with this fingerprint, and refused otherwise. Without
     /// it, that is the definition that [`tools`](Self::tools) offers.

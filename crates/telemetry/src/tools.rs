@@ -7,7 +7,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use lockkeeper_domain::{ToolDefinition, ToolName, ToolResult};
+use lockkeeper_domain::{PrincipalId, ToolDefinition, ToolName, ToolResult};
 use lockkeeper_ports::{
     CallContext, McpServer, ProgressSink, SandboxId, ServerHealth, ToolHost, ToolHostError, ToolSession,
     ToolSessionStatus,
@@ -36,11 +36,12 @@ pub(crate) struct TimedTools {
 impl ToolHost for TimedTools {
     async fn connect(
         &self,
+        tenant: Option<PrincipalId>,
         sandbox: &SandboxId,
         servers: &[McpServer],
         progress: ProgressSink,
     ) -> Result<Arc<dyn ToolSession>, ToolHostError> {
-        let inner = self.inner.connect(sandbox, servers, progress).await?;
+        let inner = self.inner.connect(tenant, sandbox, servers, progress).await?;
         Ok(Arc::new(TimedSession { inner, clerk: self.clerk.clone() }))
     }
 
@@ -70,6 +71,10 @@ impl ToolSession for TimedSession {
 
     fn redefinitions(&self) -> BoxStream<'static, ToolDefinition> {
         self.inner.redefinitions()
+    }
+
+    fn assign(&self, tenant: &PrincipalId) {
+        self.inner.assign(tenant);
     }
 
     fn accept(&self, tool: &ToolName, fingerprint: &str) {

@@ -97,7 +97,7 @@ async fn call_a_tool(telemetry: &Telemetry) {
     let spec = SandboxSpec { session: session(), epoch: Epoch::default() };
     let sandbox = runtime.start(&spec, Arc::new(|_| ())).await.expect("started");
     let server = McpServer { name: ServerName::new("box"), command: Vec::new(), env: BTreeMap::new() };
-    let tools = host.connect(&sandbox, &[server], Arc::new(|_| ())).await.expect("connected");
+    let tools = host.connect(None, &sandbox, &[server], Arc::new(|_| ())).await.expect("connected");
     let (progress, _taken) = mpsc::channel(1);
     let cancel = CancellationToken::new();
     let context = CallContext { session: session(), call: call(), progress, cancel, trace: None };

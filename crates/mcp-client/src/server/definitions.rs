@@ -60,8 +60,8 @@ impl Server {
     }
 
     /// Looks for tools that are not what was offered or accepted. One that was is held back until it is accepted as it is now.
-    pub(super) fn compare(&self, gate: &mut Gate, now: &Catalog) {
-        for (tool, pinned) in &self.pinned {
+    pub(super) fn compare(&self, gate: &mut Gate, offered: &BTreeMap<String, ToolDefinition>, now: &Catalog) {
+        for (tool, pinned) in offered {
             let found = now.tools.get(tool).map(|found| found.fingerprint.clone());
             let accepted = self.definitions.accepted().get(tool).cloned();
             let is_changed = found.as_ref() != Some(accepted.as_ref().unwrap_or(&pinned.fingerprint));
@@ -73,12 +73,12 @@ impl Server {
             }
         }
         self.definitions.seen.send_if_modified(|seen| {
-            let offered = now.tools.iter().filter(|(tool, _)| self.pinned.contains_key(*tool));
+            let known = now.tools.iter().filter(|(tool, _)| offered.contains_key(*tool));
             let is_new = |(tool, found): &(&String, &ToolDefinition)| {
-                let last = seen.get(*tool).or_else(|| self.pinned.get(*tool));
+                let last = seen.get(*tool).or_else(|| offered.get(*tool));
                 last.is_some_and(|last| last.fingerprint != found.fingerprint)
             };
-            let news: Vec<_> = offered.filter(is_new).map(|(tool, found)| (tool.clone(), found.clone())).collect();
+            let news: Vec<_> = known.filter(is_new).map(|(tool, found)| (tool.clone(), found.clone())).collect();
             let is_modified = !news.is_empty();
             seen.extend(news);
             is_modified

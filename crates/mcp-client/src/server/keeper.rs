@@ -17,9 +17,11 @@ impl Server {
         let mut kept = Weak::new();
         loop {
             let Some(connection) = self.opened().filter(|opened| !kept.ptr_eq(&Arc::downgrade(opened))) else {
-                // A call may start it again.
-                if news.changed().await.is_err() {
-                    return;
+                // A call may start it again meanwhile.
+                tokio::select! {
+                    biased;
+                    changed = news.changed() => if changed.is_err() { return },
+                    () = self.recover() => {}
                 }
                 continue;
             };
@@ -54,6 +56,29 @@ impl Server {
                 Err(Refusal::With(_)) if matches!(*self.latest(), Latest::HeldBack(_)) => return false,
                 Err(Refusal::With(_)) => {}
             }
+        }
+    }
+
+    /// Starts a server once that no call can start (it has not been up in this session), or that was held back: after the
+    /// time that it is held back, or when it starts for another session of the same tenant.
+    async fn recover(&self) {
+        let is_held_back = matches!(*self.latest(), Latest::HeldBack(_));
+        if self.pinned.get().is_some() && !is_held_back {
+            return pending().await;
+        }
+        let recovery = self.seat.recovery();
+        let mut recovered = recovery.recovered.subscribe();
+        let rest = self.seat.held_back().unwrap_or_else(|| self.scope.config.breaker());
+        tokio::select! {
+            biased;
+            _ = recovered.changed() => {}
+            () = sleep(rest) => {}
+        }
+        let Ok(_turn) = recovery.turn.acquire().await else { return };
+        let mut gate = self.gate.lock().await;
+        if self.connected().is_err() {
+            self.seat.restarting();
+            let _ = self.open_again(&mut gate).await;
         }
     }
 

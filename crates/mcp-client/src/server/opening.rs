@@ -8,7 +8,7 @@ use crate::{
 };
 use lockkeeper_domain::Code;
 use lockkeeper_ports::McpServer;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// Why a server was not started.
 pub(super) enum NotOpen {
@@ -24,22 +24,29 @@ pub(super) async fn open(
     seat: &Seat,
     greeted: &(dyn Fn() + Sync),
 ) -> Result<(Arc<Connection>, Catalog), NotOpen> {
-    if let Err(rest) = seat.admit() {
-        let secs = rest.as_secs().max(1);
-        let reason = format!("failed to start too often lately; it is tried again in {secs} s at the earliest");
-        return Err(NotOpen::HeldBack(Down::new(Code::ToolCrashed, reason)));
-    }
+    let start = match seat.admit() {
+        Ok(start) => start,
+        Err(rest) => return Err(NotOpen::HeldBack(held_back(rest))),
+    };
     match try_open(scope, spec, greeted).await {
         Ok(opened) => {
-            seat.started(true);
+            start.succeeded();
             Ok(opened)
         }
         Err(OpenError::SandboxGone) => Err(NotOpen::SandboxGone),
         Err(OpenError::Failed(down)) => {
-            seat.started(false);
+            start.failed();
             Err(NotOpen::Failed(down))
         }
     }
+}
+
+fn held_back(rest: Duration) -> Down {
+    let secs = rest.as_secs().max(1);
+    Down::new(
+        Code::ToolCrashed,
+        format!("failed to start too often lately; it is tried again in {secs} s at the earliest"),
+    )
 }
 
 async fn try_open(

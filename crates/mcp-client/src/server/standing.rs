@@ -3,7 +3,7 @@
 use super::{Latest, Server};
 use crate::link::Down;
 use lockkeeper_ports::{ServerState, ToolSessionStatus};
-use std::sync::atomic::Ordering;
+use std::{collections::BTreeMap, sync::atomic::Ordering};
 use tokio::sync::watch;
 
 impl Server {
@@ -33,7 +33,7 @@ impl Server {
         ToolSessionStatus {
             server: self.spec.name.clone(),
             state,
-            tools: down.is_none().then_some(self.pinned.len()),
+            tools: down.is_none().then(|| self.pinned.get().map_or(0, BTreeMap::len)),
             code: down.map(|down| down.code),
             problem: down.map(|down| format!("MCP server {} {}", self.spec.name, down.reason)),
         }

@@ -100,12 +100,13 @@ impl Host {
 
     async fn connect(&self) -> Arc<dyn ToolSession> {
         let sandbox = SandboxId::new("sandbox");
-        self.0.connect(&sandbox, &[server("a")], Arc::new(|_| ())).await.expect("the sandbox is there")
+        self.0.connect(None, &sandbox, &[server("a")], Arc::new(|_| ())).await.expect("the sandbox is there")
     }
 }
 
+/// Covers: M2
 #[tokio::test(start_paused = true)]
-async fn m2_a_server_that_never_starts_is_held_back_for_all_sandboxes_and_tried_again_later() {
+async fn server_that_never_starts_is_held_back_and_tried_again() {
     let works = Arc::new(AtomicBool::new(false));
     let sandbox = Arc::new(FakeSandbox::default());
     let seen = sandbox.program("a", {

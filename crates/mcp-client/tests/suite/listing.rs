@@ -142,7 +142,8 @@ async fn the_environment_and_the_progress_of_the_start_are_told() {
     let sink = Arc::new(move |progress| {
         sink.lock().expect("told").push(serde_json::to_value(progress).expect("json"));
     });
-    let _session = host.connect(&SandboxId::new("s"), &[server("a"), server("b")], sink).await.expect("connected");
+    let _session =
+        host.connect(None, &SandboxId::new("s"), &[server("a"), server("b")], sink).await.expect("connected");
     let told = told.lock().expect("told");
     let ends: Vec<_> = told.iter().filter(|told| told["status"] != "running").collect();
     assert_eq!(ends.len(), 2);
@@ -162,7 +163,7 @@ async fn a_lost_sandbox_ends_the_servers_that_were_started() {
         }
     });
     let host = McpToolHost::new(sandbox, Config::default()).expect("valid");
-    let connected = host.connect(&SandboxId::new("s"), &[server("a"), server("b")], Arc::new(|_| ())).await;
+    let connected = host.connect(None, &SandboxId::new("s"), &[server("a"), server("b")], Arc::new(|_| ())).await;
     assert!(matches!(connected.err(), Some(ToolHostError::SandboxGone)));
     seen.wait_for_ends(1).await;
 }

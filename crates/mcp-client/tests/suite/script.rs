@@ -123,7 +123,7 @@ pub(crate) fn server(name: &str) -> McpServer {
 pub(crate) async fn connect_with(sandbox: &Arc<FakeSandbox>, servers: &[&str], config: Config) -> Arc<dyn ToolSession> {
     let host = McpToolHost::new(sandbox.clone(), config).expect("a valid configuration");
     let servers: Vec<_> = servers.iter().map(|name| server(name)).collect();
-    host.connect(&SandboxId::new("sandbox"), &servers, Arc::new(|_| ())).await.expect("the sandbox is there")
+    host.connect(None, &SandboxId::new("sandbox"), &servers, Arc::new(|_| ())).await.expect("the sandbox is there")
 }
 
 pub(crate) async fn connect(sandbox: &Arc<FakeSandbox>, servers: &[&str]) -> Arc<dyn ToolSession> {

@@ -26,6 +26,16 @@ impl Actor {
         Ok(())
     }
 
+    /// Offers tools that the workbench has got since it was connected. Definitions that are known stay as they are.
+    pub(super) async fn add_tools(&mut self) -> Result<(), Lost> {
+        let Bench::Ready(bench) = &mut self.bench else { return Ok(()) };
+        let Some((catalog, added)) = bench.catalog.grown(&bench.tools.tools()) else { return Ok(()) };
+        bench.catalog = Arc::new(catalog);
+        self.compare_tools(&added).await?;
+        self.show_tools();
+        Ok(())
+    }
+
     /// A server gives another definition of a tool that was offered already.
     pub(super) async fn tool_redefined(&mut self, tool: ToolDefinition) -> Result<(), Lost> {
         let Bench::Ready(bench) = &mut self.bench else { return Ok(()) };

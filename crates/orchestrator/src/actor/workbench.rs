@@ -5,7 +5,7 @@ use crate::{
     sandbox::{Starter, Workbench},
     tools::Catalog,
 };
-use lockkeeper_domain::{Code, Command, Epoch, Failure, NoticeKind, SandboxRef, SessionId, ToolResult};
+use lockkeeper_domain::{Code, Command, Epoch, Failure, NoticeKind, PrincipalId, SandboxRef, SessionId, ToolResult};
 use lockkeeper_ports::{ProgressSink, RecordChange, ToolSessionStatus};
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -27,7 +27,13 @@ impl Actor {
         let (live, last) = (self.live.clone(), self.last);
         let progress: ProgressSink = Arc::new(move |stage| live.send(last, LiveEvent::Starting(stage)));
         let (sender, started) = oneshot::channel();
-        let start = start(Arc::clone(&self.shared.starter), self.id.clone(), self.epoch, progress, sender);
+        let start = start(
+            Arc::clone(&self.shared.starter),
+            (self.owner.clone(), self.id.clone()),
+            self.epoch,
+            progress,
+            sender,
+        );
         self.shared.tasks.spawn(start);
         self.bench = Bench::Starting(started);
     }
@@ -91,14 +97,17 @@ impl Actor {
         Ok(())
     }
 
-    /// Shows the views how a server does, those that come later too.
-    pub(super) fn server_changed(&mut self, status: ToolSessionStatus) {
+    /// Shows the views how a server does, those that come later too. The tools of one that has come up are offered from the
+    /// next step on.
+    pub(super) async fn server_changed(&mut self, status: ToolSessionStatus) -> Result<(), Lost> {
+        self.add_tools().await?;
         self.readiness.send_if_modified(|readiness| {
             let Some(Ok(ready)) = readiness else { return false };
             let known = ready.servers.iter_mut().find(|known| known.server == status.server);
             known.is_some_and(|known| std::mem::replace(known, status.clone()) != status)
         });
         self.live.send(self.last, LiveEvent::Server(status));
+        Ok(())
     }
 
     async fn bench_failed(&mut self, failure: Failure) -> Result<(), Lost> {
@@ -120,12 +129,12 @@ impl Actor {
 /// Starts a sandbox and hands it over. When nobody wants it any more, it is removed at once.
 async fn start(
     starter: Arc<Starter>,
-    session: SessionId,
+    (owner, session): (PrincipalId, SessionId),
     epoch: Epoch,
     progress: ProgressSink,
     hand_over: oneshot::Sender<Result<Workbench, Failure>>,
 ) {
-    let outcome = starter.start(session, epoch, progress).await;
+    let outcome = starter.start(&owner, session, epoch, progress).await;
     if let Err(Ok(unwanted)) = hand_over.send(outcome) {
         unwanted.tools.close().await;
         starter.remove(&unwanted.sandbox).await;

@@ -48,6 +48,23 @@ async fn views_are_told_when_a_server_goes_down_and_up_and_those_that_come_later
     }
 }
 
+/// Covers: S2-1
+#[tokio::test(start_paused = true)]
+async fn server_that_comes_up_late_adds_its_tools() {
+    let desk = Desk::new([]);
+    let manager = desk.manager();
+    let mut ann = User::ready(&manager).await;
+    let session = desk.host.wait_for_sessions(1).await.remove(0);
+    assert_eq!(session.tenant().as_ref().map(ToString::to_string).as_deref(), Some("ann"));
+    let before = ann.attached.ready().await.expect("ready").tools.len();
+    session.add_tools([FakeTool::echo("box", "late")]);
+    desk.host.tell(ToolSessionStatus { tools: Some(5), ..status(ServerState::Up) });
+    while !matches!(ann.attached.live().recv().await.expect("news").event, LiveEvent::Server(_)) {}
+    let later = manager.open(wish(Some("s"), "ann")).await.expect("opened").ready().await.expect("ready");
+    assert_eq!(later.tools.len(), before + 1);
+    assert!(later.tools.iter().any(|tool| tool.tool == "late"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn servers_that_come_to_hold_are_those_of_new_sessions_at_once_and_of_a_running_one_with_its_next_sandbox() {
     let desk = Desk::new([]);

@@ -1,7 +1,7 @@
 use super::FakeTool;
 use async_trait::async_trait;
 use futures::{StreamExt as _, stream, stream::BoxStream};
-use lockkeeper_domain::{CallId, Code, ServerName, ToolDefinition, ToolName, ToolResult};
+use lockkeeper_domain::{CallId, Code, PrincipalId, ServerName, ToolDefinition, ToolName, ToolResult};
 use lockkeeper_ports::{
     CallContext, McpServer, ProgressSink, SandboxId, ServerHealth, ServerState, StartProgress, ToolHost, ToolHostError,
     ToolSession, ToolSessionStatus,
@@ -137,6 +137,7 @@ impl FakeToolHost {
 impl ToolHost for FakeToolHost {
     async fn connect(
         &self,
+        tenant: Option<PrincipalId>,
         sandbox: &SandboxId,
         servers: &[McpServer],
         progress: ProgressSink,
@@ -153,7 +154,7 @@ impl ToolHost for FakeToolHost {
             if script.gone.contains(sandbox) {
                 return Err(ToolHostError::SandboxGone);
             }
-            FakeToolSession::of(self.shared.clone(), &script, sandbox, servers)
+            FakeToolSession::of(self.shared.clone(), &script, (tenant, sandbox), servers)
         };
         for server in servers {
             progress(StartProgress {
@@ -175,13 +176,25 @@ impl ToolHost for FakeToolHost {
     }
 }
 
+#[derive(Debug)]
+struct Offered {
+    tools: BTreeMap<ToolName, FakeTool>,
+    definitions: Arc<[ToolDefinition]>,
+}
+
+impl Offered {
+    fn of(tools: BTreeMap<ToolName, FakeTool>) -> Self {
+        Self { definitions: tools.values().map(|tool| tool.definition.clone()).collect(), tools }
+    }
+}
+
 /// A session of a [`FakeToolHost`].
 #[derive(Clone, Debug)]
 pub struct FakeToolSession {
     shared: Arc<Shared>,
     sandbox: SandboxId,
-    tools: Arc<BTreeMap<ToolName, FakeTool>>,
-    offered: Arc<[ToolDefinition]>,
+    tenant: Arc<Mutex<Option<PrincipalId>>>,
+    offered: Arc<Mutex<Offered>>,
     status: Arc<[ToolSessionStatus]>,
     closed: CancellationToken,
 }
@@ -190,6 +203,23 @@ impl FakeToolSession {
     /// The sandbox that it was connected in.
     pub fn sandbox(&self) -> &SandboxId {
         &self.sandbox
+    }
+
+    /// Whose session it is.
+    pub fn tenant(&self) -> Option<PrincipalId> {
+        self.tenant.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The tools of a server that has come up are offered too, from now on. Follow with [`FakeToolHost::tell`].
+    pub fn add_tools(&self, more: impl IntoIterator<Item = FakeTool>) {
+        let mut offered = self.offered();
+        let mut tools = offered.tools.clone();
+        tools.extend(more.into_iter().map(|tool| (tool.definition.name.clone(), tool)));
+        *offered = Offered::of(tools);
+    }
+
+    fn offered(&self) -> MutexGuard<'_, Offered> {
+        self.offered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn script(&self) -> MutexGuard<'_, Script> {
@@ -206,7 +236,12 @@ impl FakeToolSession {
         self.closed.cancelled().await;
     }
 
-    fn of(shared: Arc<Shared>, script: &Script, sandbox: &SandboxId, servers: &[McpServer]) -> Self {
+    fn of(
+        shared: Arc<Shared>,
+        script: &Script,
+        (tenant, sandbox): (Option<PrincipalId>, &SandboxId),
+        servers: &[McpServer],
+    ) -> Self {
         let up =
             |name: &ServerName| servers.iter().any(|server| server.name == *name) && !script.down.contains_key(name);
         let tools: BTreeMap<_, _> = script
@@ -229,9 +264,9 @@ impl FakeToolSession {
         Self {
             shared,
             sandbox: sandbox.clone(),
+            tenant: Arc::new(Mutex::new(tenant)),
             status: status.collect(),
-            offered: tools.values().map(|tool| tool.definition.clone()).collect(),
-            tools: Arc::new(tools),
+            offered: Arc::new(Mutex::new(Offered::of(tools))),
             closed: CancellationToken::new(),
         }
     }
@@ -240,7 +275,7 @@ impl FakeToolSession {
 #[async_trait]
 impl ToolSession for FakeToolSession {
     fn tools(&self) -> Arc<[ToolDefinition]> {
-        self.offered.clone()
+        self.offered().definitions.clone()
     }
 
     fn status(&self) -> Vec<ToolSessionStatus> {
@@ -257,6 +292,10 @@ impl ToolSession for FakeToolSession {
         news.boxed()
     }
 
+    fn assign(&self, tenant: &PrincipalId) {
+        *self.tenant.lock().unwrap_or_else(PoisonError::into_inner) = Some(tenant.clone());
+    }
+
     fn accept(&self, tool: &ToolName, fingerprint: &str) {
         self.script().accepted.insert(tool.clone(), fingerprint.to_owned());
     }
@@ -271,7 +310,8 @@ impl ToolSession for FakeToolSession {
     }
 
     async fn call(&self, tool: &ToolName, args: Value, context: CallContext) -> Result<ToolResult, ToolHostError> {
-        let found = self.tools.get(tool).ok_or_else(|| ToolHostError::UnknownTool(tool.clone()))?;
+        let found = self.offered().tools.get(tool).cloned();
+        let found = found.ok_or_else(|| ToolHostError::UnknownTool(tool.clone()))?;
         let gone = self.shared.script.lock().unwrap_or_else(PoisonError::into_inner).gone.contains(&self.sandbox);
         if gone || self.is_closed() {
             return Err(ToolHostError::SandboxGone);

@@ -60,7 +60,7 @@ pub(super) async fn probe(mut loaded: Loaded, name: Option<&str>, accepted: bool
         Arc::new(move |progress| told.lock().unwrap_or_else(PoisonError::into_inner).push(progress))
     };
     let host = McpToolHost::new(Arc::clone(&sandboxes), loaded.config.mcp.limits.clone()).context("`mcp.limits`")?;
-    let session = host.connect(&sandbox, &wanted, sink).await.context("the servers were not started")?;
+    let session = host.connect(None, &sandbox, &wanted, sink).await.context("the servers were not started")?;
     let told = std::mem::take(&mut *told.lock().unwrap_or_else(PoisonError::into_inner));
     let runtime = sandboxes.isolation().runtime;
     Ok(Probe { apart, sandbox, session, runtime, sandbox_time, told })

@@ -42,7 +42,8 @@ pub async fn a_schema_is_kept_as_it_was_sent(fixture: ToolHostFixture) {
 /// See the name.
 pub async fn a_server_that_fails_is_left_out_and_told(fixture: ToolHostFixture) {
     let servers = [fixture.dead.clone(), fixture.alpha.clone()];
-    let session = fixture.host.connect(&fixture.sandbox, &servers, quiet()).await.expect("the other server works");
+    let session =
+        fixture.host.connect(None, &fixture.sandbox, &servers, quiet()).await.expect("the other server works");
     assert!(session.tools().iter().all(|tool| tool.server == fixture.alpha.name));
     let status = session.status();
     assert_eq!(status.len(), 2);
@@ -55,7 +56,7 @@ pub async fn a_server_that_fails_is_left_out_and_told(fixture: ToolHostFixture) 
 
 /// See the name.
 pub async fn a_gone_sandbox_is_an_error(fixture: ToolHostFixture) {
-    let result = fixture.host.connect(&fixture.gone, std::slice::from_ref(&fixture.alpha), quiet()).await;
+    let result = fixture.host.connect(None, &fixture.gone, std::slice::from_ref(&fixture.alpha), quiet()).await;
     assert!(matches!(result.err(), Some(ToolHostError::SandboxGone)));
 }
 
@@ -185,7 +186,7 @@ pub async fn close_is_idempotent_and_no_call_succeeds_after_it(fixture: ToolHost
 
 async fn connect(fixture: &ToolHostFixture) -> Arc<dyn ToolSession> {
     let servers = [fixture.alpha.clone(), fixture.beta.clone()];
-    fixture.host.connect(&fixture.sandbox, &servers, quiet()).await.expect("the sandbox is there")
+    fixture.host.connect(None, &fixture.sandbox, &servers, quiet()).await.expect("the sandbox is there")
 }
 
 async fn call(session: &dyn ToolSession, server: &McpServer, tool: &str, args: Value) -> ToolResult {
