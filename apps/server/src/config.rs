@@ -176,8 +176,8 @@ pub(crate) struct Store {
     /// How the Redis is used.
     pub(crate) redis: lockkeeper_redis_store::Config,
     /// What marks the audit in the logs as written by this deployment, of at least 32 bytes, the same for all servers that share
-    /// a Redis. By default one that is made at the first start and kept in `audit.secret` beside the embedded store; with a Redis
-    /// there is none by default.
+    /// a Redis. By default one that is made at the first start and kept in `audit.secret` beside the embedded store, or in the
+    /// Redis; a key in the Redis proves nothing against those who can read it there, so set one with `serve`.
     #[schemars(with = "Option<String>")]
     pub(crate) audit_key: Option<SecretString>,
     /// The embedded store. Its `path` is `.lockkeeper/store.redb` by default.

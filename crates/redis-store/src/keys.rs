@@ -16,6 +16,7 @@
 //! | `mcp:budget:session:{id}` | hash | what a session has spent, and its holds: [`budget`] | 31 days |
 //! | `mcp:budget:day:{<day>:<owner>}` | hash | the same of a principal, on a day in UTC | 31 days |
 //! | `<a budget>:settled:<key>` | string | nothing: what the key stands for was counted in that budget | a minute |
+//! | `mcp:secret:<name>` | string | a secret that the servers share unless they are given one | for good |
 //! | `mcp:probe:<n>` | string | nothing: written to see whether that works | a minute |
 //!
 //! Retention is [`Config::retention_secs`](crate::Config::retention_secs) from the last write, renewals of the lease included,
@@ -149,6 +150,11 @@ pub(crate) fn news(topic: &Topic) -> String {
         Topic::Servers => "mcp:news".to_owned(),
         Topic::Session(id) => format!("mcp:news:{{{id}}}"),
     }
+}
+
+/// A secret that servers share.
+pub(crate) fn secret(name: &str) -> String {
+    format!("mcp:secret:{name}")
 }
 
 /// A key for the `nth` probe. They are spread over a cluster's slots.

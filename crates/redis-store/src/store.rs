@@ -71,6 +71,22 @@ impl RedisStore {
         Ok(Timestamp::from_millis(secs.saturating_mul(1_000).saturating_add(micros / 1_000)))
     }
 
+    /// Returns the secret that the servers of this Redis share under `name`, `None` if there is none.
+    pub async fn shared_secret(&self, name: &str) -> Result<Option<String>, StoreError> {
+        let key = keys::secret(name);
+        let found = self.shared.connection.call("GET", &key, vec![key.as_str().into()]).await?;
+        if found.is_null() { Ok(None) } else { Ok(Some(text(found)?)) }
+    }
+
+    /// Stores `fresh` as the secret that the servers of this Redis share under `name`, unless there is one, and returns the
+    /// one that is stored. Servers that start at the same time get the same.
+    pub async fn share_secret(&self, name: &str, fresh: &str) -> Result<String, StoreError> {
+        let key = keys::secret(name);
+        let args = vec![key.as_str().into(), fresh.into(), "NX".into()];
+        self.shared.connection.call("SET", &key, args).await?;
+        Ok(self.shared_secret(name).await?.unwrap_or_else(|| fresh.to_owned()))
+    }
+
     /// What an operator should know of this Redis though it works, as that it forgets everything when it is restarted.
     pub fn warnings(&self) -> &[String] {
         &self.warnings

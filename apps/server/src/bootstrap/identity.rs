@@ -10,6 +10,7 @@ use lockkeeper_domain::{AuditKey, PrincipalId};
 use lockkeeper_jwt_auth::JwtAuthenticator;
 use lockkeeper_orchestrator::ModelCatalog;
 use lockkeeper_ports::{Authenticator, Principal};
+use lockkeeper_redis_store::RedisStore;
 use lockkeeper_socket_gateway::{IdentitySecret, OpenAuthenticator, ProviderKeyAuthenticator, StaticAuthenticator};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::{
@@ -24,6 +25,8 @@ use std::{
 const SECRET_FILE: &str = "identity.secret";
 /// The file of the key that marks the audit, beside the store.
 const AUDIT_FILE: &str = "audit.secret";
+/// The name of the key that marks the audit, in a Redis.
+const AUDIT_SECRET: &str = "audit";
 
 /// A token for a `dev` server with authentication and without tokens. It goes into the console's address.
 pub(super) fn made_up_token(config: &Config) -> Result<Option<SecretString>> {
@@ -79,22 +82,46 @@ pub(super) struct Known {
     pub(super) jwt: Option<Arc<JwtAuthenticator>>,
 }
 
-/// What marks the audit: the configured key, else the one beside the embedded store. Servers that share a Redis have to be given
-/// theirs, and what is in memory alone needs none.
-pub(crate) fn audit_key(config: &Config) -> Result<Option<AuditKey>> {
-    let secret = match (&config.store.audit_key, config.store.kind) {
+/// Returns what marks the audit: the configured key, else one that is made at the first start and kept beside the embedded
+/// store, or in the Redis that servers share. What is in memory alone needs none.
+pub(super) async fn audit_key(config: &Config, redis: Option<&RedisStore>) -> Result<Option<AuditKey>> {
+    let secret = match (&config.store.audit_key, redis) {
         (Some(key), _) => key.clone(),
-        (None, Some(StoreKind::Redis | StoreKind::Memory)) => return Ok(None),
-        (None, _) => kept_secret_beside(config, AUDIT_FILE)?,
+        (None, Some(redis)) => {
+            tracing::warn!(
+                "the audit key is kept in the Redis that it protects; set store.audit_key to prove who wrote the audit"
+            );
+            redis.share_secret(AUDIT_SECRET, &random::hex::<32>()?).await?.into()
+        }
+        (None, None) if config.store.kind == Some(StoreKind::Memory) => return Ok(None),
+        (None, None) => kept_secret_beside(config, AUDIT_FILE)?,
     };
-    let key = AuditKey::new(secret.expose_secret().as_bytes());
-    key.map(Some).with_context(|| format!("`store.audit_key` needs at least {} bytes", AuditKey::MIN_BYTES))
+    audit_key_of(&secret).map(Some)
 }
 
-/// The key that marked the audit so far, if there is one: none is made.
-pub(crate) fn known_audit_key(config: &Config) -> Result<Option<AuditKey>> {
-    let is_known = config.store.audit_key.is_some() || beside_store(config, AUDIT_FILE).exists();
-    if is_known { audit_key(config) } else { Ok(None) }
+/// Returns the key that marked the audit so far, if there is one: none is made.
+pub(crate) async fn known_audit_key(config: &Config) -> Result<Option<AuditKey>> {
+    if let Some(key) = &config.store.audit_key {
+        return audit_key_of(key).map(Some);
+    }
+    let is_redis = match config.store.kind {
+        None => config.store.url.is_some(),
+        kind => kind == Some(StoreKind::Redis),
+    };
+    if is_redis {
+        let redis = RedisStore::connect(&config.store.redis()).await.context("the audit key is in the Redis")?;
+        let secret = redis.shared_secret(AUDIT_SECRET).await?;
+        return secret.map(|secret| audit_key_of(&secret.into())).transpose();
+    }
+    if !beside_store(config, AUDIT_FILE).exists() {
+        return Ok(None);
+    }
+    audit_key_of(&kept_secret_beside(config, AUDIT_FILE)?).map(Some)
+}
+
+fn audit_key_of(secret: &SecretString) -> Result<AuditKey> {
+    let key = AuditKey::new(secret.expose_secret().as_bytes());
+    key.with_context(|| format!("`store.audit_key` needs at least {} bytes", AuditKey::MIN_BYTES))
 }
 
 /// The configured one, else the one beside the store, which is made at the first start. A store that outlives nothing needs

@@ -83,6 +83,7 @@ pub(crate) async fn start(ground: Ground) -> Result<Running, Stop> {
     let config = &loaded.config;
     let Opened { store, rules: stored_rules, budgets, peers, redis, choice: stored } = store;
     let lifecycle = Lifecycle::default();
+    let audit_key = audit_key(config, redis.as_deref()).await?;
     let clock = clock(redis, &lifecycle).await?;
     let token = made_up_token(config)?;
     let telemetry = Telemetry::start(&config.telemetry, env!("CARGO_PKG_VERSION")).context("telemetry cannot start")?;
@@ -101,7 +102,7 @@ pub(crate) async fn start(ground: Ground) -> Result<Running, Stop> {
         rules: stored_rules,
         policy: rulebook.clone(),
         image,
-        audit_key: audit_key(config)?,
+        audit_key,
         secrets: secrets_of(config),
         peers,
         budgets,

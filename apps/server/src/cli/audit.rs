@@ -29,5 +29,8 @@ pub(crate) enum AuditCommand {
         /// Check that it is whole, and not who wrote it: anyone can write a whole audit.
         #[arg(long)]
         chain_only: bool,
+        /// Accept records up to this number without the key's mark: those that were written before the server had a key.
+        #[arg(long, value_name = "NUMBER", default_value_t = 0, conflicts_with = "chain_only")]
+        unmarked_through: u64,
     },
 }

@@ -20,9 +20,9 @@ const BATCH: usize = 512;
 pub(crate) async fn audit(cli: &Cli, command: &AuditCommand) -> Result<ExitCode, Stop> {
     match command {
         AuditCommand::Export { session, out } => export(cli, session, out.as_deref()).await,
-        AuditCommand::Verify { file, key_file, chain_only } => {
-            let key = if *chain_only { None } else { Some(key(cli, key_file.as_deref())?) };
-            Ok(verify(file, key.as_ref())?)
+        AuditCommand::Verify { file, key_file, chain_only, unmarked_through } => {
+            let key = if *chain_only { None } else { Some(key(cli, key_file.as_deref()).await?) };
+            Ok(verify(file, key.as_ref(), *unmarked_through)?)
         }
     }
 }
@@ -35,7 +35,7 @@ async fn export(cli: &Cli, session: &str, out: Option<&Path>) -> Result<ExitCode
     }
     logging::start(&loaded.config.log)?;
     let session = SessionId::parse(session).map_err(anyhow::Error::from)?;
-    let key = known_audit_key(&loaded.config)?;
+    let key = known_audit_key(&loaded.config).await?;
     let store = open_for_reading(loaded).await.map_err(|error| Stop::Unavailable(vec![error]))?;
     let log = read(&*store, session, key.as_ref()).await?;
     match out {
@@ -49,7 +49,7 @@ async fn export(cli: &Cli, session: &str, out: Option<&Path>) -> Result<ExitCode
         }
     }
     if key.is_none() {
-        eprintln!("lockkeeper: note: `store.audit_key` is not set, so nothing says who wrote this audit");
+        eprintln!("lockkeeper: note: there is no audit key yet, so nothing says who wrote this audit");
     }
     match log.verify(key.as_ref()) {
         Ok(_) => Ok(ExitCode::SUCCESS),
@@ -88,9 +88,9 @@ async fn events(store: &dyn SessionStore, session: &SessionId) -> Result<Vec<Eve
 }
 
 /// The key in the file, else that of the configuration.
-fn key(cli: &Cli, file: Option<&Path>) -> Result<AuditKey, Stop> {
+async fn key(cli: &Cli, file: Option<&Path>) -> Result<AuditKey, Stop> {
     let Some(path) = file else {
-        let key = known_audit_key(&loaded(cli)?.config)?;
+        let key = known_audit_key(&loaded(cli)?.config).await?;
         let hint = "there is no key: set `store.audit_key`, name a file with --key-file, or check with --chain-only that it is whole";
         return Ok(key.context(hint)?);
     };
@@ -99,17 +99,23 @@ fn key(cli: &Cli, file: Option<&Path>) -> Result<AuditKey, Stop> {
     Ok(key.with_context(|| format!("the key in {} is shorter than {} bytes", path.display(), AuditKey::MIN_BYTES))?)
 }
 
-fn verify(file: &Path, key: Option<&AuditKey>) -> Result<ExitCode> {
+fn verify(file: &Path, key: Option<&AuditKey>, unmarked: u64) -> Result<ExitCode> {
     let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    match AuditLog::parse(&text).and_then(|log| log.verify(key)) {
+    match AuditLog::parse(&text).and_then(|log| log.verify_marked_after(unmarked, key)) {
         Ok(found) => {
             println!("{}", in_words(&found));
+            if unmarked > found.anchor.number {
+                println!("nothing proves who wrote the records up to {unmarked}: they may bear no mark");
+            }
             Ok(ExitCode::SUCCESS)
         }
         Err(flaw) => {
             eprintln!("lockkeeper: {}: {flaw}", file.display());
             if matches!(flaw, Flaw::Unmarked(_) | Flaw::Unsealed) {
                 eprintln!("lockkeeper: is this the key of the server that wrote it?");
+                eprintln!(
+                    "lockkeeper: if records are older than the key, name the last of them with --unmarked-through"
+                );
             }
             Ok(ExitCode::FAILURE)
         }

@@ -190,6 +190,12 @@ impl AuditLog {
     /// Checks it from its first line to its seal. Without a key it is checked that the chain is whole, and not who wrote it:
     /// whoever can write an export can compute a chain anew.
     pub fn verify(&self, key: Option<&AuditKey>) -> Result<Verified, Flaw> {
+        self.verify_marked_after(0, key)
+    }
+
+    /// Checks it as [`verify`](Self::verify) does, but does not demand the key's mark of the records up to number `unmarked`:
+    /// those that were written before the server had a key. Nothing proves who wrote these.
+    pub fn verify_marked_after(&self, unmarked: u64, key: Option<&AuditKey>) -> Result<Verified, Flaw> {
         let Self { audited, entries, seal } = self;
         if audited.format != AuditedSession::FORMAT {
             return Err(Flaw::Line(1));
@@ -199,7 +205,8 @@ impl AuditLog {
         }
         let mut head = audited.anchor;
         for entry in entries {
-            head = entry.check(&audited.session, head, key)?;
+            let marked_by = key.filter(|_| entry.link.number > unmarked);
+            head = entry.check(&audited.session, head, marked_by)?;
         }
         let found = entries.len() as u64;
         if seal.entries != found || seal.head != head {

@@ -14,6 +14,7 @@ pub(crate) fn cases() -> Vec<Case> {
         over_tls needs environment::missing("openssl", "apt-get install openssl"),
         a_user_with_the_documented_rights_is_enough,
         a_user_without_rights_is_told_what_it_lacks,
+        servers_that_start_at_once_share_one_secret,
         databases_are_apart,
         s6_servers_can_go_by_the_clock_of_their_redis,
         a_server_without_an_append_only_file_is_warned_of,
@@ -104,6 +105,18 @@ async fn a_user_without_rights_is_told_what_it_lacks() {
         }
         other => panic!("{other:?}"),
     }
+}
+
+/// Covers: S2-13
+async fn servers_that_start_at_once_share_one_secret() {
+    let server = Server::start(&[]).await;
+    let (one, other) = (server.store().await, server.store().await);
+    assert_eq!(one.shared_secret("audit").await.unwrap(), None);
+    let both = tokio::join!(one.share_secret("audit", "first"), other.share_secret("audit", "second"));
+    let (first, second) = (both.0.unwrap(), both.1.unwrap());
+    assert_eq!(first, second);
+    assert_eq!(other.share_secret("audit", "third").await.unwrap(), first);
+    assert_eq!(one.shared_secret("audit").await.unwrap(), Some(first));
 }
 
 async fn databases_are_apart() {

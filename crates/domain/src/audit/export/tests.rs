@@ -56,6 +56,19 @@ fn check(lines: &[String], key: &AuditKey) -> Result<Verified, Flaw> {
 }
 
 #[test]
+fn records_older_than_the_key_are_accepted_up_to_a_number() {
+    let (mut head, key) = (ChainHead::default(), key());
+    let mut events: Vec<_> = (1..=6).map(event).collect();
+    for (at, event) in events.iter_mut().enumerate() {
+        head.link(&session(), event, (at >= 4).then_some(&key));
+    }
+    let audit = exported(&events, head, Some(&key));
+    assert_eq!(audit.verify(Some(&key)), Err(Flaw::Unmarked(1)));
+    assert_eq!(audit.verify_marked_after(3, Some(&key)), Err(Flaw::Unmarked(4)));
+    assert!(audit.verify_marked_after(4, Some(&key)).is_ok());
+}
+
+#[test]
 fn a_whole_audit_is_in_order_with_and_without_its_beginning() {
     for (trimmed, left) in [(0, 6), (2, 4), (6, 0)] {
         let found = check(&lines(trimmed), &key()).expect("in order");
