@@ -631,6 +631,14 @@ export type KnownContent =
     mimeType: string;
   };
 
+/** A tool that an MCP server lists and that is not offered. */
+export interface LeftOutTool {
+  /** The server's name for it. */
+  tool: string;
+  /** Why it is left out, for people. */
+  reason: string;
+}
+
 /** The limits; what is absent has none. */
 export interface Limits {
   /** Of a session. */
@@ -659,6 +667,8 @@ export interface McpStatus {
   problem?: string;
   /** The code of the problem. */
   code?: Code;
+  /** The tools that it lists and that are not offered, with the reasons. */
+  leftOut?: LeftOutTool[];
 }
 
 /** One of the things that budgets count. */

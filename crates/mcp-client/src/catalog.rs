@@ -2,19 +2,26 @@
 
 use crate::{Config, text::clean};
 use lockkeeper_domain::{Annotations, ServerName, ToolDefinition, ToolName};
+use lockkeeper_ports::LeftOutTool;
+use lockkeeper_tool_schema::Inspector;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
 const MAX_NAME: usize = 256;
 const MAX_TITLE: usize = 128;
+/// How many tools that are left out are told of.
+const MAX_LEFT_OUT: usize = 16;
 
 /// The tools of one server, by the names that the server gives them.
 #[derive(Debug)]
 pub(crate) struct Catalog {
     pub(crate) tools: BTreeMap<String, ToolDefinition>,
+    /// Tools over the budget of their schema.
+    pub(crate) left_out: Vec<LeftOutTool>,
     server: ServerName,
     greeting: Value,
+    inspector: Inspector,
     room: usize,
     max_tools: usize,
     max_description: usize,
@@ -26,6 +33,8 @@ impl Catalog {
         let member = |name| greeting.get(name).cloned().unwrap_or_default();
         Self {
             tools: BTreeMap::new(),
+            left_out: Vec::new(),
+            inspector: Inspector::new(config.schema.clone()),
             server: server.clone(),
             greeting: json!({"serverInfo": member("serverInfo"), "instructions": member("instructions")}),
             room: config.max_catalog_bytes,
@@ -51,6 +60,15 @@ impl Catalog {
                 continue;
             }
             self.room -= size;
+            if let Err(over) = self.inspector.check(&definition.input_schema) {
+                tracing::warn!(
+                    mcp.server = %self.server, tool.name = %definition.name, reason = %over, "left out a tool over its schema budget"
+                );
+                if self.left_out.len() < MAX_LEFT_OUT {
+                    self.left_out.push(LeftOutTool { tool: definition.tool, reason: over.to_string() });
+                }
+                continue;
+            }
             self.tools.insert(definition.tool.clone(), definition);
         }
         true
@@ -193,6 +211,17 @@ mod tests {
         let huge = json!({"name": "huge", "inputSchema": {"type": "object", "x": "A".repeat(2 << 20)}});
         assert!(!catalog.add(&[huge]));
         assert!(catalog.tools.is_empty());
+    }
+
+    /// Covers: S1-1
+    #[test]
+    fn tools_over_the_schema_budget_are_left_out_with_a_reason() {
+        let endless = json!({"name": "bad", "inputSchema": {"allOf": [{"$ref": "#"}]}});
+        let good = json!({"name": "good", "inputSchema": {"type": "object"}});
+        let catalog = catalog(&json!({}), &[endless, good]);
+        assert_eq!(catalog.tools.keys().collect::<Vec<_>>(), ["good"]);
+        let reason = "its input schema refers to itself without end".to_owned();
+        assert_eq!(catalog.left_out, [LeftOutTool { tool: "bad".to_owned(), reason }]);
     }
 
     #[test]

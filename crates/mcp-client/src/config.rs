@@ -1,3 +1,4 @@
+use lockkeeper_tool_schema::Budget;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::time::Duration;
@@ -42,6 +43,8 @@ pub struct Config {
     pub max_tools: usize,
     /// How large the definitions of a server's tools may be together; the rest is left out. Default 1 MiB.
     pub max_catalog_bytes: usize,
+    /// The limits of a tool's input schema; a tool over one of them is left out.
+    pub schema: Budget,
     /// The longest description of a tool; a longer one is cut. Default 1 KiB.
     pub max_description_bytes: usize,
     /// How many messages a second that answer nothing are looked at; the rest is dropped. Default 200.
@@ -94,6 +97,7 @@ impl Default for Config {
             stderr_lines_per_sec: 20,
             max_tools: 128,
             max_catalog_bytes: 1 << 20,
+            schema: Budget::default(),
             max_description_bytes: 1 << 10,
             notifications_per_sec: 200,
             flood_per_sec: 20_000,
@@ -139,6 +143,11 @@ impl Config {
             ("max_depth", wide(self.max_depth), 8, 120, "8 to 120"),
             ("max_tools", wide(self.max_tools), 1, 1024, "1 to 1024"),
             ("max_description_bytes", wide(self.max_description_bytes), 16, 64 << 10, "16 bytes to 64 KiB"),
+            ("schema.max_bytes", wide(self.schema.max_bytes), 256, 1 << 20, "256 bytes to 1 MiB"),
+            ("schema.max_expansions", self.schema.max_expansions, 100, 1_000_000, "100 to 1000000"),
+            ("schema.max_depth", wide(self.schema.max_depth), 8, 256, "8 to 256"),
+            ("schema.max_patterns", wide(self.schema.max_patterns), 0, 1024, "at most 1024"),
+            ("schema.max_pattern_bytes", wide(self.schema.max_pattern_bytes), 16, 16 << 10, "16 bytes to 16 KiB"),
             ("notifications_per_sec", self.notifications_per_sec.into(), 1, u64::MAX, "at least 1"),
             ("max_concurrent_calls", wide(self.max_concurrent_calls), 1, 1024, "1 to 1024"),
             ("restart_window_secs", self.restart_window_secs, 1, 86_400, "1 to 86400"),

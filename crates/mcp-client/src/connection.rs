@@ -196,14 +196,9 @@ impl Connection {
                 None => ListToolsRequest::default(),
             };
             let page = self.request(ClientRequest::ListToolsRequest(request)).await?;
-            let Some(tools) = page.get("tools").and_then(Value::as_array) else {
-                return Err(Down::new(
-                    Code::ToolProtocol,
-                    "answered tools/list with something that is no list of tools",
-                ));
-            };
-            let is_full = !catalog.add(tools);
             let next = page.get("nextCursor").and_then(Value::as_str).map(str::to_owned);
+            let (added, is_full) = add_page(catalog, page).await?;
+            catalog = added;
             if is_full || next.is_none() {
                 return Ok(catalog);
             }
@@ -277,4 +272,17 @@ fn refusal(error: &rmcp::service::ClientInitializeError) -> String {
         }
         _ => "did not keep to the protocol of initialize".to_owned(),
     }
+}
+
+/// Adds a page of tools; tells whether there is no room for more. Fingerprints and schema checks take time in proportion to what
+/// the server sent, so they run on a thread that may block.
+async fn add_page(mut catalog: Catalog, mut page: Value) -> Result<(Catalog, bool), Down> {
+    let Some(Value::Array(tools)) = page.get_mut("tools").map(Value::take) else {
+        return Err(Down::new(Code::ToolProtocol, "answered tools/list with something that is no list of tools"));
+    };
+    let added = tokio::task::spawn_blocking(move || {
+        let is_full = !catalog.add(&tools);
+        (catalog, is_full)
+    });
+    added.await.map_err(|_| Down::new(Code::Internal, "lists tools that could not be checked"))
 }

@@ -15,7 +15,7 @@ use crate::{
 };
 use definitions::Definitions;
 use lockkeeper_domain::{Code, ToolDefinition, ToolResult};
-use lockkeeper_ports::{CallContext, McpServer, ServerState, ToolHostError, ToolSessionStatus};
+use lockkeeper_ports::{CallContext, LeftOutTool, McpServer, ServerState, ToolHostError, ToolSessionStatus};
 use opening::{NotOpen, open};
 use serde_json::{Map, Value};
 use std::{
@@ -51,6 +51,8 @@ pub(crate) struct Server {
     /// The definitions that the session offers: those of the first connection. Empty until there is one.
     pinned: OnceLock<BTreeMap<String, ToolDefinition>>,
     definitions: Definitions,
+    /// What the last list of tools has that is not offered.
+    left_out: Mutex<Vec<LeftOutTool>>,
     /// How the last connection did; kept apart from the lock below, which is held while a server starts.
     latest: Mutex<Latest>,
     gate: tokio::sync::Mutex<Gate>,
@@ -86,9 +88,10 @@ impl Server {
         greeted: &(dyn Fn() + Sync),
     ) -> Result<Arc<Self>, ToolHostError> {
         let seat = scope.board.seat(&spec.name, &scope.tenant, &scope.config);
-        let pinned = OnceLock::new();
+        let (pinned, mut left_out) = (OnceLock::new(), Vec::new());
         let latest = match open(&scope, &spec, &seat, greeted).await {
             Ok((connection, catalog)) => {
+                left_out = catalog.left_out;
                 let _ = pinned.set(catalog.tools);
                 Latest::Connected(connection)
             }
@@ -104,6 +107,7 @@ impl Server {
             tools: None,
             problem: None,
             code: None,
+            left_out: Vec::new(),
         };
         let server = Arc::new(Self {
             permits: Semaphore::new(scope.config.max_concurrent_calls),
@@ -116,6 +120,7 @@ impl Server {
             scope,
             pinned,
             definitions: Definitions::default(),
+            left_out: Mutex::new(left_out),
         });
         server.tell();
         let soft = server.scope.ends.soft.clone();

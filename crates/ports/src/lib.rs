@@ -33,7 +33,7 @@ pub use store::{
     SessionRepository, SessionStore, StoreError,
 };
 pub use tools::{
-    CallContext, CallProgress, McpServer, ServerHealth, ServerState, ToolHost, ToolHostError, ToolSession,
+    CallContext, CallProgress, LeftOutTool, McpServer, ServerHealth, ServerState, ToolHost, ToolHostError, ToolSession,
     ToolSessionStatus, TraceContext,
 };
 

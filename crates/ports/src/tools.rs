@@ -118,6 +118,19 @@ pub struct ToolSessionStatus {
     /// The code of the problem.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub code: Option<Code>,
+    /// The tools that it lists and that are not offered: the first ones, where there are many.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub left_out: Vec<LeftOutTool>,
+}
+
+/// A tool that an MCP server lists and that is not offered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LeftOutTool {
+    /// The server's name for it.
+    pub tool: String,
+    /// Why it is left out, for people.
+    pub reason: String,
 }
 
 /// How an MCP server does over all sandboxes of this process.

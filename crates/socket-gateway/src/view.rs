@@ -12,7 +12,7 @@ use crate::{
 use futures::StreamExt;
 use lockkeeper_domain::{Code, Decision, Event, EventBody, EventId, Failure, Seq, ToolDefinition};
 use lockkeeper_orchestrator::{Attached, Live, LiveEvent, Snapshot};
-use lockkeeper_ports::{EventStream, StoreError};
+use lockkeeper_ports::{EventStream, StoreError, ToolSessionStatus};
 use news::{Due, News};
 
 /// Why a view ended.
@@ -68,7 +68,8 @@ impl<'a> View<'a> {
         let ready = self.start(attached).await?;
         let snapshot = self.snapshot().await?;
         self.live_from = snapshot.last.seq;
-        let troubled: Vec<_> = ready.servers.iter().filter(|server| server.problem.is_some()).cloned().collect();
+        let is_troubled = |server: &&ToolSessionStatus| server.problem.is_some() || !server.left_out.is_empty();
+        let troubled: Vec<_> = ready.servers.iter().filter(is_troubled).cloned().collect();
         let ready = ready_event(self.desk, ready, attached.resumed(), &snapshot);
         self.emit(&ready, &self.peer.now()).await?;
         for server in troubled {

@@ -61,6 +61,7 @@ impl Server {
 
     /// Looks for tools that are not what was offered or accepted. One that was is held back until it is accepted as it is now.
     pub(super) fn compare(&self, gate: &mut Gate, offered: &BTreeMap<String, ToolDefinition>, now: &Catalog) {
+        self.left_out.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&now.left_out);
         for (tool, pinned) in offered {
             let found = now.tools.get(tool).map(|found| found.fingerprint.clone());
             let accepted = self.definitions.accepted().get(tool).cloned();
@@ -94,6 +95,7 @@ impl Server {
                 tracing::debug!(mcp.server = %self.spec.name, "the tools of an MCP server cannot be listed again");
             }
             drop(gate);
+            self.tell();
             sleep(PAUSE).await;
         }
     }

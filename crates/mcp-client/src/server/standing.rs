@@ -3,7 +3,10 @@
 use super::{Latest, Server};
 use crate::link::Down;
 use lockkeeper_ports::{ServerState, ToolSessionStatus};
-use std::{collections::BTreeMap, sync::atomic::Ordering};
+use std::{
+    collections::BTreeMap,
+    sync::{PoisonError, atomic::Ordering},
+};
 use tokio::sync::watch;
 
 impl Server {
@@ -36,6 +39,7 @@ impl Server {
             tools: down.is_none().then(|| self.pinned.get().map_or(0, BTreeMap::len)),
             code: down.map(|down| down.code),
             problem: down.map(|down| format!("MCP server {} {}", self.spec.name, down.reason)),
+            left_out: self.left_out.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 

@@ -26,6 +26,7 @@ fn status(state: ServerState) -> ToolSessionStatus {
         tools: up.then_some(4),
         problem: (!up).then(|| "MCP server box ended with exit status 1".to_owned()),
         code: (!up).then_some(Code::ToolCrashed),
+        left_out: Vec::new(),
     }
 }
 

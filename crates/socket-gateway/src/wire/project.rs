@@ -89,8 +89,8 @@ fn content_json(result: &domain::ToolResult) -> String {
 
 impl From<ToolSessionStatus> for McpStatus {
     fn from(status: ToolSessionStatus) -> Self {
-        let ToolSessionStatus { server, state, tools, problem, code } = status;
-        Self { server, state, tools: tools.unwrap_or_default(), problem, code }
+        let ToolSessionStatus { server, state, tools, problem, code, left_out } = status;
+        Self { server, state, tools: tools.unwrap_or_default(), problem, code, left_out }
     }
 }
 

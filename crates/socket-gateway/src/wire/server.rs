@@ -7,7 +7,7 @@ use lockkeeper_domain::{
     Annotations, Attachment, CallId, ClientMessageId, Code, EventId, Failure, ServerName, SessionId, StopReason,
     Timestamp, TurnId, Usage,
 };
-use lockkeeper_ports::{CallProgress, ServerState, StartProgress};
+use lockkeeper_ports::{CallProgress, LeftOutTool, ServerState, StartProgress};
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -229,6 +229,10 @@ pub struct McpStatus {
     /// The code of the problem.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<Code>,
+    /// The tools that it lists and that are not offered, with the reasons.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
+    pub left_out: Vec<LeftOutTool>,
 }
 
 /// `turn:completed`.

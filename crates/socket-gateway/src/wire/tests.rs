@@ -190,7 +190,14 @@ fn what_is_not_logged_has_no_id() {
                           {"at": TIME}]);
     assert_eq!(shown(LiveEvent::Starting(starting)), ("system:progress", expected));
     let server = ServerName::new("notes");
-    let up = ToolSessionStatus { server, state: ServerState::Up, tools: Some(3), problem: None, code: None };
+    let up = ToolSessionStatus {
+        server,
+        state: ServerState::Up,
+        tools: Some(3),
+        problem: None,
+        code: None,
+        left_out: Vec::new(),
+    };
     let expected = json!([{"server": "notes", "state": "up", "tools": 3}, {"at": TIME}]);
     assert_eq!(shown(LiveEvent::Server(up.clone())), ("mcp:status", expected));
     let problem = Some("MCP server notes ended with exit status 1".to_owned());
@@ -199,7 +206,7 @@ fn what_is_not_logged_has_no_id() {
         tools: None,
         problem: problem.clone(),
         code: Some(Code::ToolCrashed),
-        ..up
+        ..up.clone()
     };
     let expected = json!([{"server": "notes", "state": "restarting", "tools": 0, "problem": problem,
                            "code": "tool_crashed"}, {"at": TIME}]);

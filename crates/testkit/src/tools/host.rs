@@ -259,6 +259,7 @@ impl FakeToolSession {
                 tools: down.is_none().then_some(offered),
                 problem: down.map(|(_, problem)| problem.clone()),
                 code: down.map(|(code, _)| *code),
+                left_out: Vec::new(),
             }
         });
         Self {

@@ -36,7 +36,7 @@ fn told(probe: &Probe, status: &ToolSessionStatus, as_json: bool) -> ExitCode {
             "{:#}",
             json!({
                 "server": status.server, "sandbox": probe.runtime, "sandboxMs": sandbox, "initializeMs": initialize, "listMs": list,
-                "tools": names, "problem": status.problem, "code": status.code,
+                "tools": names, "leftOut": status.left_out, "problem": status.problem, "code": status.code,
             })
         );
     } else {
@@ -46,6 +46,9 @@ fn told(probe: &Probe, status: &ToolSessionStatus, as_json: bool) -> ExitCode {
         }
         if let Some(list) = list.filter(|_| is_good) {
             println!("list        {list:>6} ms  {} tools: {}", names.len(), names.join(", "));
+        }
+        for left_out in &status.left_out {
+            println!("left out    {}: {}", left_out.tool, left_out.reason);
         }
     }
     if let Some(problem) = &status.problem {

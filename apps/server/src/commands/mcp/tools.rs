@@ -24,6 +24,9 @@ pub(super) async fn tools(loaded: Loaded, args: &McpToolsArgs) -> Result<ExitCod
     } else {
         print(&rows);
     }
+    for left_out in status.iter().flat_map(|status| &status.left_out) {
+        eprintln!("lockkeeper: left out {}: {}", left_out.tool, left_out.reason);
+    }
     let down: Vec<_> = status.into_iter().filter_map(|status| status.problem).collect();
     for problem in &down {
         eprintln!("lockkeeper: {problem}");
