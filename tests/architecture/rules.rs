@@ -6,6 +6,7 @@ const ORCHESTRATOR: &str = "lockkeeper-orchestrator";
 /// The decoder of a protocol, for the adapters that speak it.
 const SSE: &str = "lockkeeper-sse";
 const SANITIZER: &str = "lockkeeper-sanitizer";
+const TOOL_SCHEMA: &str = "lockkeeper-tool-schema";
 const TELEMETRY: &str = "lockkeeper-telemetry";
 
 /// The adapters and the interfaces: what only the server puts together.
@@ -41,7 +42,7 @@ const WRAPPERS: &[(&str, &[&str])] = &[
     ("fred", &["lockkeeper-redis-store"]),
     ("governor", &["lockkeeper-socket-gateway"]),
     // The last two's tests hold what the server says against its descriptions.
-    ("jsonschema", &[ORCHESTRATOR, "lockkeeper-http-api", "lockkeeper-tests"]),
+    ("jsonschema", &[TOOL_SCHEMA, "lockkeeper-http-api", "lockkeeper-tests"]),
     // The tests play an issuer.
     ("jsonwebtoken", &["lockkeeper-jwt-auth", "lockkeeper-tests"]),
     ("landlock", &["lockkeeper-local-runtime", "lockkeeper-workspace"]),
@@ -125,9 +126,10 @@ fn is_allowed(edge: &Edge) -> bool {
 /// What production code of a member may use; `None` for one that has no place yet.
 fn allowed(from: &str) -> Option<Vec<&'static str>> {
     Some(match from {
-        DOMAIN | SANITIZER | SSE | "lockkeeper-workspace" => vec![],
+        DOMAIN | SANITIZER | SSE | TOOL_SCHEMA | "lockkeeper-workspace" => vec![],
         PORTS => vec![DOMAIN],
-        ORCHESTRATOR => vec![DOMAIN, PORTS, SANITIZER],
+        ORCHESTRATOR => vec![DOMAIN, PORTS, SANITIZER, TOOL_SCHEMA],
+        "lockkeeper-mcp-client" => vec![DOMAIN, PORTS, TOOL_SCHEMA],
         "lockkeeper-testkit" => vec![DOMAIN, PORTS],
         // The server puts all of it together, and starts the sandbox's binary by its path.
         "lockkeeper" => [&[DOMAIN, PORTS, ORCHESTRATOR, SANITIZER], ADAPTERS, INTERFACES].concat(),

@@ -14,6 +14,7 @@ mod workbench;
 
 use crate::{
     Config, LiveEvent,
+    checks::Checks,
     live::LiveSender,
     manager::{Outage, Ports},
     opened::Readiness,
@@ -22,6 +23,7 @@ use crate::{
     sandbox::{BenchNews, Starter, Workbench},
 };
 use calls::RunningCalls;
+use command::Edited;
 use lockkeeper_domain::{
     ApprovalRequired, Code, Command, Epoch, Event, EventId, Failure, Ground, Message, Policy, PrincipalId, RequestId,
     Rules, Seq, Session, SessionId, Timestamp, ToolCall, ToolDefinition, TurnId,
@@ -38,7 +40,7 @@ use std::{
 };
 use tokio::{
     sync::{Semaphore, mpsc, oneshot, watch},
-    task::JoinHandle,
+    task::{JoinHandle, JoinSet},
     time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -54,6 +56,7 @@ pub(crate) struct Shared {
     pub(crate) purse: Arc<Purse>,
     /// When the store was last away.
     pub(crate) outage: Outage,
+    pub(crate) checks: Arc<Checks>,
     pub(crate) tasks: TaskTracker,
     /// No new turns begin.
     pub(crate) soft: CancellationToken,
@@ -118,6 +121,8 @@ pub(crate) struct Actor {
     counting: Vec<JoinHandle<()>>,
     calls: RunningCalls,
     progress: mpsc::Receiver<CallProgress>,
+    /// Answers whose edited arguments are being checked.
+    edits: JoinSet<Edited>,
     /// How many more looks at the sandbox are answered at once.
     looks: Arc<Semaphore>,
     /// Tells when the rules are others than those that the waiting calls were judged by.
@@ -156,6 +161,7 @@ enum Wake {
     Bench(Result<Workbench, Failure>),
     Server(ToolSessionStatus),
     Redefined(ToolDefinition),
+    Edited(Edited),
     Deadline,
     Rules,
     Renew,
@@ -220,6 +226,7 @@ impl Actor {
             counting: Vec::new(),
             calls,
             progress,
+            edits: JoinSet::new(),
             looks: Arc::new(Semaphore::new(shared.config.looks_at_once)),
             rules,
             leased_until: Arc::new(Mutex::new(taken_at + shared.config.lease())),
@@ -279,6 +286,7 @@ impl Actor {
             Ok(()) = self.rules.changed() => Wake::Rules,
             asked = self.mailbox.recv() => asked.map_or(Wake::Abandoned, Wake::Asked),
             ended = self.calls.next_end(), if !self.calls.is_empty() => Wake::Called(ended.0, ended.1),
+            Some(Ok(edited)) = self.edits.join_next(), if !self.edits.is_empty() => Wake::Edited(edited),
             Some(progress) = self.progress.recv() => Wake::Progress(progress),
             news = bench_news(&mut self.bench), if !matches!(self.bench, Bench::Absent) => news,
             items = heard(&mut self.model), if self.model.is_some() => Wake::Model(items),
@@ -298,6 +306,7 @@ impl Actor {
             Wake::Bench(started) => self.bench_started(started).await?,
             Wake::Server(status) => self.server_changed(status).await?,
             Wake::Redefined(tool) => self.tool_redefined(tool).await?,
+            Wake::Edited(edited) => self.decide_edited(edited).await?,
             Wake::Deadline => self.follow(Command::Tick).await?,
             Wake::Rules => {
                 self.rules.mark_changed();

@@ -1,4 +1,4 @@
-use crate::purse::Budgets;
+use crate::{checks::CheckLimits, purse::Budgets};
 use lockkeeper_domain::{HistoryLimits, Rules};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,8 @@ pub struct Config {
     /// What the powers `observe` and `approve` count for in sessions of others: `closed`, `observe` or `approve`. By default
     /// `closed`: a session is its owner's alone.
     pub others: Others,
+    /// How the arguments of calls are checked against the schemas of their tools.
+    pub argument_checks: CheckLimits,
     /// What sessions and principals may spend.
     pub budgets: Budgets,
     /// The longest answer of a model's step, in tokens.
@@ -110,6 +112,7 @@ impl Default for Config {
         Self {
             system_prompt: DEFAULT_PROMPT.to_owned(),
             others: Others::Closed,
+            argument_checks: CheckLimits::default(),
             budgets: Budgets::default(),
             max_output_tokens: 8_192,
             max_history_tokens: 100_000,
@@ -186,6 +189,9 @@ impl Config {
         least("max_log_events", self.max_log_events, 100);
         least("look_secs", self.look_secs, 1);
         least("looks_at_once", self.looks_at_once as u64, 1);
+        least("argument_checks.deadline_ms", self.argument_checks.deadline_ms, 10);
+        least("argument_checks.max_steps", self.argument_checks.max_steps, 1_000);
+        least("argument_checks.threads", self.argument_checks.threads as u64, 1);
         least("max_look_bytes", self.max_look_bytes as u64, 1_024);
         // A step is two messages, and the question must stay in the window for as long as its turn goes on.
         let fits = u32::try_from(self.max_history_messages.saturating_sub(2) / 2).unwrap_or(u32::MAX);

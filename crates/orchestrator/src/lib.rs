@@ -6,6 +6,7 @@
 mod actor;
 mod agent;
 mod budget;
+mod checks;
 mod config;
 mod janitor;
 mod live;
@@ -26,6 +27,7 @@ mod workspace;
 
 pub use agent::{AgentFactory, OwnKeys, Provider};
 pub use budget::Budget;
+pub use checks::CheckLimits;
 pub use config::{Config, Others};
 pub use janitor::{Janitor, Swept};
 pub use live::{Live, LiveEvent};

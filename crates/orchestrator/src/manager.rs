@@ -13,10 +13,12 @@ mod sessions;
 mod setbacks;
 mod takeover;
 
+use self::checks::Wanted;
 use crate::{
     Accepted, AgentFactory, Attached, Config, Decided, HistoryPage, NewMessage, Rulebook,
     actor::{ActorHandle, Shared, store_failure},
     agent::Wish,
+    checks::Checks,
     live::Elsewhere,
     order::{Order, Outcome},
     output::Output,
@@ -26,7 +28,6 @@ use crate::{
     sandbox::Starter,
 };
 use attach::Waiting;
-use checks::Wanted;
 pub use health::McpHealth;
 use lockkeeper_domain::{
     Answer, AuditKey, BudgetAnswer, Code, Failure, Power, Seq, ServerName, SessionId, ToolTrusted, UserMessage,
@@ -135,7 +136,9 @@ impl SessionManager {
         let (ledger, clock) = (Arc::clone(&ports.budgets), Arc::clone(&ports.clock));
         let purse = Purse::new(ledger, config.budgets.clone(), clock, tasks.clone());
         let outage = Outage::new(config.lease());
-        let shared = Arc::new(Shared { config, rules, ports, starter, output, purse, outage, tasks, soft, hard });
+        let checks = Arc::new(Checks::new(config.argument_checks.clone()));
+        let shared =
+            Arc::new(Shared { config, rules, ports, checks, starter, output, purse, outage, tasks, soft, hard });
         let peers = Arc::clone(&shared.ports.peers);
         let (elsewhere, news) = mpsc::channel(LIVE_NEWS);
         let (registry, setbacks) = (Registry::default(), Setbacks::default());

@@ -1,5 +1,7 @@
-use crate::output::Output;
-use jsonschema::Validator;
+use crate::{
+    checks::{Checked, Schemas},
+    output::Output,
+};
 use lockkeeper_domain::{
     Asked, Code, DecisionRule, JudgedCall, Judgement, Policy, Rule, RuleId, Session, StoredRule, ToolCall,
     ToolDefinition, ToolName, Verdict,
@@ -7,7 +9,7 @@ use lockkeeper_domain::{
 use lockkeeper_ports::ProposedCall;
 use lockkeeper_sanitizer::Found;
 use serde_json::Value;
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 /// What decides over calls.
 #[derive(Clone, Copy)]
@@ -23,23 +25,19 @@ pub(crate) struct Gate<'a> {
 /// A session's tools, with their schemas ready to check arguments.
 pub(crate) struct Catalog {
     tools: Arc<[ToolDefinition]>,
-    validators: HashMap<ToolName, Result<Validator, String>>,
+    schemas: Schemas,
 }
 
 impl Catalog {
     pub(crate) fn new(tools: Arc<[ToolDefinition]>) -> Self {
-        let compile = |tool: &ToolDefinition| {
-            let validator = jsonschema::validator_for(&tool.input_schema).map_err(|e| e.to_string());
-            (tool.name.clone(), validator)
-        };
-        let validators = tools.iter().map(compile).collect();
-        Self { tools, validators }
+        let schemas = Schemas::of(&tools);
+        Self { tools, schemas }
     }
 
     /// The same tools, but this one as it is now.
     pub(crate) fn with(&self, now: &ToolDefinition) -> Self {
         let redefined = |tool: &ToolDefinition| if tool.name == now.name { now.clone() } else { tool.clone() };
-        Self::new(self.tools.iter().map(redefined).collect())
+        Self { tools: self.tools.iter().map(redefined).collect(), schemas: self.schemas.with(now) }
     }
 
     /// Returns these tools with those of `now` that are not among them, and the latter alone. `None` if there are none.
@@ -58,8 +56,18 @@ impl Catalog {
         &self.tools
     }
 
-    /// What the gate says of a call that the model proposes.
-    pub(crate) fn judge(&self, call: ProposedCall, session: &Session, gate: Gate<'_>) -> JudgedCall {
+    /// What arguments are checked against.
+    pub(crate) fn schemas(&self) -> &Schemas {
+        &self.schemas
+    }
+
+    /// What the gate says of a call that the model proposes, and whose arguments were checked.
+    pub(crate) fn judge(
+        &self,
+        (call, checked): (ProposedCall, Checked),
+        session: &Session,
+        gate: Gate<'_>,
+    ) -> JudgedCall {
         let name = ToolName::as_written(call.name);
         let Some(tool) = self.tools.iter().find(|t| t.name == name) else {
             let known: Vec<_> = self.tools.iter().map(|t| t.name.as_str()).collect();
@@ -80,7 +88,7 @@ impl Catalog {
         };
         let args = if call.args.is_null() { Value::Object(serde_json::Map::new()) } else { call.args };
         let asked = Asked::of(tool, &args, gate.user);
-        let considered = match self.check(&tool.name, &args) {
+        let considered = match checked {
             _ if session.is_quarantined(&tool.name) => {
                 let message =
                     "The tool's definition changed; it is held back until a human trusts it again.".to_owned();
@@ -129,32 +137,6 @@ impl Catalog {
         match gate.policy.judge(Asked::of(tool, args, gate.user)) {
             Verdict::Deny { why } => Some(denied_by(&why)),
             Verdict::Ask { .. } | Verdict::Allow { .. } => None,
-        }
-    }
-
-    /// Whether the arguments fit the tool's schema; if not, what is wrong with them.
-    pub(crate) fn check(&self, tool: &ToolName, args: &Value) -> Result<(), String> {
-        const SHOWN: usize = 5;
-        if !args.is_object() {
-            return Err("The arguments must be a JSON object.".to_owned());
-        }
-        match self.validators.get(tool) {
-            None => Err(format!("No tool is called {tool}.")),
-            Some(Err(why)) => Err(format!("The tool's schema cannot be used: {why}")),
-            Some(Ok(validator)) => {
-                let wrong: Vec<_> = validator
-                    .iter_errors(args)
-                    .take(SHOWN)
-                    .map(|error| {
-                        let at = error.instance_path().to_string();
-                        if at.is_empty() { error.to_string() } else { format!("{at}: {error}") }
-                    })
-                    .collect();
-                if wrong.is_empty() {
-                    return Ok(());
-                }
-                Err(format!("The arguments do not fit the tool's schema: {}", wrong.join("; ")))
-            }
         }
     }
 }
@@ -216,6 +198,7 @@ fn hold_back(considered: Considered, secret: Option<&Found>) -> Considered {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{CheckLimits, checks::Checks};
     use lockkeeper_domain::{ServerName, SessionState};
     use lockkeeper_sanitizer::Config;
     use serde_json::json;
@@ -238,17 +221,18 @@ mod tests {
         )
     }
 
-    fn check(name: &str, args: Value, policy: &Policy) -> Judgement {
+    async fn check(name: &str, args: Value, policy: &Policy) -> Judgement {
         let session = Session::fold(SessionState::default(), Vec::new(), []);
         let call = ProposedCall { provider_id: None, name: name.to_owned(), args };
-        {
-            let output = Output::new(&Config::default(), &[], &[]);
-            catalog().judge(call, &session, Gate { policy, stored: &[], output: &output, user: "ann" }).judgement
-        }
+        let output = Output::new(&Config::default(), &[], &[]);
+        let catalog = catalog();
+        let checks = Checks::new(CheckLimits::default());
+        let checked = checks.of_calls(catalog.schemas(), std::slice::from_ref(&call)).await.remove(0);
+        catalog.judge((call, checked), &session, Gate { policy, stored: &[], output: &output, user: "ann" }).judgement
     }
 
-    #[test]
-    fn a_call_is_judged_by_its_name_then_its_arguments_then_the_policy() {
+    #[tokio::test]
+    async fn a_call_is_judged_by_its_name_then_its_arguments_then_the_policy() {
         let asks = Policy::default();
         let rule = |decision| Rule { decision, ..Rule::default() };
         let allows = Policy::new(vec![rule(DecisionRule::Allow)]);
@@ -257,16 +241,16 @@ mod tests {
             Judgement::Refuse { code, .. } => Some(code),
             _ => None,
         };
-        assert_eq!(refused(check("fs__none", json!({}), &allows)), Some(Code::UnknownTool));
+        assert_eq!(refused(check("fs__none", json!({}), &allows).await), Some(Code::UnknownTool));
         for bad in [json!({}), json!({"path": 1}), json!([]), json!("{\"path\":"), json!(null)] {
-            assert_eq!(refused(check("fs__read", bad, &allows)), Some(Code::InvalidArguments));
+            assert_eq!(refused(check("fs__read", bad, &allows).await), Some(Code::InvalidArguments));
         }
-        assert_eq!(refused(check("fs__odd", json!({}), &allows)), Some(Code::InvalidArguments));
-        assert!(matches!(check("fs__now", json!(null), &asks), Judgement::Ask { .. }));
-        assert!(matches!(check("fs__read", json!({"path": "a"}), &asks), Judgement::Ask { .. }));
-        assert!(matches!(check("fs__read", json!({"path": "a"}), &allows), Judgement::Run { .. }));
-        assert_eq!(refused(check("fs__read", json!({"path": "a"}), &denies)), Some(Code::Denied));
+        assert_eq!(refused(check("fs__odd", json!({}), &allows).await), Some(Code::InvalidArguments));
+        assert!(matches!(check("fs__now", json!(null), &asks).await, Judgement::Ask { .. }));
+        assert!(matches!(check("fs__read", json!({"path": "a"}), &asks).await, Judgement::Ask { .. }));
+        assert!(matches!(check("fs__read", json!({"path": "a"}), &allows).await, Judgement::Run { .. }));
+        assert_eq!(refused(check("fs__read", json!({"path": "a"}), &denies).await), Some(Code::Denied));
         let secret = json!({"path": "AKIAIOSFODNN7EXAMPLE"});
-        assert!(matches!(check("fs__read", secret, &allows), Judgement::Ask { why } if why.contains("aws_key")));
+        assert!(matches!(check("fs__read", secret, &allows).await, Judgement::Ask { why } if why.contains("aws_key")));
     }
 }

@@ -1,17 +1,22 @@
 use super::{
     Actor, Bench, Flow, Reply, Request,
     persist::{Lost, Unwritten},
-    request::Name,
+    request::{Name, Unhandled},
     send,
 };
 use crate::{
+    checks::Checked,
     janitor::IDLE_TOO_LONG,
     opened::{Accepted, Decided, Snapshot},
+    tools::Catalog,
 };
 use lockkeeper_domain::{
-    Answer, Code, Command, Failure, Refusal, Reply as Followed, Scope, Session, SessionTitle, Timestamp, UserMessage,
+    Answer, Code, Command, Failure, Refusal, Reply as Followed, Scope, Session, SessionTitle, Timestamp, ToolName,
+    UserMessage,
 };
 use lockkeeper_ports::RecordChange;
+use serde_json::Value;
+use std::sync::Arc;
 
 impl Actor {
     pub(super) async fn answer(&mut self, request: Request) -> Result<Flow, Lost> {
@@ -85,12 +90,40 @@ impl Actor {
         Ok(())
     }
 
-    async fn decide(&mut self, mut answer: Answer, reply: Reply<Decided>) -> Result<(), Lost> {
-        if let Some((code, problem)) = self.edited_args_problem(&answer) {
-            let failure = Failure::new(code, problem).with_hint("Mend the arguments, or deny the call.");
-            send(reply, Err(failure));
+    async fn decide(&mut self, answer: Answer, reply: Reply<Decided>) -> Result<(), Lost> {
+        match self.edited_call(&answer) {
+            Ok(None) => self.decide_checked(answer, reply).await?,
+            Ok(Some((catalog, tool, args))) => {
+                let checks = Arc::clone(&self.shared.checks);
+                self.edits.spawn(async move {
+                    let checked = checks.of_call(catalog.schemas(), &tool, &args).await;
+                    Edited { answer, catalog, checked, reply }
+                });
+            }
+            Err(problem) => refuse_edit(Code::InvalidArguments, problem, reply),
+        }
+        Ok(())
+    }
+
+    /// Goes on with an answer whose edited arguments were checked meanwhile.
+    pub(super) async fn decide_edited(&mut self, edited: Edited) -> Result<(), Lost> {
+        let Edited { answer, catalog, checked, reply } = edited;
+        if let Err(lost) = self.refuse_what_may_not_wait().await {
+            drop(reply.send(Err(Unhandled)));
+            return Err(lost);
+        }
+        if let Err(problem) = checked {
+            refuse_edit(Code::InvalidArguments, problem, reply);
             return Ok(());
         }
+        if let Some(denied) = self.edit_denied(&answer, &catalog) {
+            refuse_edit(Code::Denied, denied, reply);
+            return Ok(());
+        }
+        self.decide_checked(answer, reply).await
+    }
+
+    async fn decide_checked(&mut self, mut answer: Answer, reply: Reply<Decided>) -> Result<(), Lost> {
         // What is no answer to the question stores no rule.
         if answer.scope == Scope::Always
             && let Err(refusal) = self.session.check_answer(&answer, &self.shared.rules)
@@ -121,20 +154,22 @@ impl Actor {
         if stale { self.follow(Command::Tick).await } else { Ok(()) }
     }
 
-    /// What is wrong with the arguments that a human put in the place of the model's.
-    fn edited_args_problem(&self, answer: &Answer) -> Option<(Code, String)> {
-        let args = answer.args.as_ref().filter(|_| answer.approved)?;
+    /// The arguments that a human put in the place of the model's, with the tool that they are for.
+    fn edited_call(&self, answer: &Answer) -> Result<Option<(Arc<Catalog>, ToolName, Value)>, String> {
+        let Some(args) = answer.args.as_ref().filter(|_| answer.approved) else { return Ok(None) };
+        let calls = self.session.open_calls();
+        let Some(open) = calls.iter().find(|open| open.call.id == answer.call) else { return Ok(None) };
+        let none = || "The tools are not there at the moment, so edited arguments cannot be checked.".to_owned();
+        let catalog = self.catalog().ok_or_else(none)?;
+        Ok(Some((catalog, open.call.name.clone(), args.clone())))
+    }
+
+    /// The rule that denies the call with its edited arguments, for people.
+    fn edit_denied(&self, answer: &Answer, catalog: &Catalog) -> Option<String> {
         let calls = self.session.open_calls();
         let call = calls.iter().find(|open| open.call.id == answer.call)?.call;
-        let Some(catalog) = self.catalog() else {
-            let said = "The tools are not there at the moment, so edited arguments cannot be checked.";
-            return Some((Code::InvalidArguments, said.to_owned()));
-        };
         let policy = self.shared.ports.policy.now();
-        match catalog.check(&call.name, args) {
-            Err(problem) => Some((Code::InvalidArguments, problem)),
-            Ok(()) => catalog.denial(call, args, self.gate(&policy)).map(|said| (Code::Denied, said)),
-        }
+        catalog.denial(call, answer.args.as_ref()?, self.gate(&policy))
     }
 
     async fn obey(&mut self, command: Command, name: Name, reply: Reply<()>) -> Result<(), Lost> {
@@ -248,6 +283,19 @@ impl Actor {
         let thinking = self.model.is_some() || self.model_wanted.is_some();
         Snapshot::of(&self.session, &self.shared.rules, self.last_id(), thinking, self.question.clone())
     }
+}
+
+/// An answer with edited arguments, and what their check said.
+pub(super) struct Edited {
+    answer: Answer,
+    /// What they were checked by.
+    catalog: Arc<Catalog>,
+    checked: Checked,
+    reply: Reply<Decided>,
+}
+
+fn refuse_edit(code: Code, problem: String, reply: Reply<Decided>) {
+    send(reply, Err(Failure::new(code, problem).with_hint("Change the arguments, or deny the call.")));
 }
 
 pub(super) fn refused(refusal: Refusal) -> Failure {

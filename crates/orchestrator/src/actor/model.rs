@@ -1,6 +1,7 @@
 use super::{Actor, persist::Lost};
 use crate::{
     LiveEvent,
+    checks::{Checked, Checks},
     purse::{Denied, Grant, OverBudget},
     standing,
     tools::{Catalog, Gate},
@@ -15,7 +16,16 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 /// What a model's stream yields.
-pub(super) type ModelItem = Result<ModelEvent, NoAnswer>;
+pub(super) type ModelItem = Result<Heard, NoAnswer>;
+
+/// A piece of a model's answer, or all of it with the arguments of its calls checked.
+pub(super) enum Heard {
+    Piece(ModelEvent),
+    All(Completion, Vec<Checked>),
+}
+
+/// A model's answer, and what the checks of its calls said.
+type Answered = (Completion, Vec<Checked>);
 
 /// Why a model's answer is not complete.
 pub(super) enum NoAnswer {
@@ -98,6 +108,7 @@ impl Actor {
         let idle = Duration::from_secs(self.shared.config.model_idle_secs);
         let (purse, errand) = (Arc::clone(&self.shared.purse), self.errand());
         let read = estimated_input(&request, shown_tokens);
+        let (checks, tools) = (Arc::clone(&self.shared.checks), Arc::clone(&catalog));
         let counting = std::mem::take(&mut self.counting);
         let listening = async move {
             join_all(counting).await;
@@ -111,7 +122,7 @@ impl Actor {
                     let written = grant.granted().tokens.saturating_sub(read);
                     let most = u32::try_from(written).unwrap_or(u32::MAX);
                     request.max_output_tokens = request.max_output_tokens.min(most);
-                    listen(provider, request, idle, sender, grant, read).await;
+                    listen(provider, request, idle, sender, grant, read, (&checks, &tools)).await;
                 }
                 Err(Denied::Over(over)) => drop(sender.send(Err(NoAnswer::OverBudget(over))).await),
                 Err(Denied::Unknown(failure)) => drop(sender.send(Err(NoAnswer::Failed(failure))).await),
@@ -139,7 +150,7 @@ impl Actor {
         };
         let Some(model) = self.model.take() else { return Ok(()) };
         let command = match end {
-            Ok(completion) => Command::ModelDone(self.judge(completion, &model.catalog).await),
+            Ok(answer) => Command::ModelDone(self.judge(answer, &model.catalog).await),
             Err(NoAnswer::OverBudget(over)) => return self.over_budget(over, None).await,
             Err(NoAnswer::Failed(failure)) if failure.code == Code::ContextTooLong && !model.spoke && !model.shrunk => {
                 return self.shrink(model).await;
@@ -153,13 +164,14 @@ impl Actor {
         Ok(())
     }
 
-    async fn judge(&self, completion: Completion, catalog: &Catalog) -> ModelOutcome {
+    async fn judge(&self, (completion, checked): Answered, catalog: &Catalog) -> ModelOutcome {
         let ports = &self.shared.ports;
         let stored =
             if completion.calls.is_empty() { Vec::new() } else { standing::rules_of(ports, &self.owner).await };
         let policy = ports.policy.now();
         let gate = Gate { stored: &stored, ..self.gate(&policy) };
-        let calls: Vec<_> = completion.calls.into_iter().map(|call| catalog.judge(call, &self.session, gate)).collect();
+        let calls: Vec<_> =
+            completion.calls.into_iter().zip(checked).map(|call| catalog.judge(call, &self.session, gate)).collect();
         let used: Vec<_> = calls.iter().filter_map(|call| call.rule.clone()).collect();
         if !used.is_empty() {
             self.shared.tasks.spawn(standing::tell_used(ports.clone(), self.owner.clone(), used));
@@ -221,6 +233,7 @@ async fn listen(
     items: mpsc::Sender<ModelItem>,
     mut grant: Grant,
     read: u64,
+    (checks, catalog): (&Checks, &Catalog),
 ) {
     let model = request.model.clone();
     // Where the answer is cut, it has cost what was read and what was heard of it.
@@ -246,7 +259,9 @@ async fn listen(
                 // Counted before it is heard of, so that whoever hears of it sees it counted.
                 let used = if completion.usage == Usage::default() { grant.cost() } else { of_usage(completion.usage) };
                 grant.settle(used).await;
-                return drop(items.send(Ok(ModelEvent::Completed(completion))).await);
+                // Here and not by the actor, which goes on to take commands.
+                let checked = checks.of_calls(catalog.schemas(), &completion.calls).await;
+                return drop(items.send(Ok(Heard::All(completion, checked))).await);
             }
             Err(error) => {
                 let used = grant.cost();
@@ -258,28 +273,29 @@ async fn listen(
         if let ModelEvent::Text(piece) | ModelEvent::Reasoning(piece) = &event {
             grant.costs(tokens(piece.len() as u64 / BYTES_PER_TOKEN));
         }
-        if items.send(Ok(event)).await.is_err() {
+        if items.send(Ok(Heard::Piece(event))).await.is_err() {
             return;
         }
     }
 }
 
 /// Merges neighbouring pieces, and finds the end.
-fn sort(items: Vec<ModelItem>) -> (Vec<Said>, Option<Result<Completion, NoAnswer>>) {
+fn sort(items: Vec<ModelItem>) -> (Vec<Said>, Option<Result<Answered, NoAnswer>>) {
     let mut said: Vec<Said> = Vec::new();
     for item in items {
         match item {
-            Ok(ModelEvent::Text(piece)) => match said.last_mut() {
+            Ok(Heard::Piece(ModelEvent::Text(piece))) => match said.last_mut() {
                 Some(Said::Text(text)) if text.len() + piece.len() <= PIECE_BYTES => text.push_str(&piece),
                 _ if piece.is_empty() => {}
                 _ => said.push(Said::Text(piece)),
             },
-            Ok(ModelEvent::Reasoning(piece)) => match said.last_mut() {
+            Ok(Heard::Piece(ModelEvent::Reasoning(piece))) => match said.last_mut() {
                 Some(Said::Reasoning(text)) if text.len() + piece.len() <= PIECE_BYTES => text.push_str(&piece),
                 _ if piece.is_empty() => {}
                 _ => said.push(Said::Reasoning(piece)),
             },
-            Ok(ModelEvent::Completed(completion)) => return (said, Some(Ok(completion))),
+            Ok(Heard::All(completion, checked)) => return (said, Some(Ok((completion, checked)))),
+            Ok(Heard::Piece(ModelEvent::Completed(_))) => {}
             Err(error) => return (said, Some(Err(error))),
         }
     }
