@@ -36,6 +36,10 @@ chaos rounds="200":
 chaos-docker rounds="100":
     E2E_ROUNDS={{ rounds }} cargo nextest run --locked -p lockkeeper-tests --profile long --no-capture -E 'test(docker::chaos)'
 
+# Attacks a server with hostile MCP servers, and holds the figures of another session to their limits. Wants a quiet machine.
+hostile-mcp rounds="200":
+    LOCKKEEPER_HOSTILE_ROUNDS={{ rounds }} cargo nextest run --locked --release -p lockkeeper-tests --profile long --no-capture -E 'test(/^hostile_mcp::/)'
+
 # Kills a Redis two hundred times under load, and looks whether all that it acknowledged is there, once.
 chaos-redis rounds="200":
     REDIS_CHAOS_ROUNDS={{ rounds }} cargo test --locked -p lockkeeper-redis-store --test redis -- --nocapture crash::

@@ -21,6 +21,7 @@ mod examples;
 mod files;
 mod gate;
 mod hostile;
+mod hostile_mcp;
 mod identity;
 mod models;
 mod operators;
@@ -66,6 +67,7 @@ fn main() -> ExitCode {
         files::cases(),
         gate::cases(),
         hostile::cases(),
+        hostile_mcp::cases(),
         strangers::cases(),
         identity::cases(),
         models::cases(),

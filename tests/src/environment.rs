@@ -19,6 +19,12 @@ pub fn rounds(by_default: usize) -> usize {
     read("E2E_ROUNDS").and_then(|text| text.parse().ok()).unwrap_or(by_default)
 }
 
+/// How many turns the hostile MCP server suite measures when its figures are held to their limits:
+/// `LOCKKEEPER_HOSTILE_ROUNDS`. `None` where it only compares.
+pub fn hostile_rounds() -> Option<usize> {
+    read("LOCKKEEPER_HOSTILE_ROUNDS").and_then(|text| text.parse().ok())
+}
+
 /// How many times each kind of process is killed by the case that kills all of them: `LOCKKEEPER_CHAOS_ROUNDS`, or
 /// `by_default`.
 pub fn chaos_rounds(by_default: usize) -> usize {

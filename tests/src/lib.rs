@@ -27,7 +27,7 @@ pub use binaries::Binaries;
 pub use client::{Client, Connect, PATIENCE};
 pub use collector::{Collector, Received, attribute};
 pub use engine::Engine;
-pub use environment::{chaos_rounds, is_ci, rounds, seed};
+pub use environment::{chaos_rounds, hostile_rounds, is_ci, rounds, seed};
 pub use event::{Event, EventId};
 pub use fences::{Fence, fences};
 pub use links::{Broken, broken_links};
