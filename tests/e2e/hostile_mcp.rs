@@ -127,7 +127,7 @@ async fn a_costly_check_is_refused_while_others_go_on(ground: Rc<Ground>) -> Res
     let server = with_server(&ground, &[costly], ":", "").await?;
     let mut attackers = vec![server.connect().open().await?, server.connect().open().await?];
     let mut other = server.connect().open().await?;
-    let args = json!({ "x": vec![-1; 20_000] });
+    let args = json!({ "x": vec![-1; 5_000] });
     let attack = calls(&[("costly", args.clone()), ("costly", args)]);
     let attacking = async {
         join_all(attackers.iter_mut().map(|client| async {
