@@ -20,6 +20,8 @@ pub(crate) fn check(graph: &Graph, budget: &Budget) -> Result<(), OverBudget> {
     // The targets of a component's edges are in components of higher numbers.
     members.sort_unstable_by_key(|at| std::cmp::Reverse(components[*at]));
     let mut is_recursive = false;
+    // What looks for leftovers evaluates, and compiles, what applies to its value once more.
+    let times = if graph.nodes.iter().any(|node| node.is_unevaluated) { 2 } else { 1 };
     for at in members {
         for edge in &graph.nodes[at].edges {
             if components[edge.to] == components[at] {
@@ -27,7 +29,8 @@ pub(crate) fn check(graph: &Graph, budget: &Budget) -> Result<(), OverBudget> {
                 is_recursive = true;
                 expansions[at] = expansions[at].saturating_add(1);
             } else {
-                expansions[at] = expansions[at].saturating_add(expansions[edge.to]);
+                let here = if edge.place == Place::Here { times } else { 1 };
+                expansions[at] = expansions[at].saturating_add(expansions[edge.to].saturating_mul(here));
                 nesting[at] = nesting[at].max(nesting[edge.to] + 1);
             }
         }

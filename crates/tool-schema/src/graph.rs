@@ -125,6 +125,8 @@ impl<'a> Builder<'a> {
         for (keyword, value) in object {
             self.keyword(&mut node, object, keyword, value)?;
         }
+        // Also what does not apply is looked up.
+        node.size += node.edges.len() as u64;
         Ok(node)
     }
 
@@ -144,14 +146,18 @@ impl<'a> Builder<'a> {
             }
             ("allOf" | "anyOf" | "oneOf", Value::Array(all)) => {
                 node.is_negative |= keyword == "oneOf";
-                all.iter().for_each(|schema| self.edge(node, Place::Here, schema));
+                for schema in all {
+                    self.edge(node, Place::Here, schema);
+                }
             }
             ("not" | "if" | "then" | "else", schema) => {
                 node.is_negative = true;
                 self.edge(node, Place::Here, schema);
             }
             ("extends" | "disallow" | "type", Value::Array(all)) => {
-                all.iter().filter(|one| one.is_object()).for_each(|schema| self.edge(node, Place::Here, schema));
+                for schema in all.iter().filter(|one| one.is_object()) {
+                    self.edge(node, Place::Here, schema);
+                }
                 node.size += all.len() as u64;
             }
             ("dependentSchemas" | "dependencies", Value::Object(all)) => {
@@ -161,7 +167,9 @@ impl<'a> Builder<'a> {
                 }
             }
             ("properties", Value::Object(all)) => {
-                all.iter().for_each(|(name, schema)| self.edge(node, Place::Member(name.clone()), schema));
+                for (name, schema) in all {
+                    self.edge(node, Place::Member(name.clone()), schema);
+                }
             }
             ("patternProperties", Value::Object(all)) => {
                 for (pattern, schema) in all {
@@ -176,7 +184,9 @@ impl<'a> Builder<'a> {
             }
             ("propertyNames", schema) => self.edge(node, Place::Names, schema),
             ("items" | "prefixItems", Value::Array(all)) => {
-                all.iter().enumerate().for_each(|(at, schema)| self.edge(node, Place::Item(at), schema));
+                for (at, schema) in all.iter().enumerate() {
+                    self.edge(node, Place::Item(at), schema);
+                }
             }
             // Whether items before it have subschemas of their own depends on the draft.
             ("items", schema) => self.edge(node, Place::Items(0), schema),

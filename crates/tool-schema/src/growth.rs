@@ -83,14 +83,14 @@ fn slots(graph: &Graph, closure: &Closure, entries: &mut usize) -> Option<Vec<Sl
     };
     let member = |name: Option<&str>| {
         gathered(&|place| match place {
-            Place::Member(named) => name == Some(named.as_str()),
+            Place::Member(one) => name == Some(one.as_str()),
             Place::Members(but) => name.is_none_or(|name| !but.contains(name)),
             _ => false,
         })
     };
     let item = |at: usize| {
         gathered(&|place| match place {
-            Place::Item(named) => *named == at,
+            Place::Item(one) => *one == at,
             Place::Items(first) => *first <= at,
             _ => false,
         })

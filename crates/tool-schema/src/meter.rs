@@ -146,7 +146,7 @@ impl<'a> Meter<'a> {
     /// What the node's own keywords cost.
     fn own(&self, at: usize, node: &Node, value: &Value) -> u64 {
         let parts = match value {
-            Value::String(text) => self.weights.own[at].saturating_mul(text.len() as u64 / 16),
+            Value::String(text) => self.weights.own[at].saturating_mul(text.len().div_ceil(16) as u64),
             Value::Object(members) => {
                 let names: u64 = members.keys().map(|name| 1 + name.len() as u64 / 16).sum();
                 names.saturating_mul(1 + self.weights.names[at])
@@ -154,7 +154,13 @@ impl<'a> Meter<'a> {
             Value::Array(items) if node.is_unique => size(value).saturating_mul(items.len().min(PAIRWISE) as u64),
             _ => 0,
         };
-        node.size.saturating_add(parts)
+        // Each member or item is looked up in all that applies to the value.
+        let left_over = match value {
+            Value::Object(members) if node.is_unevaluated => self.weights.text[at].saturating_mul(members.len() as u64),
+            Value::Array(items) if node.is_unevaluated => self.weights.text[at].saturating_mul(items.len() as u64),
+            _ => 0,
+        };
+        node.size.saturating_add(parts).saturating_add(left_over)
     }
 }
 

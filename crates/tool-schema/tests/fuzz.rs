@@ -15,14 +15,14 @@ const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 
 fn leaf() -> impl Strategy<Value = Value> {
     let reference = prop_oneof![
-        (0..4_usize).prop_map(|at| format!("#/$defs/{}", NAMES[at])),
-        Just("#".to_owned()),
-        Just("#n".to_owned()),
-        Just("#/$defs/a/allOf/0".to_owned()),
-        "[#/a-z~%0-9]{0,6}",
+        20 => (0..4_usize).prop_map(|at| format!("#/$defs/{}", NAMES[at])),
+        6 => Just("#".to_owned()),
+        1 => Just("#n".to_owned()),
+        1 => Just("#/$defs/a/allOf/0".to_owned()),
+        1 => "[#/a-z~%0-9]{0,6}",
     ];
     prop_oneof![
-        4 => (prop_oneof![Just("$ref"), Just("$dynamicRef"), Just("$recursiveRef")], reference).prop_map(|(keyword, to)| json!({keyword: to})),
+        2 => (prop_oneof![Just("$ref"), Just("$dynamicRef"), Just("$recursiveRef")], reference).prop_map(|(keyword, to)| json!({keyword: to})),
         1 => Just(json!({"$dynamicAnchor": "n", "$anchor": "n"})),
         1 => "[a-z(){},+*?0-9\\[\\]|\\\\]{0,12}".prop_map(|pattern| json!({"pattern": pattern})),
         1 => prop_oneof![Just("string"), Just("object"), Just("array")].prop_map(|kind| json!({"type": kind})),

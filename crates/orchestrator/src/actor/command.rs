@@ -294,6 +294,13 @@ pub(super) struct Edited {
     reply: Reply<Decided>,
 }
 
+impl Edited {
+    /// The actor ends: whoever asked may ask its successor.
+    pub(super) fn refuse(self) {
+        drop(self.reply.send(Err(Unhandled)));
+    }
+}
+
 fn refuse_edit(code: Code, problem: String, reply: Reply<Decided>) {
     send(reply, Err(Failure::new(code, problem).with_hint("Change the arguments, or deny the call.")));
 }

@@ -1,6 +1,6 @@
 //! How an actor ends, whatever the reason.
 
-use super::{Actor, Bench};
+use super::{Actor, Bench, command::Edited};
 use crate::order::News;
 use lockkeeper_ports::Topic;
 
@@ -12,6 +12,9 @@ impl Actor {
         self.calls.cancel_all();
         // The next owner has a sandbox of its own and need not wait until this one is gone.
         self.let_go().await;
+        while let Some(edited) = self.edits.join_next().await {
+            edited.into_iter().for_each(Edited::refuse);
+        }
         while let Ok(request) = self.mailbox.try_recv() {
             request.refuse();
         }
