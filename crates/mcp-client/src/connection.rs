@@ -115,12 +115,7 @@ impl Connection {
     /// Lists the server's tools, all pages, as they come.
     pub(crate) async fn list(&self) -> Result<Catalog, Down> {
         let link = &self.link;
-        let listed = tokio::select! {
-            biased;
-            listed = timeout(link.config.list(), self.list_pages()) => listed,
-            down = link.wait_down() => return Err(down.as_ref().clone()),
-        };
-        match listed {
+        match timeout(link.config.list(), self.list_pages()).await {
             Ok(Ok(catalog)) => Ok(catalog),
             Ok(Err(down)) => {
                 // The end of the process is the better reason.
@@ -195,7 +190,12 @@ impl Connection {
                 Some(params) => ListToolsRequest::with_param(params),
                 None => ListToolsRequest::default(),
             };
-            let page = self.request(ClientRequest::ListToolsRequest(request)).await?;
+            // A page that came counts, also when the server ends while it is checked.
+            let page = tokio::select! {
+                biased;
+                page = self.request(ClientRequest::ListToolsRequest(request)) => page?,
+                down = self.link.wait_down() => return Err(down.as_ref().clone()),
+            };
             let next = page.get("nextCursor").and_then(Value::as_str).map(str::to_owned);
             let (added, is_full) = add_page(catalog, page).await?;
             catalog = added;
