@@ -200,6 +200,7 @@ impl Server {
                 if let Some(pinned) = self.pinned.get() {
                     self.compare(gate, pinned, &catalog);
                 } else {
+                    *self.left_out.lock().unwrap_or_else(PoisonError::into_inner) = catalog.left_out;
                     let _ = self.pinned.set(catalog.tools);
                 }
                 (Latest::Connected(connection.clone()), Ok(connection))

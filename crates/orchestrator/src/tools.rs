@@ -42,7 +42,7 @@ impl Catalog {
 
     /// Returns these tools with those of `now` that are not among them, and the latter alone. `None` if there are none.
     pub(crate) fn grown(&self, now: &[ToolDefinition]) -> Option<(Self, Vec<ToolDefinition>)> {
-        let is_new = |tool: &&ToolDefinition| !self.validators.contains_key(&tool.name);
+        let is_new = |tool: &&ToolDefinition| !self.tools.iter().any(|known| known.name == tool.name);
         let added: Vec<_> = now.iter().filter(is_new).cloned().collect();
         if added.is_empty() {
             return None;
