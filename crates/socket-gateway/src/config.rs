@@ -49,8 +49,8 @@ pub struct Config {
     pub packet_burst: u32,
     /// How many of them it may send per second after that: 2.
     pub packets_per_sec: u32,
-    /// How long a client that polls may take to fetch why it was refused, in seconds: 5. Then its transport is closed. That
-    /// of a WebSocket is closed at once.
+    /// How long a client may take to fetch why it was refused, in seconds: 5. Then its transport is closed. It counts
+    /// in no limit of connections meanwhile.
     pub farewell_secs: u64,
     /// How many refused events end a connection, unless they are spread over time: 200.
     pub flood_refusals: u32,

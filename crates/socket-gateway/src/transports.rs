@@ -124,16 +124,16 @@ impl Transports {
         Some(response)
     }
 
-    /// Closes the transport of a connection that has ended, and frees its place at once. What was sent before still reaches the
-    /// client: a stream is written to its end, and a client that polls has a moment to fetch it.
+    /// Closes the transport of a connection that has ended a moment later, and frees its place at once. In that time what was
+    /// sent before reaches the client. A stream cannot be closed earlier: once its reader has ended, the library writes no more.
     pub(crate) fn close(self: &Arc<Self>, socket: &Arc<Socket<LocalAdapter>>) {
         if let Some(place) = socket.req_parts().extensions.get::<Arc<Place>>() {
             place.release();
         }
         let (transports, socket) = (Arc::clone(self), Arc::clone(socket));
         self.tasks.spawn(async move {
+            sleep(transports.farewell).await;
             if socket.transport_type() == TransportType::Polling {
-                sleep(transports.farewell).await;
                 transports.close_polling(&socket.id.to_string()).await;
             }
             transports.close_streams(&socket);
@@ -213,8 +213,7 @@ impl Drop for Registered {
     }
 }
 
-/// The stream of a WebSocket. It ends for its reader when it is closed, or when the client sends too many packets; what
-/// is being written still goes out.
+/// The stream of a WebSocket. It ends for its reader when it is closed, or when the client sends too many packets.
 #[derive(Debug)]
 pub struct Guarded<S> {
     inner: S,

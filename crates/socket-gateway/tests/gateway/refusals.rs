@@ -23,7 +23,7 @@ async fn refused(world: &World, query: &str, auth: Value) -> (String, String) {
 /// Covers: S1-3
 #[tokio::test]
 async fn refused_connection_is_closed_and_frees_its_place() {
-    let world = World::builder([]).tokens([("alice", "token-of-alice")]).build();
+    let world = World::builder([]).tokens([("alice", "token-of-alice")]).config(|c| c.farewell_secs = 1).build();
     let mut client = world.connect("sessionId=s1", json!({"token": "a guess"})).await;
     client.until("error").await;
     assert_eq!(client.until_end().await, Frame::Disconnect);
