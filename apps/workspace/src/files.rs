@@ -1,17 +1,21 @@
 //! The files of the workspace: every path is resolved beneath one directory
-//! handle, so that neither `..` nor a symbolic link, however timed, leads out.
+//! handle, name by name and through no symbolic link, so that no path leads out
+//! and a file has no other path than its own. Rules about paths rely on that.
 
 mod list;
 mod read;
 mod write;
 
 use std::{
+    ffi::{OsStr, OsString},
+    fs::File,
     io,
     os::fd::{AsFd, BorrowedFd},
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use cap_std::{ambient_authority, fs::Dir};
+use rustix::fs::{Mode, OFlags, openat};
 
 pub(crate) use self::{
     list::{ListFiles, list},
@@ -37,8 +41,70 @@ impl Workspace {
 
     /// A handle of a directory in the workspace.
     pub(crate) fn open_dir(&self, path: &str) -> Result<Dir, ToolError> {
-        let relative = self.relative(path)?;
-        self.dir.open_dir(&relative).map_err(|error| self.explain(path, &error))
+        let mut dir = self.root(path)?;
+        for name in self.names(path)? {
+            dir = enter(&dir, &name).map_err(|error| self.refuse(path, &dir, &name, &error))?;
+        }
+        Ok(dir)
+    }
+
+    /// A handle of the directory that a file lies in, and the file's name there.
+    fn open_parent(&self, path: &str, missing: Missing) -> Result<(Dir, OsString), ToolError> {
+        let mut dir = self.root(path)?;
+        let mut names = self.names(path)?;
+        let last = names.pop().filter(|_| !path.ends_with('/'));
+        let last = last.ok_or_else(|| self.explain(path, &io::ErrorKind::IsADirectory.into()))?;
+        for name in names {
+            let entered = match enter(&dir, &name) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound && missing == Missing::Create => {
+                    dir.create_dir(&name).and_then(|()| enter(&dir, &name))
+                }
+                entered => entered,
+            };
+            dir = entered.map_err(|error| self.refuse(path, &dir, &name, &error))?;
+        }
+        Ok((dir, last))
+    }
+
+    fn root(&self, path: &str) -> Result<Dir, ToolError> {
+        self.dir.try_clone().map_err(|error| self.explain(path, &error))
+    }
+
+    /// The names that lead from the root to the path. Since none of them may be a link, `..` is the name before it.
+    fn names(&self, path: &str) -> Result<Vec<OsString>, ToolError> {
+        let mut names = Vec::new();
+        for part in self.relative(path)?.components() {
+            match part {
+                Component::Normal(name) => names.push(name.to_owned()),
+                Component::CurDir => {}
+                Component::ParentDir if names.pop().is_some() => {}
+                Component::ParentDir | Component::RootDir | Component::Prefix(_) => return Err(self.outside(path)),
+            }
+        }
+        Ok(names)
+    }
+
+    /// Why `name` cannot be opened in `dir`, on the way to `path`.
+    fn refuse(&self, path: &str, dir: &Dir, name: &OsStr, error: &io::Error) -> ToolError {
+        if dir.symlink_metadata(name).is_ok_and(|found| found.is_symlink()) {
+            return self.linked(path, name);
+        }
+        self.explain(path, error)
+    }
+
+    /// Refuses a path that goes through a link.
+    fn linked(&self, path: &str, link: &OsStr) -> ToolError {
+        let target = self.relative(path).map(|relative| self.dir.canonicalize(relative));
+        let advice = match target {
+            Ok(Ok(target)) => format!("Name {} instead.", printable(&target.to_string_lossy())),
+            // cap-std reports an escape as a denial that no system call made.
+            Ok(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied && error.raw_os_error().is_none() => {
+                return self.outside(path);
+            }
+            _ => "Name its target instead.".to_owned(),
+        };
+        let link = printable(&link.to_string_lossy());
+        ToolError::new(format!("{}: {link} is a link, and paths go through no links. {advice}", printable(path)))
     }
 
     /// The path as one relative to the root. It may still try to lead out;
@@ -93,6 +159,19 @@ impl AsFd for Workspace {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.dir.as_fd()
     }
+}
+
+/// What becomes of directories on the way to a file that are not there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    Refuse,
+    Create,
+}
+
+/// A handle of the directory by this name, which is no link.
+fn enter(dir: &Dir, name: &OsStr) -> io::Result<Dir> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(Dir::from_std_file(File::from(openat(dir, name, flags, Mode::empty())?)))
 }
 
 /// A file name for a line of text: control characters would forge lines.

@@ -11,7 +11,7 @@ use std::{
 use cap_std::fs::{Dir, FileType};
 use serde::Deserialize;
 
-use super::{Workspace, printable};
+use super::{Workspace, enter, printable};
 use crate::{limits::Limits, tool_error::ToolError};
 
 /// Directories deeper than this are named and not entered, which bounds the open handles.
@@ -111,11 +111,11 @@ impl Listing<'_> {
 
     fn below(&mut self, dir: &Dir, name: &OsString, path: &Path, depth: usize) {
         // The name alone is opened, in its directory's handle: a link that
-        // replaced it meanwhile leads nowhere outside of this directory.
+        // replaced it meanwhile is not followed.
         let outcome = if depth == 0 {
             Err(io::Error::other("too deep, list it by itself"))
         } else {
-            dir.open_dir(name).and_then(|inner| self.directory(&inner, path, depth - 1))
+            enter(dir, name).and_then(|inner| self.directory(&inner, path, depth - 1))
         };
         if let Err(error) = outcome {
             let shown = printable(&path.to_string_lossy());

@@ -5,11 +5,10 @@ mod text;
 use std::{fs::File, io, os::unix::fs::FileExt as _};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use cap_std::fs::{OpenOptions, OpenOptionsExt as _};
-use rustix::fs::OFlags;
+use rustix::fs::{Mode, OFlags, openat};
 use serde::Deserialize;
 
-use super::{Workspace, printable};
+use super::{Missing, Workspace, printable};
 use crate::{limits::Limits, tool_error::ToolError};
 
 /// How much of a file decides whether it is text.
@@ -86,7 +85,7 @@ pub(crate) fn read(
 
 /// Opens without ever waiting for the writer of a FIFO, and takes regular files only.
 fn open_regular(workspace: &Workspace, path: &str) -> Result<File, ToolError> {
-    let relative = workspace.relative(path)?;
+    let (folder, name) = workspace.open_parent(path, Missing::Refuse)?;
     let failed = |error: io::Error| workspace.explain(path, &error);
     let refuse = |is_dir: bool| {
         let error = if is_dir { io::ErrorKind::IsADirectory.into() } else { not_regular() };
@@ -94,14 +93,16 @@ fn open_regular(workspace: &Workspace, path: &str) -> Result<File, ToolError> {
     };
     // Opening a device can itself have an effect, so look before; a swap in
     // between is caught by the look at the open file.
-    let before = workspace.dir.metadata(&relative).map_err(failed)?;
+    let before = folder.symlink_metadata(&name).map_err(failed)?;
+    if before.is_symlink() {
+        return Err(workspace.linked(path, &name));
+    }
     if !before.is_file() {
         return refuse(before.is_dir());
     }
-    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-    let mut options = OpenOptions::new();
-    options.read(true).custom_flags(flags.bits().cast_signed());
-    let file = workspace.dir.open_with(&relative, &options).map_err(failed)?.into_std();
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let opened = openat(&folder, &name, flags, Mode::empty());
+    let file = File::from(opened.map_err(|error| workspace.refuse(path, &folder, &name, &error.into()))?);
     let opened = file.metadata().map_err(failed)?;
     if !opened.is_file() {
         return refuse(opened.is_dir());

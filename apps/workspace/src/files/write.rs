@@ -2,14 +2,14 @@
 
 use std::{
     io::{self, Write as _},
-    path::{Path, PathBuf},
+    path::Path,
     sync::atomic::{AtomicU64, Ordering},
 };
 
 use cap_std::fs::{Dir, Metadata, OpenOptions, PermissionsExt as _};
 use serde::Deserialize;
 
-use super::{Workspace, printable};
+use super::{Missing, Workspace, printable};
 use crate::{limits::Limits, tool_error::ToolError};
 
 const ANY_WRITE_BIT: u32 = 0o222;
@@ -38,53 +38,21 @@ pub(crate) fn write(workspace: &Workspace, limits: &Limits, request: &WriteFile)
         )));
     }
     let failed = |error: io::Error| workspace.explain(&request.path, &error);
-    let (folder, name) = destination(workspace, &request.path)?;
+    let (folder, name) = workspace.open_parent(&request.path, Missing::Create)?;
     let existing = match folder.symlink_metadata(&name) {
         Ok(existing) => Some(existing),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(failed(error)),
     };
+    if existing.as_ref().is_some_and(|existing| existing.is_symlink()) {
+        return Err(workspace.linked(&request.path, &name));
+    }
     if let Some(existing) = &existing {
         check_replaceable(existing, &shown)?;
     }
-    replace(&folder, &name, request.content.as_bytes(), existing.as_ref()).map_err(failed)?;
+    replace(&folder, Path::new(&name), request.content.as_bytes(), existing.as_ref()).map_err(failed)?;
     let verb = if existing.is_some() { "Replaced" } else { "Created" };
     Ok(format!("{verb} {shown} ({length} bytes)."))
-}
-
-/// The directory that holds the file, made if need be, and the file's name in it.
-fn destination(workspace: &Workspace, path: &str) -> Result<(Dir, PathBuf), ToolError> {
-    let failed = |error: io::Error| workspace.explain(path, &error);
-    let mut relative = workspace.relative(path)?;
-    if path.ends_with('/') || relative.file_name().is_none() {
-        return Err(failed(io::ErrorKind::IsADirectory.into()));
-    }
-    // An editor writes through a link, so the file behind it is the one to replace.
-    if workspace.dir.symlink_metadata(&relative).is_ok_and(|found| found.is_symlink()) {
-        relative = workspace.dir.canonicalize(&relative).map_err(|error| {
-            if error.kind() == io::ErrorKind::NotFound {
-                let shown = printable(path);
-                ToolError::new(format!("{shown} is a link to nothing. Write to its target."))
-            } else {
-                failed(error)
-            }
-        })?;
-    }
-    let is_directory = || failed(io::ErrorKind::IsADirectory.into());
-    let name = PathBuf::from(relative.file_name().ok_or_else(is_directory)?);
-    let parent = match relative.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let folder = match workspace.dir.open_dir(parent) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            workspace.dir.create_dir_all(parent).map_err(failed)?;
-            workspace.dir.open_dir(parent)
-        }
-        opened => opened,
-    };
-    let folder = folder.map_err(failed)?;
-    Ok((folder, name))
 }
 
 fn check_replaceable(existing: &Metadata, shown: &str) -> Result<(), ToolError> {
@@ -188,13 +156,18 @@ mod tests {
     }
 
     #[test]
-    fn a_link_inside_of_the_workspace_is_written_through() {
+    fn link_inside_of_the_workspace_is_not_written_through() {
         let fixture = Fixture::new();
-        fs::write(fixture.folder.path().join("real"), "old").expect("written");
-        symlink("real", fixture.folder.path().join("link")).expect("linked");
-        fixture.check("link", "Replaced link (3 bytes).");
-        assert_eq!(fixture.read("real"), "new");
-        assert!(fixture.folder.path().join("link").is_symlink());
+        let root = fixture.folder.path();
+        fs::create_dir(root.join("dir")).expect("made");
+        fs::write(root.join("dir/real"), "old").expect("written");
+        symlink("dir/real", root.join("link")).expect("linked");
+        symlink("dir", root.join("way")).expect("linked");
+        let said = "is a link, and paths go through no links. Name dir/real instead.";
+        fixture.check("link", &format!("error: link: link {said}"));
+        fixture.check("way/real", &format!("error: way/real: way {said}"));
+        assert_eq!(fixture.read("dir/real"), "old");
+        assert!(root.join("link").is_symlink());
     }
 
     #[test]
@@ -208,7 +181,7 @@ mod tests {
         fixture.check("dir", "error: dir is a directory. Name a file in it.");
         fixture.check("dir/", "error: dir/ is a directory. Name a file in it, or use list_files.");
         fixture.check(".", "error: . is a directory. Name a file in it, or use list_files.");
-        fixture.check("dangling", "error: dangling is a link to nothing. Write to its target.");
+        fixture.check("dangling", "error: dangling: dangling is a link, and paths go through no links. Name its target instead.");
         fixture.check(
             "fixed",
             "error: fixed is read-only. Change its mode with execute_command first if it should be replaced.",
