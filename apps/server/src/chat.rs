@@ -3,6 +3,7 @@
 mod address;
 mod approval;
 mod conversation;
+mod exact;
 mod input;
 mod packet;
 mod socket;

@@ -1,6 +1,6 @@
 //! A call that waits for the human: how it is shown, and how the answer is read.
 
-use super::visible;
+use super::{exact, visible};
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 
@@ -10,13 +10,18 @@ pub(super) struct Approval {
     pub(super) call_id: String,
     server: String,
     tool: String,
-    args: Value,
+    /// The arguments as the exact text that runs.
+    args: String,
+    /// What the answer is bound to; none where an earlier version asks.
+    digest: Option<String>,
     why: String,
     hints: Vec<&'static str>,
     expires_at: Option<String>,
     place: Option<(u64, u64)>,
     /// What a rule for always would say; none where it is not offered.
     always: Option<Value>,
+    /// The scopes that an approval for the session may have, as the server wants them back.
+    scopes: Vec<Value>,
 }
 
 /// What the human wants.
@@ -46,12 +51,14 @@ impl Approval {
             call_id: text("callId")?,
             server: text("server").unwrap_or_else(|| "an unknown server".to_owned()),
             tool: text("name")?,
-            args: payload.get("args").cloned().unwrap_or_default(),
+            args: text("argsText").unwrap_or_else(|| payload.get("args").unwrap_or(&Value::Null).to_string()),
+            digest: text("digest"),
             why: text("why").unwrap_or_default(),
             hints: hints.into_iter().flatten().collect(),
             expires_at: text("expiresAt"),
             place: number("queuePosition").zip(number("totalInQueue")),
             always: payload.get("alwaysRule").filter(|rule| rule.is_object()).cloned(),
+            scopes: payload.get("sessionScopes").and_then(Value::as_array).cloned().unwrap_or_default(),
         })
     }
 
@@ -63,8 +70,7 @@ impl Approval {
             _ => String::new(),
         };
         let _ = writeln!(card, "? {} of {}{place}", visible::line(&self.tool), visible::line(&self.server));
-        let args = serde_json::to_string_pretty(&self.args).unwrap_or_default();
-        for line in visible::exact(&args).lines() {
+        for line in visible::exact(&exact::laid_out(&self.args)).lines() {
             let _ = writeln!(card, "    {line}");
         }
         let mut notes: Vec<String> = self.hints.iter().map(|hint| (*hint).to_owned()).collect();
@@ -72,6 +78,9 @@ impl Approval {
         notes.extend(self.expires_at.as_deref().map(|time| format!("refused by itself at {}", visible::line(time))));
         if !notes.is_empty() {
             let _ = writeln!(card, "  {}", notes.join("; "));
+        }
+        for (place, scope) in self.scopes.iter().enumerate() {
+            let _ = writeln!(card, "  s{} for the session: {}", place + 1, scope_in_words(scope));
         }
         if let Some(rule) = &self.always {
             // The rule as it is stored, and not what somebody makes of it.
@@ -81,12 +90,15 @@ impl Approval {
     }
 
     /// What can be answered.
-    pub(super) fn question(&self) -> &'static str {
-        if self.always.is_some() { Self::QUESTION_WITH_ALWAYS } else { Self::QUESTION }
+    pub(super) fn question(&self) -> String {
+        let session = match self.scopes.len() {
+            0 => String::new(),
+            1 => "s1 for the session, ".to_owned(),
+            many => format!("s1 to s{many} for the session, "),
+        };
+        let always = if self.always.is_some() { "a always, " } else { "" };
+        format!("  y once, {session}{always}e edit, n [reason] no > ")
     }
-
-    pub(super) const QUESTION: &'static str = "  y once, s for the session, e edit, n [reason] no > ";
-    const QUESTION_WITH_ALWAYS: &'static str = "  y once, s for the session, a always, e edit, n [reason] no > ";
 
     /// Reads an answer; none where it is no answer.
     pub(super) fn answer(&self, line: &str) -> Option<Answer> {
@@ -94,7 +106,11 @@ impl Approval {
         let (word, rest) = line.split_once(char::is_whitespace).map_or((line, ""), |(word, rest)| (word, rest.trim()));
         match (word.to_lowercase().as_str(), rest) {
             ("y" | "yes", "") => Some(Answer::Decide(self.decision(true, &[]))),
-            ("s" | "session", "") => Some(Answer::Decide(self.decision(true, &[("scope", json!("session"))]))),
+            ("s" | "session", "") => {
+                let whole = self.scopes.iter().position(|scope| scope["kind"] == "tool")?;
+                self.for_session(whole)
+            }
+            (word, "") if word.starts_with('s') => self.for_session(word[1..].parse::<usize>().ok()?.checked_sub(1)?),
             ("a" | "always", "") if self.always.is_some() => {
                 Some(Answer::Decide(self.decision(true, &[("scope", json!("always"))])))
             }
@@ -108,8 +124,14 @@ impl Approval {
 
     /// The approval with other arguments; none where they are no JSON object.
     pub(super) fn edited(&self, args: &str) -> Option<Answer> {
-        let args: Value = serde_json::from_str(args).ok().filter(Value::is_object)?;
-        Some(Answer::Decide(self.decision(true, &[("args", args)])))
+        let _is_object = serde_json::from_str::<Value>(args).ok().filter(Value::is_object)?;
+        // As text, so that all digits of its numbers arrive.
+        Some(Answer::Decide(self.decision(true, &[("argsText", json!(args.trim()))])))
+    }
+
+    fn for_session(&self, place: usize) -> Option<Answer> {
+        let scope = self.scopes.get(place)?.clone();
+        Some(Answer::Decide(self.decision(true, &[("scope", json!("session")), ("grant", scope)])))
     }
 
     /// A refusal in the client's own words.
@@ -126,8 +148,23 @@ impl Approval {
         let mut decision = Map::new();
         decision.insert("callId".to_owned(), self.call_id.clone().into());
         decision.insert("approved".to_owned(), approved.into());
+        if let Some(digest) = &self.digest {
+            decision.insert("digest".to_owned(), digest.clone().into());
+        }
         decision.extend(more.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
         Value::Object(decision)
+    }
+}
+
+/// Which calls a scope covers. One of a later version is shown as it is.
+fn scope_in_words(scope: &Value) -> String {
+    let text = |key: &str| visible::line(scope[key].as_str().unwrap_or_default());
+    match scope["kind"].as_str() {
+        Some("tool") => "every call of this tool".to_owned(),
+        Some("exact") => "calls with exactly these arguments".to_owned(),
+        Some("command") => format!("simple commands that begin with `{}`, other arguments the same", text("prefix")),
+        Some("path") => format!("paths in `{}`, whatever the other arguments are", text("within")),
+        _ => visible::line(&scope.to_string()),
     }
 }
 
@@ -139,15 +176,20 @@ mod tests {
         Approval::read(&json!({
             "callId": "c1", "name": "write_file", "server": "workspace", "args": {"path": "a\u{202e}b\u{1b}[2J"},
             "queuePosition": 1, "totalInQueue": 2, "expiresAt": "2026-01-01T00:00:00Z", "why": "no rule covers this tool",
-            "annotations": {"destructiveHint": true},
+            "annotations": {"destructiveHint": true}, "digest": "d1",
+            "argsText": "{\"path\":\"a\u{202e}b\\u001b[2J\",\"id\":1234567890123456789}",
+            "sessionScopes": [{"kind": "exact"}, {"kind": "path", "argument": "path", "within": "a"}],
         }))
         .expect("an approval")
     }
 
     #[test]
     fn the_card_shows_everything_and_hides_nothing() {
-        let expected = "\n? write_file of workspace  (1 of 2)\n    {\n      \"path\": \"a\\u{202e}b\\u001b[2J\"\n    }\n  \
-            may destroy; no rule covers this tool; refused by itself at 2026-01-01T00:00:00Z\n";
+        let expected = "\n? write_file of workspace  (1 of 2)\n    {\n      \"path\": \"a\\u{202e}b\\u001b[2J\",\n      \
+            \"id\": 1234567890123456789\n    }\n  \
+            may destroy; no rule covers this tool; refused by itself at 2026-01-01T00:00:00Z\n  \
+            s1 for the session: calls with exactly these arguments\n  \
+            s2 for the session: paths in `a`, whatever the other arguments are\n";
         assert_eq!(approval().card(), expected);
     }
 
@@ -160,19 +202,26 @@ mod tests {
         let line = r#"  always stores the rule {"server":"workspace","tool":"read\u{202e}","decision":"allow"}"#;
         assert_eq!(card.lines().last(), Some(line), "{card}");
         assert!(approval.question().contains("a always"));
-        let expected = json!({"callId": "c1", "approved": true, "scope": "always"});
+        let expected = json!({"callId": "c1", "approved": true, "digest": "d1", "scope": "always"});
         assert_eq!(approval.answer(" A "), Some(Answer::Decide(expected)));
     }
 
     #[test]
     fn only_a_clear_answer_is_one() {
+        let session = |grant: &Value| json!({"callId": "c1", "approved": true, "digest": "d1", "scope": "session", "grant": grant});
+        let text = r#"{"id": 1234567890123456788}"#;
+        let edited = json!({"callId": "c1", "approved": true, "digest": "d1", "argsText": text});
         let cases = [
-            ("y", Some(json!({"callId": "c1", "approved": true}))),
-            (" Yes ", Some(json!({"callId": "c1", "approved": true}))),
-            ("s", Some(json!({"callId": "c1", "approved": true, "scope": "session"}))),
-            ("n", Some(json!({"callId": "c1", "approved": false}))),
-            ("n not that file", Some(json!({"callId": "c1", "approved": false, "reason": "not that file"}))),
-            (r#"e {"path": "b"}"#, Some(json!({"callId": "c1", "approved": true, "args": {"path": "b"}}))),
+            ("y", Some(json!({"callId": "c1", "approved": true, "digest": "d1"}))),
+            (" Yes ", Some(json!({"callId": "c1", "approved": true, "digest": "d1"}))),
+            ("s1", Some(session(&json!({"kind": "exact"})))),
+            ("S2", Some(session(&json!({"kind": "path", "argument": "path", "within": "a"})))),
+            ("s", None),
+            ("s0", None),
+            ("s3", None),
+            ("n", Some(json!({"callId": "c1", "approved": false, "digest": "d1"}))),
+            ("n no", Some(json!({"callId": "c1", "approved": false, "digest": "d1", "reason": "no"}))),
+            (r#"e {"id": 1234567890123456788}"#, Some(edited)),
             ("e [1]", None),
             ("", None),
             ("y please", None),

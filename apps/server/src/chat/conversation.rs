@@ -115,7 +115,7 @@ impl Conversation {
                 self.turns.refused();
                 acts.extend(self.rest());
             }
-            "tool:approval" if text("code") == "invalid_arguments" => {
+            "tool:approval" if REOPENING.contains(&text("code").as_str()) => {
                 self.questions.reopen();
                 acts.extend(self.ask());
             }
@@ -285,6 +285,9 @@ impl Conversation {
         if self.failed { Ending::Failed } else { Ending::Done }
     }
 }
+
+/// Refusals of an answer after which the same question waits on. After `approval_mismatch` another one comes.
+const REOPENING: [&str; 4] = ["invalid_arguments", "scope_unavailable", "denied", "forbidden"];
 
 /// A line of talk.
 fn say(text: impl Into<String>) -> Act {

@@ -47,10 +47,17 @@ impl Questions {
         !self.pending.is_empty()
     }
 
-    /// Another call waits. Whether it is to be asked now.
+    /// Another call waits, or one is asked about again. Whether it is to be asked now.
     pub(super) fn add(&mut self, approval: Approval) -> bool {
-        if self.pending.iter().any(|known| known.call_id == approval.call_id) {
-            return false;
+        if let Some(place) = self.pending.iter().position(|known| known.call_id == approval.call_id) {
+            let is_another = self.pending.get(place).is_some_and(|known| *known != approval);
+            if is_another && let Some(known) = self.pending.get_mut(place) {
+                *known = approval;
+            }
+            if is_another && place == 0 {
+                self.stage = Stage::Asked;
+            }
+            return is_another && place == 0;
         }
         self.pending.push_back(approval);
         self.pending.len() == 1
