@@ -40,6 +40,8 @@ export class Session {
   readonly #asked = new Set<string>();
   /** Where the log has been read to what the last `system:ready` or `history:snapshot` told: questions unheard by then never come. */
   #caughtUpAt = 0;
+  /** What an answer to a call is bound to, as far as the session was shown it. */
+  readonly #digests = new Map<string, string>();
   #state: State = { kind: "connecting" };
   #refusal: Refusal | undefined;
   #isBehind = false;
@@ -124,14 +126,22 @@ export class Session {
     }
   }
 
-  /** Lets a call run: once, or as far as `scope` says; with other arguments where `args` are given. */
-  async approve(callId: string, how: Pick<ApprovalCommand, "scope" | "args"> = {}): Promise<void> {
-    await this.send("tool:approval", { callId, approved: true, ...how });
+  /**
+   * Lets a call run: once, or as far as `scope` and `grant` say; with other arguments where `args` or `argsText` are given.
+   * The answer is bound to the call as this session was last shown it.
+   */
+  async approve(callId: string, how: Omit<ApprovalCommand, "callId" | "approved" | "reason"> = {}): Promise<void> {
+    await this.send("tool:approval", { callId, approved: true, ...this.#bound(callId), ...how });
   }
 
   /** Refuses a call. The reason reaches the model. */
   async deny(callId: string, reason?: string): Promise<void> {
-    await this.send("tool:approval", { callId, approved: false, ...(reason === undefined ? {} : { reason }) });
+    await this.send("tool:approval", {
+      callId,
+      approved: false,
+      ...this.#bound(callId),
+      ...(reason === undefined ? {} : { reason }),
+    });
   }
 
   /** Cancels the turn that runs. */
@@ -222,15 +232,22 @@ export class Session {
         break;
       case "history:snapshot":
         this.#cursor.jump(event.payload.lastEventId);
+        this.#digests.clear();
+        this.#list(event.payload.calls);
         this.#wait(event.payload.pending, event.payload.lastEventId);
         break;
       case "tool:approval_required":
         this.#pending.set(event.payload.callId, event.payload);
         this.#asked.add(event.payload.callId);
+        this.#list([event.payload]);
+        break;
+      case "tool:calls":
+        this.#list(event.payload);
         break;
       case "tool:approval_resolved":
         this.#pending.delete(event.payload.callId);
         this.#asked.delete(event.payload.callId);
+        this.#digests.delete(event.payload.callId);
         break;
       case "error": {
         const code: Code = event.meta.code ?? "internal";
@@ -239,9 +256,20 @@ export class Session {
     }
   }
 
+  /** Remembers what answers to these calls are bound to. */
+  #list(calls: readonly { callId: string; digest?: string | undefined }[] | undefined): void {
+    for (const { callId, digest } of calls ?? []) if (digest !== undefined) this.#digests.set(callId, digest);
+  }
+
+  #bound(callId: string): { digest?: string } {
+    const digest = this.#digests.get(callId);
+    return digest === undefined ? {} : { digest };
+  }
+
   #wait(pending: readonly ApprovalRequired[], lastEventId: string): void {
     this.#caughtUpAt = numberOf(lastEventId);
     this.#pending.clear();
+    this.#list(pending);
     for (const call of pending) this.#pending.set(call.callId, call);
     for (const callId of this.#asked) if (!this.#pending.has(callId)) this.#asked.delete(callId);
   }

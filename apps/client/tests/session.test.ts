@@ -170,13 +170,20 @@ describe("calls that wait", () => {
   test("are answered with what the server wants to know, and nothing else", async () => {
     const { session: one, socket } = session();
     socket.open();
+    const listed = { callId: "e", digest: "d-e", name: "t", server: null, args: {}, argsText: "{}", status: "waiting" };
+    socket.event("tool:calls", [{ ...listed, why: "" }] as never, { id: "1-1" });
+    socket.event("tool:approval_required", { ...CALL, callId: "f", digest: "d-f" }, { id: "1-2" });
     const answers = [
+      one.approve("e"),
+      one.deny("f"),
       one.approve("a"),
       one.approve("b", { scope: "session", args: { path: "x" } }),
       one.deny("c", "not now"),
       one.deny("d"),
     ];
     expect(socket.sent.map(({ name, args }) => [name, ...args])).toEqual([
+      ["tool:approval", { callId: "e", approved: true, digest: "d-e" }],
+      ["tool:approval", { callId: "f", approved: false, digest: "d-f" }],
       ["tool:approval", { callId: "a", approved: true }],
       ["tool:approval", { callId: "b", approved: true, scope: "session", args: { path: "x" } }],
       ["tool:approval", { callId: "c", approved: false, reason: "not now" }],
