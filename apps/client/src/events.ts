@@ -60,8 +60,12 @@ export interface ApprovalCommand {
   approved: boolean;
   /** The arguments that shall run instead of the model's. */
   args?: Json;
+  /** The same as JSON text, instead of `args`: for clients whose JSON rounds large numbers. */
+  argsText?: string;
   /** How far a yes reaches. */
   scope?: Scope;
+  /** Which calls a yes for the session covers: one of the question's `sessionScopes`. By default every call of the tool, where that is offered. */
+  grant?: GrantScope;
   /** What arguments must be for the rule of a yes for always to cover a call, as in a configuration's `args`. */
   constraints?: { [key: string]: ArgumentRule };
   /** Why not; it reaches the model. */
@@ -80,6 +84,8 @@ export interface ApprovalRequired {
   server: ServerName | null;
   /** The arguments that run if the call is approved as it is. */
   args: Json;
+  /** The same as the exact JSON text that runs: show this, since a reader of `args` may round large numbers. */
+  argsText: string;
   /** Its place among the step's calls that wait, from 1. */
   queuePosition: number;
   /** How many calls of the step wait in all. */
@@ -92,6 +98,8 @@ export interface ApprovalRequired {
   annotations: Annotations;
   /** The rule that an approval for always stores, as a configuration has it; absent where that is not offered. */
   alwaysRule?: Rule;
+  /** The scopes that an approval for the session may have: give one back as `grant`. Absent where that is not offered. */
+  sessionScopes?: GrantScope[];
   /** What an answer is bound to: give it back with the answer. None where an earlier version asked. */
   digest?: string;
   /** The first eight digits of the digest, for people to compare. */
@@ -112,6 +120,10 @@ export interface ApprovalResolved {
   reason?: string;
   /** The arguments that run instead, where the human edited them. */
   args?: Json;
+  /** The same as the exact JSON text that runs. */
+  argsText?: string;
+  /** Which calls of the session it covers, where it is for the session. */
+  grant?: GrantScope;
   /** The rule that an approval for always has stored. */
   ruleId?: RuleId;
   /** What the decision is bound to: the question's digest, or another one where the human edited the arguments. */
@@ -128,6 +140,8 @@ export interface ArgumentRule {
   matches?: string;
   /** A path at or below this one, in words: without `..`, and relative only where this is. Links are the tool's business. */
   within?: string;
+  /** A simple shell command that begins with these words: one program with plain words, and nothing that a shell makes something else of. */
+  command?: string;
 }
 
 /** A file that came with a user's message. */
@@ -342,7 +356,7 @@ export type Decision =
   | "expired"
   /** The turn was cancelled first. */
   | "cancelled"
-  /** What it was about has changed: the tool has another definition. */
+  /** What it was about has changed: the tool has another definition, or the workspace was lost. A call that was approved for the lost workspace is asked about again. */
   | "void";
 
 /** What a rule decides. */
@@ -434,6 +448,33 @@ export interface FileRule {
   rule: Rule;
 }
 
+/** Which later calls an approval for the session covers, all of the same tool. */
+export type GrantScope =
+  /** Every call of the tool. Offered only where the tool's server says that it neither destroys nor reaches outside. */
+  | {
+    kind: "tool";
+  }
+  /** Calls with exactly these arguments. */
+  | {
+    kind: "exact";
+  }
+  /** Simple shell commands that begin with these words. All other arguments must be the same. */
+  | {
+    kind: "command";
+    /** The argument that holds the command. */
+    argument: string;
+    /** The words that it must begin with. */
+    prefix: string;
+  }
+  /** Paths at or below this one, by their names. Other arguments may differ, but none may be added. */
+  | {
+    kind: "path";
+    /** The argument that holds the path. */
+    argument: string;
+    /** The directory. */
+    within: string;
+  };
+
 /** The `auth` of the Socket.IO handshake, all of which may be left out. Give it as a function, so that each reconnect names the last event that was seen. */
 export interface HandshakeAuth {
   /** Who the client is, where the configuration has tokens. At most 8 KiB. */
@@ -476,8 +517,12 @@ export interface HistoryCall {
   server: ServerName | null;
   /** The arguments. */
   args: Json;
+  /** The arguments as the exact JSON text that runs. */
+  argsText: string;
   /** Whether it waits for a human; on calls without a result alone. */
   waiting?: boolean;
+  /** What an answer is bound to; on calls that wait alone. */
+  digest?: string;
 }
 
 /** The payload of `history:get`, which may be left out. */
@@ -841,7 +886,7 @@ export type Said =
 export type Scope =
   /** This call. */
   | "once"
-  /** Every call of the same tool, unchanged, in this session. */
+  /** Calls of the same tool, unchanged, in this session, as far as the scope goes that the answer names. */
   | "session"
   /** Every call that a stored rule covers. */
   | "always";
@@ -986,10 +1031,14 @@ export interface ToolCall {
   server: ServerName | null;
   /** The arguments. */
   args: Json;
+  /** The arguments as the exact JSON text that runs: a reader of `args` may round large numbers. */
+  argsText: string;
   /** Where it stands. */
   status: CallStatus;
   /** Which rule decided so, and why, for people. */
   why: string;
+  /** What an answer is bound to that comes before the question is asked; on calls that wait alone. */
+  digest?: string;
 }
 
 /** `tool:error`. */

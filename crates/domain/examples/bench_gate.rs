@@ -78,6 +78,7 @@ impl Bench {
             user: "ann".to_owned(),
             image: Some(format!("sha256:{}", "0".repeat(64))),
             policy: policy.version(),
+            ..Ground::default()
         });
         let tool = ToolDefinition {
             name: ToolName::namespaced(&server, "write_file"),
@@ -113,6 +114,8 @@ impl Bench {
             other => panic!("no rule covers it: {other:?}"),
         };
         let judged = JudgedCall {
+            scopes: Vec::new(),
+            granted: false,
             provider_id: None,
             name: self.tool.name.clone(),
             server: Some(self.tool.server.clone()),
@@ -132,6 +135,7 @@ impl Bench {
         });
         let call = CallId::minted(TurnId::new(self.turns), 0, 0);
         let answer = Answer {
+            grant: None,
             call: call.clone(),
             approved: true,
             scope: Scope::Once,

@@ -7,7 +7,7 @@ pub use budget::{BudgetAnswered, BudgetAsked, BudgetOf};
 pub use end::{StopReason, TurnCompleted, Usage};
 
 use crate::{
-    Annotations, AssistantMessage, CallId, Code, Digest, EventId, Link, PrincipalId, RequestId, Rule, RuleId,
+    Annotations, AssistantMessage, CallId, Code, Digest, EventId, GrantScope, Link, PrincipalId, RequestId, Rule, RuleId,
     ServerName, Timestamp, ToolDefinition, ToolResult, TurnId, UserMessage,
 };
 use schemars::JsonSchema;
@@ -166,7 +166,14 @@ pub struct CallGate {
     /// The tool as it was judged, where no call of it was judged in the session before: it is pinned by this.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub pin: Option<Box<ToolDefinition>>,
-    /// What a call that a rule lets run is bound to; a call that waits is bound by the question.
+    /// The scopes that an approval for the session may have, where that is offered.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub scopes: Vec<GrantScope>,
+    /// Whether a grant for the session lets the call run: then it is bound to the workspace, like an approval.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub granted: bool,
+    /// What a call that a rule lets run is bound to; a call that waits is bound by
+    /// its question, and until that is asked by this: an answer may come before.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub digest: Option<Digest>,
 }

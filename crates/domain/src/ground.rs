@@ -1,4 +1,4 @@
-use crate::{CallId, Digest, Timestamp, ToolCall};
+use crate::{CallId, Digest, Timestamp, ToolCall, WorkspaceId};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -14,6 +14,10 @@ pub struct Ground {
     pub image: Option<String>,
     /// The version of the gate's rules: [`Policy::version`](crate::Policy::version).
     pub policy: String,
+    /// The workspace that calls run in; none until a sandbox was there.
+    pub workspace: Option<WorkspaceId>,
+    /// The workspaces before it that this server has seen go, the last one last.
+    pub lost: Vec<Option<WorkspaceId>>,
 }
 
 /// What an approval is bound to. Its digest is what a human's answer refers to; the documentation of the events describes this
@@ -26,6 +30,8 @@ struct Binding<'a> {
     user: &'a str,
     image: Option<&'a str>,
     policy: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workspace: Option<&'a WorkspaceId>,
     call: &'a CallId,
     server: Option<&'a str>,
     tool: &'a str,
@@ -35,6 +41,27 @@ struct Binding<'a> {
 }
 
 impl Ground {
+    /// The same ground, in whichever workspace: what calls stand on that an operator's rule or a stored one lets run.
+    #[must_use]
+    pub fn anywhere(&self) -> Self {
+        Self { workspace: None, ..self.clone() }
+    }
+
+    /// The same ground as it was in each of the workspaces that were lost.
+    pub(crate) fn before(&self) -> impl Iterator<Item = Self> {
+        self.lost.iter().map(|workspace| Self { workspace: workspace.clone(), ..self.clone() })
+    }
+
+    /// Another workspace is in the place of the last one.
+    pub(crate) fn move_to(&mut self, workspace: Option<WorkspaceId>) {
+        /// Calls are not held back for longer than a few sandboxes live.
+        const REMEMBERED: usize = 8;
+        self.lost.push(std::mem::replace(&mut self.workspace, workspace));
+        if self.lost.len() > REMEMBERED {
+            self.lost.remove(0);
+        }
+    }
+
     /// The digest of a call with the arguments that run: over the whole that a human is shown and what it stands on.
     /// `definition` is the fingerprint of the tool as it was judged, `expires_at` the end of the time to answer, if anyone was
     /// asked.
@@ -46,6 +73,7 @@ impl Ground {
             user: &self.user,
             image: self.image.as_deref(),
             policy: &self.policy,
+            workspace: self.workspace.as_ref(),
             call: &call.id,
             server: call.server.as_ref().map(crate::ServerName::as_str),
             tool: &call.tool,
@@ -64,7 +92,13 @@ mod tests {
     use serde_json::json;
 
     fn ground() -> Ground {
-        Ground { session: "s".into(), user: "ann".into(), image: Some("sha256:1".into()), policy: "0011".into() }
+        Ground {
+            session: "s".into(),
+            user: "ann".into(),
+            image: Some("sha256:1".into()),
+            policy: "0011".into(),
+            ..Ground::default()
+        }
     }
 
     fn call() -> ToolCall {
@@ -97,6 +131,7 @@ mod tests {
             Ground { user: "bob".into(), ..ground() },
             Ground { image: None, ..ground() },
             Ground { policy: "0012".into(), ..ground() },
+            Ground { workspace: Some(WorkspaceId::parse("w").expect("an id")), ..ground() },
         ];
         let calls = [
             ToolCall { id: CallId::minted(TurnId::new(1), 0, 1), ..call() },
@@ -109,7 +144,7 @@ mod tests {
         let changed =
             changed.chain([digest(&on, &of, "g", 7), digest(&on, &of, "f", 8), on.digest(&of, &of.args, "f", None)]);
         let all: std::collections::HashSet<_> = changed.chain([shown]).collect();
-        assert_eq!(all.len(), 12);
+        assert_eq!(all.len(), 13);
     }
 
     proptest! {

@@ -74,6 +74,15 @@ text_id!(
 );
 
 text_id!(
+    /// Names a session's workspace: minted when the workspace starts empty, and kept for as long as its files are, whichever
+    /// sandbox holds them.
+    WorkspaceId,
+    "a workspace id",
+    "1 to 64 characters out of A-Z, a-z, 0-9, '_' and '-'",
+    |text| (1..=64).contains(&text.len()) && text.chars().all(is_id_char)
+);
+
+text_id!(
     /// A client's own name for a message; the same one twice is one message.
     ClientMessageId,
     "a client message id",

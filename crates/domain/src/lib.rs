@@ -40,17 +40,18 @@ pub use event::{
 };
 pub use ground::Ground;
 pub use id::{
-    CallId, ClientMessageId, Epoch, EventId, InvalidId, PrincipalId, RequestId, RuleId, Seq, SessionId, TurnId,
+    CallId, ClientMessageId, Epoch, EventId, InvalidId, PrincipalId, RequestId, RuleId, Seq, SessionId, TurnId, WorkspaceId,
 };
 pub use message::{AssistantMessage, Attachment, CallResult, Message, Replay, ToolCall, UserMessage};
 pub use policy::{
-    ArgumentRule, Asked, DecisionRule, Denials, Fate, HintRule, PastCall, Policy, Rule, StoredRule, Verdict,
+    ArgumentRule, Asked, DecisionRule, Denials, Fate, Grant, GrantScope, HintRule, PastCall, Policy, Rule, StoredRule,
+    Verdict, inexact_number,
 };
 pub use power::{Power, Powers};
 pub use record::{Lease, SandboxRef, SessionRecord};
 pub use session::{
-    Answer, BudgetAnswer, Changes, Command, Effect, Grant, JudgedCall, Judgement, ModelOutcome, Reaction, Refusal,
-    Reply, Rules, Said, Session, SessionState,
+    Answer, BudgetAnswer, Changes, Command, Effect, JudgedCall, Judgement, ModelOutcome, Reaction, Refusal, Reply,
+    Rules, Said, Session, SessionState,
 };
 pub use time::Timestamp;
 pub use title::SessionTitle;

@@ -1,9 +1,14 @@
+mod command;
 mod past;
 mod rule;
+mod same;
+mod scope;
 mod standing;
 
 pub use past::{Fate, PastCall};
 pub use rule::{ArgumentRule, DecisionRule, HintRule, Rule};
+pub use same::inexact_number;
+pub use scope::{Grant, GrantScope};
 pub use standing::{Denials, StoredRule};
 
 use crate::{Annotations, CallGate, Digest, ToolCall, ToolDefinition};

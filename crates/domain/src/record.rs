@@ -1,4 +1,4 @@
-use crate::{Epoch, PrincipalId, Seq, SessionId, SessionState, SessionTitle, Timestamp};
+use crate::{Epoch, PrincipalId, Seq, SessionId, SessionState, SessionTitle, Timestamp, WorkspaceId};
 use serde::{Deserialize, Serialize};
 
 /// What is known of a session without reading its log: `mcp:session:{id}`.
@@ -27,6 +27,9 @@ pub struct SessionRecord {
     /// Its sandbox, while it has one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub sandbox: Option<SandboxRef>,
+    /// The workspace that the sandbox holds, or that the last one held; none in records of earlier versions.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub workspace: Option<WorkspaceId>,
     /// What the log before `checkpoint` comes to. Whoever takes the session over folds the events after it.
     pub state: SessionState,
     /// The last event that `state` accounts for.
@@ -51,6 +54,7 @@ impl SessionRecord {
             model,
             own_key: false,
             sandbox: None,
+            workspace: None,
             state: SessionState::default(),
             checkpoint: Seq::default(),
             busy: false,

@@ -11,9 +11,9 @@ mod rules;
 mod tests;
 
 use crate::{
-    ArgumentRule, AuditKey, BudgetAsked, CallId, CallView, ChainHead, ClientMessageId, Denials, Digest, Event, Failure,
-    Ground, HistoryLimits, Message, NoticeKind, PrincipalId, RequestId, RuleId, Scope, ServerName, SessionId,
-    Timestamp, ToolCall, ToolDefinition, ToolResult, ToolTrusted, Turn, TurnId, UserMessage, Via, Window,
+    ArgumentRule, Asked, AuditKey, BudgetAsked, CallId, CallView, ChainHead, ClientMessageId, Denials, Digest, Event,
+    Failure, Grant, GrantScope, Ground, HistoryLimits, Message, NoticeKind, PrincipalId, RequestId, RuleId, Scope, SessionId,
+    Timestamp, ToolCall, ToolDefinition, ToolResult, ToolTrusted, Turn, TurnId, UserMessage, Via, Window, WorkspaceId,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -75,20 +75,6 @@ pub struct SessionState {
     audit: Option<ChainHead>,
 }
 
-/// A human's word that a tool may run for the rest of the session.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Grant {
-    /// The tool's server.
-    pub server: ServerName,
-    /// The tool, as its server calls it.
-    pub tool: String,
-    /// The definition that was granted: a changed tool asks again.
-    pub fingerprint: String,
-    /// Who granted it.
-    pub by: PrincipalId,
-}
-
 /// What can happen to a session.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
@@ -139,6 +125,8 @@ pub enum Command {
     },
     /// A human takes a tool that is held back as it is now.
     Trust(ToolTrusted),
+    /// The workspace was lost before these calls, which had been approved, were sent to it: a human is asked again.
+    AskAgain(Vec<CallId>),
     /// Another process drove the session until now.
     Resume,
     /// Nobody used the session for so long that its sandbox was removed.
@@ -172,6 +160,9 @@ pub struct Answer {
     /// What the arguments must be for a rule that is stored to cover a call, where a yes is for always.
     #[serde(default)]
     pub constraints: BTreeMap<String, ArgumentRule>,
+    /// Which calls a yes for the session covers: one of the scopes that were offered. Without it, every call of the tool.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub grant: Option<GrantScope>,
     /// The digest of the question, as the client was shown it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub digest: Option<Digest>,
@@ -270,6 +261,26 @@ impl Session {
         self.ground.policy = version;
     }
 
+    /// The same ground, but for the workspace: approvals that were given for another one do not hold any more.
+    pub fn stand_in(&mut self, workspace: Option<WorkspaceId>) {
+        self.ground.move_to(workspace);
+    }
+
+    /// The workspace that calls run in, or will.
+    pub fn workspace(&self) -> Option<&WorkspaceId> {
+        self.ground.workspace.as_ref()
+    }
+
+    /// The grants that hold in the workspace as it is.
+    pub fn grants(&self) -> impl Iterator<Item = &Grant> {
+        self.state.grants.iter().filter(|grant| grant.workspace == self.ground.workspace)
+    }
+
+    /// Whether a human let this call through, by an answer or a grant, for a workspace that was lost since.
+    pub fn is_approved_for_lost(&self, call: &CallId) -> bool {
+        self.turn.as_ref().is_some_and(|turn| turn.is_approved_for_lost(call, &self.ground))
+    }
+
     /// Whether a question is being asked that does not hold any more: an answer to it is refused.
     pub fn has_stale_question(&self) -> bool {
         self.turn.as_ref().is_some_and(|turn| turn.asked().any(|asked| !asked.holds_on(&self.ground)))
@@ -336,8 +347,8 @@ impl Session {
         &self.state.denials
     }
 
-    /// Whether a human let this very tool run for the rest of the session.
-    pub fn grant_for(&self, server: &ServerName, tool: &str, fingerprint: &str) -> Option<&Grant> {
-        self.state.grants.iter().find(|g| g.server == *server && g.tool == tool && g.fingerprint == fingerprint)
+    /// The grant that lets this call run.
+    pub fn grant_for(&self, asked: Asked<'_>) -> Option<&Grant> {
+        self.grants().find(|grant| grant.covers(asked))
     }
 }

@@ -2,8 +2,8 @@ mod apply;
 mod bound;
 
 use crate::{
-    ApprovalRequired, AssistantMessage, BudgetAsked, CallGate, CallId, Decision, Ground, Message, Timestamp, ToolCall,
-    ToolResult, TurnId, Usage, UserMessage,
+    ApprovalRequired, AssistantMessage, BudgetAsked, CallGate, CallId, Decision, Digest, Ground, Message, Timestamp,
+    ToolCall, ToolResult, TurnId, Usage, UserMessage,
 };
 use bound::Bound;
 use serde_json::Value;
@@ -78,6 +78,10 @@ pub struct CallView<'a> {
     pub call: &'a ToolCall,
     /// The gate's word on it.
     pub gate: &'a CallGate,
+    /// The arguments that run: the model's, or the human's.
+    pub args: &'a Value,
+    /// What an answer to the call as it waits is bound to.
+    pub digest: Option<Digest>,
     /// When it is refused by itself, once a human was asked.
     pub expires_at: Option<Timestamp>,
     /// Whether it waits for a human.
@@ -146,7 +150,8 @@ impl Turn {
                 Status::Waiting { asked } => (true, asked),
                 _ => (false, None),
             };
-            CallView { call: &c.asked_for, gate: &c.gate, expires_at, waiting }
+            let digest = c.bound.digest.filter(|_| waiting);
+            CallView { call: &c.asked_for, gate: &c.gate, args: &c.args, digest, expires_at, waiting }
         })
     }
 
@@ -206,7 +211,7 @@ impl Turn {
 
     /// What a human is asked about a call of the step.
     pub(crate) fn question(&self, call: &CallId, expires_at: Timestamp, ground: &Ground) -> Option<ApprovalRequired> {
-        let asks = |c: &&Call| c.gate.status == crate::CallStatus::Waiting;
+        let asks = |c: &&Call| c.gate.status == crate::CallStatus::Waiting || c.asked_for.id == *call;
         let position = self.calls.iter().filter(asks).position(|c| c.asked_for.id == *call)? + 1;
         let Call { asked_for, gate, args, .. } = self.find(call)?;
         Some(ApprovalRequired {
@@ -220,6 +225,7 @@ impl Turn {
             total: self.calls.iter().filter(asks).count(),
             expires_at,
             always: gate.always.clone(),
+            scopes: gate.scopes.clone(),
             digest: Some(ground.digest(asked_for, args, &gate.fingerprint, Some(expires_at))),
         })
     }
@@ -267,10 +273,17 @@ impl Turn {
         self.find(call).is_some_and(|c| c.status == Status::Running)
     }
 
-    /// The call, if a human may still decide it.
-    pub(crate) fn decidable(&self, call: &CallId) -> Result<(&ToolCall, &CallGate), Undecidable> {
+    /// The arguments that a call of the step runs with.
+    pub(crate) fn args_of(&self, call: &CallId) -> Option<&Value> {
+        self.find(call).map(|call| &call.args)
+    }
+
+    /// The call as it waits, if a human may still decide it.
+    pub(crate) fn decidable(&self, call: &CallId) -> Result<ToolCall, Undecidable> {
         match self.find(call) {
-            Some(Call { status: Status::Waiting { .. }, asked_for, gate, .. }) => Ok((asked_for, gate)),
+            Some(Call { status: Status::Waiting { .. }, asked_for, args, .. }) => {
+                Ok(ToolCall { args: args.clone(), ..asked_for.clone() })
+            }
             Some(Call {
                 status: Status::Refused(Decision::Expired) | Status::Settled(_, Some(Decision::Expired)),
                 ..

@@ -16,7 +16,7 @@ use axum::{
     routing::{get, post},
 };
 use guard::{Guard, admit};
-use lockkeeper_domain::{CallId, Code, Failure, PrincipalId, SessionId, Via};
+use lockkeeper_domain::{CallId, Code, Failure, InvalidDigest, PrincipalId, SessionId, Via};
 use lockkeeper_orchestrator::Oversight;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -53,6 +53,9 @@ struct Decision {
     approved: bool,
     #[serde(default)]
     reason: Option<String>,
+    /// The `digest` of the call as it was listed.
+    #[serde(default)]
+    digest: Option<String>,
 }
 
 impl AdminApi {
@@ -109,19 +112,24 @@ async fn decide(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Done>, Refusal> {
-    let (id, form) = (session_id(id)?, "An answer is the JSON { \"approved\": true or false, \"reason\"?: \"..\" }.");
+    let (id, form) = (
+        session_id(id)?,
+        "An answer is the JSON { \"approved\": true or false, \"reason\"?: \"..\", \"digest\"?: \"..\" }.",
+    );
     let call = CallId::parse(call).map_err(|_| malformed("A call's id has letters, digits, `_` and `-` alone."))?;
     let body = body.map_err(|_| too_large("The answer has more than 16 KiB."))?;
-    let Decision { approved, reason } = serde_json::from_slice(&body).map_err(|_| malformed(form))?;
+    let Decision { approved, reason, digest } = serde_json::from_slice(&body).map_err(|_| malformed(form))?;
     if reason.as_ref().is_some_and(|reason| reason.len() > MAX_REASON) {
         return Err(too_large("The reason has more than 4 KiB.").into());
     }
+    let digest = digest.map(|digest| digest.parse()).transpose();
+    let digest = digest.map_err(|error: InvalidDigest| Failure::new(Code::ApprovalMismatch, format!("{error}.")))?;
     let via = Via {
         token: None,
         address: peer.map(|Extension(peer)| peer.ip().to_string()),
         agent: headers.get(header::USER_AGENT).map(HeaderValue::to_str).and_then(Result::ok).and_then(Via::named),
     };
-    oversight.decide(&id, call.clone(), approved, reason, via).await?.ok_or(Refusal::NotThere)?;
+    oversight.decide(&id, call.clone(), approved, reason, digest, via).await?.ok_or(Refusal::NotThere)?;
     tracing::info!(session.id = %id, call.id = %call, approved, "an operator has answered for a call");
     Ok(Json(Done::new()))
 }

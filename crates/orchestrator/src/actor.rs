@@ -16,7 +16,7 @@ use crate::{
     Config, LiveEvent,
     checks::Checks,
     live::LiveSender,
-    manager::{Outage, Ports},
+    manager::{Outage, Ports, new_workspace_id},
     opened::Readiness,
     output::Output,
     purse::Purse,
@@ -197,6 +197,9 @@ impl Actor {
             user: owner.to_string(),
             image: shared.ports.image.as_deref().map(str::to_owned),
             policy: shared.ports.policy.now().version(),
+            // Each sandbox starts with an empty workspace, so the one before is lost.
+            workspace: new_workspace_id(),
+            lost: vec![record.workspace.clone()],
         });
         let handle = ActorHandle { owner: record.owner, mailbox: sender };
         let actor = Self {

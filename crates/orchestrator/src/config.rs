@@ -84,9 +84,14 @@ pub struct Config {
     pub model_idle_secs: u64,
     /// How often a turn is taken up again after its server was lost.
     pub max_resumes: u32,
-    /// Whether an answer to a question is refused unless it gives the question's digest. Clients that know only the basic
-    /// events give none.
-    pub require_digest: bool,
+    /// Whether an answer to a question is refused unless it gives the question's digest. Without this setting `serve` refuses
+    /// it unless the connection was shown exactly one open question, and this one, so that clients that know only the basic
+    /// events work; `dev` and `chat` take it. With `true` it is always refused, with `false` never.
+    pub require_digest: Option<bool>,
+    /// Whether digests are required where `require_digest` is not set: by `serve`.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub serving: bool,
     /// How many events a log keeps once no turn needs them.
     pub max_log_events: u64,
     /// What of a tool's output is let through, to the model as to clients.
@@ -140,7 +145,8 @@ impl Default for Config {
             mailbox: 64,
             model_idle_secs: 600,
             max_resumes: 3,
-            require_digest: false,
+            require_digest: None,
+            serving: false,
             max_log_events: 10_000,
             output: lockkeeper_sanitizer::Config::default(),
             warm_sandboxes: 2,
@@ -222,7 +228,7 @@ impl Config {
             max_turn: Duration::from_secs(self.max_turn_secs),
             approval_ttl: Duration::from_secs(self.approval_ttl_secs),
             max_resumes: self.max_resumes,
-            require_digest: self.require_digest,
+            require_digest: self.require_digest.unwrap_or(self.serving),
             history: HistoryLimits { max_messages: self.max_history_messages, max_tokens: self.max_history_tokens },
         }
     }

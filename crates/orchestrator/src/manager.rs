@@ -28,6 +28,7 @@ use crate::{
     sandbox::Starter,
 };
 use attach::Waiting;
+pub(crate) use self::checks::new_workspace_id;
 pub use health::McpHealth;
 use lockkeeper_domain::{
     Answer, AuditKey, BudgetAnswer, Code, Failure, Power, Seq, ServerName, SessionId, ToolTrusted, UserMessage,
@@ -207,6 +208,12 @@ impl SessionManager {
             Outcome::Decided(decided) => Ok(decided),
             _ => Ok(Decided::default()),
         }
+    }
+
+    /// Whether answers must give a digest, and one that gives none is taken as one to the only question that its sender was
+    /// shown.
+    pub fn takes_shown_digest(&self) -> bool {
+        self.shared.config.require_digest.is_none() && self.shared.config.serving
     }
 
     /// Takes a tool that is held back as it is now: what `fingerprint` says that the human was shown.

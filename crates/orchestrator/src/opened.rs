@@ -1,7 +1,7 @@
 use crate::{Live, manager::Visit};
 use lockkeeper_domain::{
-    ApprovalRequired, Attachment, BudgetAsked, CallId, CallView, ClientMessageId, EventId, Failure, Message, RuleId,
-    SessionId, Timestamp, ToolCall, ToolDefinition, TurnId,
+    ApprovalRequired, Attachment, BudgetAsked, CallId, CallView, ClientMessageId, Digest, EventId, Failure, Message,
+    RuleId, SessionId, Timestamp, ToolCall, ToolDefinition, TurnId,
 };
 use lockkeeper_ports::ToolSessionStatus;
 use serde::{Deserialize, Serialize};
@@ -127,12 +127,15 @@ pub struct OpenCall {
     pub expires_at: Option<Timestamp>,
     /// Which rule decided that it waits or runs, and why, for people.
     pub why: String,
+    /// What an answer to it is bound to, while it waits.
+    pub digest: Option<Digest>,
 }
 
 impl OpenCall {
     pub(crate) fn of(view: &CallView<'_>) -> Self {
-        let CallView { call, gate, expires_at, waiting } = *view;
-        Self { call: call.clone(), waiting, expires_at, why: gate.why.clone() }
+        let CallView { call, gate, args, digest, expires_at, waiting } = *view;
+        let call = ToolCall { args: args.clone(), ..call.clone() };
+        Self { call, waiting, expires_at, why: gate.why.clone(), digest }
     }
 
     /// Its id.

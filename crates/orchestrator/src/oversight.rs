@@ -1,6 +1,6 @@
 use crate::{OpenCall, SessionManager, Snapshot, actor::store_failure, order::Order};
 use futures::{StreamExt, stream};
-use lockkeeper_domain::{Answer, CallId, Code, Failure, PrincipalId, Scope, SessionId, SessionRecord, Via};
+use lockkeeper_domain::{Answer, CallId, Code, Digest, Failure, PrincipalId, Scope, SessionId, SessionRecord, Via};
 use lockkeeper_ports::Principal;
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -83,16 +83,22 @@ impl Oversight {
         Ok(looked.into_iter().flatten().flat_map(waiting).collect())
     }
 
-    /// Answers for a call, as its owner could: the first answer holds. `via` says how the operator came. `None`: there is no such session.
+    /// Answers for a call as it is: the first answer holds. `digest` says which question the answer is to, and `via` how the
+    /// operator came. `None`: there is no such session.
     pub async fn decide(
         &self,
         id: &SessionId,
         call: CallId,
         approved: bool,
         reason: Option<String>,
+        digest: Option<Digest>,
         via: Via,
     ) -> Result<Option<()>, Failure> {
         let Some(record) = self.record(id).await? else { return Ok(None) };
+        let digest = match digest {
+            None if self.manager.takes_shown_digest() => self.only_waiting(id, &record, &call).await?,
+            given => given,
+        };
         let by = self.operator.clone();
         let answer = Answer {
             call,
@@ -100,13 +106,28 @@ impl Oversight {
             scope: Scope::Once,
             reason,
             args: None,
-            digest: None,
+            digest,
+            grant: None,
             constraints: BTreeMap::new(),
             by,
             via,
             rule: None,
         };
         self.manager.order(id, &owner_of(&record), Order::Decide(answer)).await.map(|_| Some(()))
+    }
+
+    /// The digest of this call, if it is the only one of its session that waits: then an operator who gives none can mean no
+    /// other question.
+    async fn only_waiting(
+        &self,
+        id: &SessionId,
+        record: &SessionRecord,
+        call: &CallId,
+    ) -> Result<Option<Digest>, Failure> {
+        let snapshot = self.manager.snapshot(id, &owner_of(record)).await?;
+        let mut waiting = snapshot.calls.into_iter().filter(|open| open.waiting);
+        let only = waiting.next().filter(|open| open.id() == call && waiting.next().is_none());
+        Ok(only.and_then(|open| open.digest))
     }
 
     async fn record(&self, id: &SessionId) -> Result<Option<SessionRecord>, Failure> {

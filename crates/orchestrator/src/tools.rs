@@ -3,7 +3,7 @@ use crate::{
     output::Output,
 };
 use lockkeeper_domain::{
-    Asked, Code, DecisionRule, JudgedCall, Judgement, Policy, Rule, RuleId, Session, StoredRule, ToolCall,
+    Asked, Code, DecisionRule, GrantScope, JudgedCall, Judgement, Policy, Rule, RuleId, Session, StoredRule, ToolCall,
     ToolDefinition, ToolName, Verdict,
 };
 use lockkeeper_ports::ProposedCall;
@@ -83,6 +83,8 @@ impl Catalog {
                 fingerprint: String::new(),
                 rule: None,
                 always: None,
+                scopes: Vec::new(),
+                granted: false,
                 pin: None,
             };
         };
@@ -95,9 +97,10 @@ impl Catalog {
                 Judgement::Refuse { code: Code::ToolChanged, message }.into()
             }
             Err(message) => Judgement::Refuse { code: Code::InvalidArguments, message }.into(),
-            Ok(()) => consider(asked, tool, session, gate),
+            Ok(()) => consider(asked, session, gate),
         };
-        let Considered { judgement, rule, always } = hold_back(considered, gate.output.secret_in(&args).as_ref());
+        let Considered { judgement, rule, always, scopes, granted } =
+            hold_back(considered, gate.output.secret_in(&args).as_ref());
         JudgedCall {
             provider_id: call.provider_id,
             name,
@@ -109,6 +112,8 @@ impl Catalog {
             fingerprint: tool.fingerprint.clone(),
             rule,
             always,
+            scopes,
+            granted,
             pin: (!session.has_pinned(&tool.name)).then(|| Box::new(tool.kept())),
         }
     }
@@ -153,26 +158,31 @@ struct Considered {
     rule: Option<RuleId>,
     /// The rule that an approval for always would store.
     always: Option<Rule>,
+    /// The scopes that an approval for the session may have.
+    scopes: Vec<GrantScope>,
+    /// Whether a grant for the session lets the call run.
+    granted: bool,
 }
 
 impl From<Judgement> for Considered {
     fn from(judgement: Judgement) -> Self {
-        Self { judgement, rule: None, always: None }
+        Self { judgement, rule: None, always: None, scopes: Vec::new(), granted: false }
     }
 }
 
-fn consider(asked: Asked<'_>, tool: &ToolDefinition, session: &Session, gate: Gate<'_>) -> Considered {
+fn consider(asked: Asked<'_>, session: &Session, gate: Gate<'_>) -> Considered {
     let why = match gate.policy.judge(asked) {
         Verdict::Deny { why } => return Judgement::Refuse { code: Code::Denied, message: denied_by(&why) }.into(),
         Verdict::Allow { why } => return Judgement::Run { why }.into(),
         Verdict::Ask { why } => why,
     };
-    if let Some(grant) = session.grant_for(&tool.server, &tool.tool, &tool.fingerprint) {
-        return Judgement::Run { why: format!("allowed for this session by {}", grant.by) }.into();
-    }
-    // What the operator wants asked no stored rule answers.
+    // A rule of the operator's that asks is answered by a human each time: by no grant and by no stored rule.
     if gate.policy.decisive(asked).is_some() {
         return Judgement::Ask { why }.into();
+    }
+    if let Some(grant) = session.grant_for(asked) {
+        let why = format!("allowed for this session by {}", grant.by);
+        return Considered { granted: true, ..Judgement::Run { why }.into() };
     }
     let lets_run = |stored: &&StoredRule| stored.rule.decision == DecisionRule::Allow && stored.rule.covers(asked);
     if let Some(stored) = gate.stored.iter().find(lets_run).filter(|_| !session.denials().hold(asked)) {
@@ -180,7 +190,7 @@ fn consider(asked: Asked<'_>, tool: &ToolDefinition, session: &Session, gate: Ga
         return Considered { rule: Some(stored.id.clone()), ..Judgement::Run { why }.into() };
     }
     let always = Rule::always(asked).filter(|rule| !session.denials().any_within(rule));
-    Considered { always, ..Judgement::Ask { why }.into() }
+    Considered { always, scopes: GrantScope::offered(asked), ..Judgement::Ask { why }.into() }
 }
 
 /// Asks before a secret leaves, whatever rule would let the call run.

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use lockkeeper_domain::{
     Epoch, Event, EventId, Lease, Message, PrincipalId, SandboxRef, Seq, SessionId, SessionRecord, SessionState,
-    SessionTitle, Timestamp,
+    SessionTitle, Timestamp, WorkspaceId,
 };
 use std::time::Duration;
 
@@ -86,6 +86,8 @@ pub struct RecordChange {
     pub last_active_at: Option<Timestamp>,
     /// The session's sandbox, or that it has none.
     pub sandbox: Option<Option<SandboxRef>>,
+    /// The workspace that the sandbox holds.
+    pub workspace: Option<WorkspaceId>,
     /// A new checkpoint: the state that accounts for the log up to and including `Seq`.
     pub checkpoint: Option<(SessionState, Seq)>,
     /// Whether a message or a turn is unfinished.

@@ -56,6 +56,8 @@ pub(crate) mod field {
     pub(crate) const ACTIVE: &str = "active";
     /// The sandbox as JSON. Absent: none.
     pub(crate) const SANDBOX: &str = "sandbox";
+    /// The sandbox's workspace as JSON. Absent: as in the record.
+    pub(crate) const WORKSPACE: &str = "workspace";
     /// The state of the last checkpoint as JSON. Absent: that of the record.
     pub(crate) const STATE: &str = "state";
     /// The last event that the state accounts for.

@@ -50,6 +50,9 @@ impl Fields {
         record.last_active_at = Timestamp::from_millis(self.number(field::ACTIVE)?);
         record.sandbox =
             self.text(field::SANDBOX)?.map(|json| decode("session record", json.as_bytes())).transpose()?;
+        if let Some(workspace) = self.text(field::WORKSPACE)? {
+            record.workspace = Some(decode("session record", workspace.as_bytes())?);
+        }
         if let Some(state) = self.text(field::STATE)? {
             record.state = decode("session record", state.as_bytes())?;
         }

@@ -65,11 +65,14 @@ fn arguments(commit: &Commit, end: Seq, retention: &str) -> Result<Vec<Value>, S
 /// The fields of the session's hash that change, each with its value; an empty one goes.
 fn fields(change: &RecordChange) -> Result<Vec<Value>, StoreError> {
     // The heartbeat goes by its own way, since it is never set back.
-    let RecordChange { last_active_at: _, sandbox, checkpoint, busy, model, own_key, title } = change;
+    let RecordChange { last_active_at: _, sandbox, workspace, checkpoint, busy, model, own_key, title } = change;
     let mut fields = Vec::new();
     let mut set = |name: &'static str, value: Value| fields.extend([Value::from_static_str(name), value]);
     if let Some(sandbox) = sandbox {
         set(field::SANDBOX, sandbox.as_ref().map_or_else(|| Ok("".into()), |sandbox| encode("sandbox", sandbox))?);
+    }
+    if let Some(workspace) = workspace {
+        set(field::WORKSPACE, encode("workspace", workspace)?);
     }
     if let Some((state, through)) = checkpoint {
         set(field::STATE, encode("state", state)?);

@@ -3,6 +3,7 @@ use crate::{
     handshake::Since,
     intake::Taken,
     pass::{Pass, Version},
+    shown::Shown,
     wire::{
         Accepted, Answer, ApprovalCommand, Arguments, BudgetCommand, By, Command, Decided, DeleteCommand,
         HistoryCommand, ListCommand, Malformed, MessageCommand, Page, ReadCommand, RefreshCommand, Refreshed,
@@ -10,7 +11,7 @@ use crate::{
         page, rules,
     },
 };
-use lockkeeper_domain::{self as domain, Code, Digest, Failure, SessionId};
+use lockkeeper_domain::{self as domain, Code, Digest, Failure, SessionId, inexact_number};
 use lockkeeper_orchestrator::{NewMessage, SessionManager};
 use lockkeeper_ports::Principal;
 use serde_json::Value;
@@ -27,6 +28,8 @@ pub(crate) struct Desk {
     pub(crate) pass: Pass,
     pub(crate) role: Role,
     pub(crate) since: Since,
+    /// The questions that the client was shown.
+    pub(crate) shown: Shown,
 }
 
 impl From<Malformed> for Failure {
@@ -65,7 +68,13 @@ impl Desk {
         let (manager, session) = (&self.manager, &self.session);
         match command {
             Command::Message => self.message(payload, by).await,
-            Command::ToolApproval => self.approval(payload, by).await,
+            Command::ToolApproval => {
+                // What a double cannot hold would run as another number than was written.
+                if let Some(number) = inexact_number(&taken.arguments) {
+                    return Err(inexact(number));
+                }
+                self.approval(payload, by).await
+            }
             Command::ToolTrust => {
                 let TrustCommand { server, name, fingerprint } = TrustCommand::parse(payload)?;
                 manager.trust(session, by, server, name, fingerprint).await.map(done)
@@ -125,12 +134,19 @@ impl Desk {
     }
 
     async fn approval(&self, payload: Option<Value>, by: &Principal) -> Result<Answer, Failure> {
-        let ApprovalCommand { call_id, approved, args, scope, constraints, reason, digest } =
+        let ApprovalCommand { call_id, approved, args, args_text, scope, grant, constraints, reason, digest } =
             ApprovalCommand::parse(payload)?;
+        let args = match (args, args_text) {
+            (Some(_), Some(_)) => return Err(Malformed("Give `args` or `argsText`, and not both.").into()),
+            (args, None) => args,
+            (None, Some(text)) => Some(self.exact_args(&text)?),
+        };
         fits("The reason", reason.as_ref().map_or(0, String::len), self.config.max_reason_bytes)?;
         // What is no digest at all is not that of the question either.
         let digest = digest.map(|digest| digest.parse::<Digest>()).transpose();
         let digest = digest.map_err(|error| Failure::new(Code::ApprovalMismatch, format!("{error}.")))?;
+        // A client that knows no digests can mean only the question that it was shown, if it was shown one alone.
+        let digest = digest.or_else(|| self.shown.only(&call_id).filter(|_| self.manager.takes_shown_digest()));
         let answer = domain::Answer {
             call: call_id,
             approved,
@@ -138,6 +154,7 @@ impl Desk {
             reason,
             args,
             constraints,
+            grant,
             digest,
             by: by.id.clone(),
             via: by.via.clone(),
@@ -145,6 +162,18 @@ impl Desk {
         };
         let decided = self.manager.decide(&self.session, by, answer).await?;
         Ok(Answer::Decided(Decided { rule_id: decided.rule }))
+    }
+
+    /// The arguments that a human wrote, with all numbers as they were written.
+    fn exact_args(&self, text: &str) -> Result<Value, Failure> {
+        let malformed = || Failure::new(Code::InvalidArguments, "The edited arguments are not a JSON object.");
+        if !is_shallow(text, self.config.max_json_depth) {
+            return Err(Malformed("The edited arguments are nested too deeply.").into());
+        }
+        if let Some(number) = inexact_number(text) {
+            return Err(inexact(number));
+        }
+        serde_json::from_str::<Value>(text).ok().filter(Value::is_object).ok_or_else(malformed)
     }
 
     async fn usage(&self, by: &Principal) -> Result<Answer, Failure> {
@@ -175,6 +204,13 @@ impl Desk {
 
 fn done((): ()) -> Answer {
     Answer::Done
+}
+
+/// Refuses a number that cannot be held as it is written.
+fn inexact(number: &str) -> Failure {
+    let shown: String = number.chars().take(40).collect();
+    Failure::new(Code::InvalidArguments, format!("The number {shown} cannot be kept exactly."))
+        .with_hint("Write it with fewer digits, or as a string if the tool takes one.")
 }
 
 /// Why a role does not do more.

@@ -7,6 +7,7 @@ use crate::{
     pass::{Pass, Version, expired},
     peer::{Lost, Peer},
     places::{Connections, Place},
+    shown::Shown,
     tally::Refusals,
     transports::Transports,
     view::{Ended, View},
@@ -147,7 +148,8 @@ impl Connection {
         let (authenticator, clock) = (Arc::clone(&shared.authenticator), Arc::clone(&shared.clock));
         let patience = config.connect_timeout();
         let pass = Pass::new(principal, credentials, (rechecks, checked), authenticator, clock, patience);
-        Ok(Some((Desk { manager, config, session, pass, role, since }, attached, seat)))
+        let shown = Shown::default();
+        Ok(Some((Desk { manager, config, session, pass, role, since, shown }, attached, seat)))
     }
 
     /// Shows the session and does what the client asks for, side by side.

@@ -29,6 +29,7 @@ mod pass;
 mod peer;
 mod places;
 mod rates;
+mod shown;
 mod tally;
 mod transports;
 mod view;

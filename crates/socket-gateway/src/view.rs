@@ -70,6 +70,7 @@ impl<'a> View<'a> {
         self.live_from = snapshot.last.seq;
         let is_troubled = |server: &&ToolSessionStatus| server.problem.is_some() || !server.left_out.is_empty();
         let troubled: Vec<_> = ready.servers.iter().filter(is_troubled).cloned().collect();
+        self.shows_open(&snapshot);
         let ready = ready_event(self.desk, ready, attached.resumed(), &snapshot);
         self.emit(&ready, &self.peer.now()).await?;
         for server in troubled {
@@ -143,6 +144,7 @@ impl<'a> View<'a> {
     /// Shows the session as it stands, and reads on from there.
     async fn begin_anew(&mut self, snapshot: Snapshot) -> Result<EventStream, Ended> {
         let (last, pending) = (snapshot.last, snapshot.pending.clone());
+        self.shows_open(&snapshot);
         let shown: HistorySnapshot = wire::snapshot(snapshot);
         self.emit(&ServerEvent::Snapshot(Box::new(shown)), &self.peer.now()).await?;
         self.cursor = last.seq;
@@ -154,6 +156,11 @@ impl<'a> View<'a> {
         }
         self.show_due().await?;
         self.stream(last.seq).await
+    }
+
+    /// Remembers which questions the client is shown as open.
+    fn shows_open(&self, snapshot: &Snapshot) {
+        self.desk.shown.only_open(snapshot.pending.iter().map(|(_, asked)| asked));
     }
 
     /// Shows events as they come. Returns when those that should come next are not kept any more.
@@ -183,6 +190,12 @@ impl<'a> View<'a> {
             return Err(Ended::Broken(Failure::new(Code::Internal, "The session's log has a gap.")));
         }
         let goes_on = seq > self.live_from && is_approval(&event.body);
+        match &event.body {
+            EventBody::ApprovalRequired(asked) => self.desk.shown.asked(asked),
+            EventBody::ApprovalResolved(resolved) => self.desk.shown.closed(&resolved.call),
+            EventBody::ToolSettled(settled) => self.desk.shown.closed(&settled.call),
+            _ => {}
+        }
         let (event, meta) = wire::logged(event);
         self.emit(&event, &meta).await?;
         self.cursor = seq;

@@ -108,7 +108,8 @@ pub(crate) async fn start(ground: Ground) -> Result<Running, Stop> {
         budgets,
         sandboxes: Arc::clone(&sandboxes),
     };
-    let manager = SessionManager::new(config.session.clone(), ports);
+    let session = lockkeeper_orchestrator::Config { serving: mode == Mode::Serve, ..config.session.clone() };
+    let manager = SessionManager::new(session, ports);
     let resumed = manager.resume_abandoned().await.context("the store cannot be read")?;
     if resumed > 0 {
         tracing::info!(resumed, "open turns of an earlier process go on");

@@ -1,4 +1,4 @@
-use crate::{Annotations, CallId, Digest, PrincipalId, Rule, RuleId, ServerName, Timestamp};
+use crate::{Annotations, CallId, Digest, GrantScope, PrincipalId, Rule, RuleId, ServerName, Timestamp, WorkspaceId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -27,6 +27,9 @@ pub struct ApprovalRequired {
     /// The rule that an approval for always stores; none where that is not offered.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub always: Option<Rule>,
+    /// The scopes that an approval for the session may have; none where that is not offered.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub scopes: Vec<GrantScope>,
     /// What the answer is bound to; none in logs of earlier versions.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub digest: Option<Digest>,
@@ -44,7 +47,8 @@ pub enum Decision {
     Expired,
     /// The turn was cancelled first.
     Cancelled,
-    /// What it was about has changed: the tool has another definition.
+    /// What it was about has changed: the tool has another definition, or the workspace was lost. A call that was approved
+    /// for the lost workspace is asked about again.
     Void,
 }
 
@@ -55,7 +59,7 @@ pub enum Scope {
     /// This call.
     #[default]
     Once,
-    /// Every call of the same tool, unchanged, in this session.
+    /// Calls of the same tool, unchanged, in this session, as far as the scope goes that the answer names.
     Session,
     /// Every call that a stored rule covers.
     Always,
@@ -88,6 +92,13 @@ pub struct ApprovalResolved {
     /// The rule that was stored, where the approval is for always.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub rule: Option<RuleId>,
+    /// Which calls of the session it covers, where the approval is for the session; none in logs of earlier versions, where
+    /// it was every call of the tool.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub grant: Option<GrantScope>,
+    /// The workspace that it was given for.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub workspace: Option<WorkspaceId>,
 }
 
 /// By which way somebody said something, for whoever asks later who it was.

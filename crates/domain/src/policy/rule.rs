@@ -1,4 +1,4 @@
-use super::Asked;
+use super::{Asked, command, same::same};
 use crate::Annotations;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -61,6 +61,10 @@ pub struct ArgumentRule {
     /// business.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub within: Option<String>,
+    /// A simple shell command that begins with these words: one program with plain words, and nothing that a shell makes
+    /// something else of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
 }
 
 /// Hints that a tool must have. One that its server does not give counts as the riskier one, as in MCP.
@@ -120,7 +124,16 @@ impl Rule {
         }
         let empty = self.args.iter().find(|(_, rule)| **rule == ArgumentRule::default());
         if let Some((name, _)) = empty {
-            return Some(format!("says nothing of the argument `{name}`: use equals, one_of, matches or within"));
+            return Some(format!(
+                "says nothing of the argument `{name}`: use equals, one_of, matches, within or command"
+            ));
+        }
+        let compound =
+            |rule: &ArgumentRule| rule.command.as_deref().is_some_and(|words| command::words(words).is_none());
+        if let Some((name, _)) = self.args.iter().find(|(_, rule)| compound(rule)) {
+            return Some(format!(
+                "holds the argument `{name}` to a command that is not simple: use one program with plain words"
+            ));
         }
         let climbs = |rule: &ArgumentRule| rule.within.as_deref().is_some_and(|path| parts(path).is_none());
         let (name, _) = self.args.iter().find(|(_, rule)| climbs(rule))?;
@@ -130,9 +143,13 @@ impl Rule {
 
 impl ArgumentRule {
     fn fits(&self, value: &Value) -> bool {
-        self.equals.as_ref().is_none_or(|wanted| wanted == value)
-            && self.one_of.as_ref().is_none_or(|wanted| wanted.contains(value))
+        self.equals.as_ref().is_none_or(|wanted| same(wanted, value))
+            && self.one_of.as_ref().is_none_or(|wanted| wanted.iter().any(|wanted| same(wanted, value)))
             && self.matches.as_ref().is_none_or(|pattern| value.as_str().is_some_and(|text| glob(pattern, text)))
+            && self
+                .command
+                .as_ref()
+                .is_none_or(|words| value.as_str().is_some_and(|text| command::begins_with(words, text)))
             && self.within.as_ref().is_none_or(|above| value.as_str().is_some_and(|path| is_within(above, path)))
     }
 }
@@ -159,13 +176,13 @@ fn find<'a>(args: &'a Value, name: &str) -> Option<&'a Value> {
 }
 
 /// Whether `path` is at or below `above`, by its words alone.
-fn is_within(above: &str, path: &str) -> bool {
+pub(super) fn is_within(above: &str, path: &str) -> bool {
     let (Some(wanted), Some(found)) = (parts(above), parts(path)) else { return false };
     above.starts_with('/') == path.starts_with('/') && found.starts_with(&wanted)
 }
 
 /// The names in a path; `None` if it climbs, or holds what ends a path for some.
-fn parts(path: &str) -> Option<Vec<&str>> {
+pub(super) fn parts(path: &str) -> Option<Vec<&str>> {
     if path.contains(['\0', '\\']) {
         return None;
     }

@@ -1,6 +1,6 @@
 //! Rules that a user's "always" stores: narrow ones, which stand until they are revoked.
 
-use super::{Asked, DecisionRule, Rule, rule::glob};
+use super::{Asked, DecisionRule, Rule, rule::glob, same::same};
 use crate::{Annotations, Digest, RuleId, ServerName, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -63,7 +63,7 @@ impl Rule {
 }
 
 /// What a server does not say of its tool is the riskier thing, as in MCP.
-fn is_risky(hints: &Annotations) -> bool {
+pub(super) fn is_risky(hints: &Annotations) -> bool {
     let only_reads = hints.read_only_hint == Some(true);
     hints.destructive_hint.unwrap_or(!only_reads) || hints.open_world_hint.unwrap_or(true)
 }
@@ -97,7 +97,7 @@ impl Denials {
 
     /// A human denied this call.
     pub(crate) fn remember(&mut self, server: &ServerName, tool: &str, args: &Value) {
-        let known = |call: &DeniedCall| call.server == *server && call.tool == tool && call.args == *args;
+        let known = |call: &DeniedCall| call.server == *server && call.tool == tool && same(&call.args, args);
         if self.calls.iter().any(known) {
             return;
         }
@@ -117,7 +117,7 @@ impl Denials {
     /// Whether this call was denied.
     pub fn hold(&self, asked: Asked<'_>) -> bool {
         let is_tool = |server: &ServerName, tool: &str| server.as_str() == asked.server && tool == asked.tool;
-        self.calls.iter().any(|call| is_tool(&call.server, &call.tool) && call.args == *asked.args)
+        self.calls.iter().any(|call| is_tool(&call.server, &call.tool) && same(&call.args, asked.args))
             || self.tools.iter().any(|(server, tool)| is_tool(server, tool))
     }
 }

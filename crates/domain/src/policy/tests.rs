@@ -184,3 +184,115 @@ proptest! {
         prop_assert_eq!(found, expected);
     }
 }
+
+/// JSON values of small shapes, with numbers that are spelt in more than one way.
+fn json_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        (-1_000_i64..1_000).prop_map(Value::from),
+        (-1_000_000_i32..1_000_000).prop_map(|n| Value::from(f64::from(n) / 8.0)),
+        "[a-z*./ ]{0,6}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 16, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map("[a-c]", inner, 0..4).prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+/// The same value in another spelling: members the other way round, numbers as a double where a double is exact, with an
+/// exponent, or with zeros.
+fn respelt(value: &Value, seed: u32) -> String {
+    match value {
+        Value::Object(members) => {
+            let members = members.iter().rev();
+            let members =
+                members.map(|(name, value)| format!("{}:{}", json!(name), respelt(value, seed.rotate_left(3))));
+            format!("{{{}}}", members.collect::<Vec<_>>().join(" , "))
+        }
+        Value::Array(items) => {
+            let items = items.iter().map(|item| respelt(item, seed.rotate_left(5)));
+            format!("[ {} ]", items.collect::<Vec<_>>().join(","))
+        }
+        Value::Number(number) if number.as_i64().is_some_and(|n| n.unsigned_abs() <= 1 << 53) => {
+            [format!("{number}"), format!("{number}.0"), format!("{number}e0"), format!("{number}0e-1")]
+                [seed as usize % 4]
+                .clone()
+        }
+        other => other.to_string(),
+    }
+}
+
+/// How long the fuzz test of the matcher runs, in seconds: none unless the environment asks for more than a few cases.
+fn cases() -> u32 {
+    const PER_SECOND: u32 = 20_000;
+    let seconds = std::env::var("LOCKKEEPER_FUZZ_SECS").ok().and_then(|text| text.parse::<u32>().ok());
+    seconds.map_or(512, |seconds| seconds.saturating_mul(PER_SECOND))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
+
+    /// Covers: S3 numbers
+    #[test]
+    fn deny_holds_for_every_spelling_of_a_value(value in json_value(), other in json_value(), seed in any::<u32>()) {
+        let denies = |rule: ArgumentRule| {
+            let args = [("a".to_owned(), rule)].into_iter().collect();
+            let deny = Rule { args, decision: DecisionRule::Deny, ..Rule::default() };
+            Policy::new(vec![Rule { decision: DecisionRule::Allow, ..Rule::default() }, deny])
+        };
+        let spelt: Value = serde_json::from_str(&respelt(&value, seed)).expect("JSON");
+        let equals = ArgumentRule { equals: Some(value.clone()), ..ArgumentRule::default() };
+        let one_of = ArgumentRule { one_of: Some(vec![other, value.clone()]), ..ArgumentRule::default() };
+        for policy in [denies(equals), denies(one_of)] {
+            let verdict = judge(&policy, "fs", "read", &json!({"a": spelt}));
+            prop_assert!(matches!(verdict, Verdict::Deny { .. }), "{} {}", value, spelt);
+        }
+        let mut denials = Denials::default();
+        denials.remember(&ServerName::new("fs"), "read", &json!({"a": value}));
+        let (tool, args) = (tool("fs", "read", Annotations::default()), json!({"a": spelt}));
+        prop_assert!(denials.hold(Asked::of(&tool, &args, "ann")));
+    }
+
+    /// Rules of any form, and arguments of any form: the matcher answers, and the order of the rules changes nothing.
+    #[test]
+    fn order_of_rules_never_changes_a_verdict(
+        texts in prop::collection::vec("[a-z*./\\\\ ;$=\u{e9}\n-]{0,8}", 4),
+        value in json_value(),
+        args in json_value(),
+        turn in 0_usize..6,
+    ) {
+        let rule = |argument: ArgumentRule, decision| {
+            let args = [("a".to_owned(), argument)].into_iter().collect();
+            Rule { args, decision, ..Rule::default() }
+        };
+        let text = |n: usize| Some(texts[n].clone());
+        let mut rules = vec![
+            rule(ArgumentRule { matches: text(0), ..ArgumentRule::default() }, DecisionRule::Ask),
+            rule(ArgumentRule { within: text(1), ..ArgumentRule::default() }, DecisionRule::Deny),
+            rule(ArgumentRule { command: text(2), ..ArgumentRule::default() }, DecisionRule::Allow),
+            rule(ArgumentRule { equals: Some(value), ..ArgumentRule::default() }, DecisionRule::Deny),
+            Rule { tool: texts[3].clone(), decision: DecisionRule::Allow, ..Rule::default() },
+            Rule { decision: DecisionRule::Allow, ..Rule::default() },
+        ];
+        let before = judge(&Policy::new(rules.clone()), "fs", "read", &args).decision();
+        rules.rotate_left(turn);
+        prop_assert_eq!(judge(&Policy::new(rules), "fs", "read", &args).decision(), before);
+    }
+
+    /// Covers: S2-3
+    #[test]
+    fn command_prefix_covers_no_shell_syntax(rest in any::<String>()) {
+        let text = format!("git status{rest}");
+        let rule = ArgumentRule { command: Some("git status".to_owned()), ..ArgumentRule::default() };
+        let rule = Rule { args: [("a".to_owned(), rule)].into_iter().collect(), ..Rule::default() };
+        if rule.fits_args(&json!({"a": text})) {
+            let plain = |c: char| c.is_ascii_alphanumeric() || " -_./:,@+=".contains(c);
+            prop_assert!(text.chars().all(plain) && (rest.is_empty() || rest.starts_with(' ')), "{:?}", text);
+        }
+    }
+}

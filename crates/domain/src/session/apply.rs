@@ -1,6 +1,7 @@
 use super::{Queued, Session};
 use crate::{
-    ApprovalResolved, Decision, Denials, EventBody, Grant, Message, NoticeKind, Scope, Timestamp, Turn, TurnId,
+    ApprovalResolved, Decision, Denials, EventBody, Grant, GrantScope, Message, NoticeKind, Scope, Timestamp, Turn,
+    TurnId,
 };
 
 /// How many of the clients' own message names are remembered. A client sends a message again within seconds, so
@@ -59,7 +60,13 @@ impl Session {
             _ => None,
         };
         let whole = open.apply(at, body);
-        self.state.grants.extend(grant);
+        if let Some(grant) = grant {
+            self.state.grants.retain(|known| *known != grant);
+            if self.state.grants.len() >= Grant::MOST {
+                self.state.grants.remove(0);
+            }
+            self.state.grants.push(grant);
+        }
         if matches!(body, EventBody::TurnCompleted(_)) {
             self.turn = None;
             self.asked = None;
@@ -93,10 +100,15 @@ fn grant_of(turn: &Turn, resolved: &ApprovalResolved) -> Option<Grant> {
         return None;
     }
     let view = turn.open_calls().find(|c| c.call.id == resolved.call)?;
+    let scope = resolved.grant.clone().unwrap_or_default();
+    let args = resolved.edited_args.as_ref().or_else(|| turn.args_of(&resolved.call));
     Some(Grant {
         server: view.call.server.clone()?,
         tool: view.call.tool.clone(),
         fingerprint: view.gate.fingerprint.clone(),
         by: resolved.by.clone()?,
+        args: args.filter(|_| scope != GrantScope::Tool).cloned(),
+        scope,
+        workspace: resolved.workspace.clone(),
     })
 }

@@ -47,6 +47,7 @@ impl Session {
             Command::CallSettled { call, result } => self.call_settled(&call, result, draft),
             Command::ToolSeen { now, offered } => self.tool_seen(&now, offered.as_deref(), draft),
             Command::Trust(trusted) => self.trust(trusted, draft)?,
+            Command::AskAgain(calls) => self.ask_again(&calls, draft),
             Command::Resume => self.resume(draft),
             Command::Expire { reason } => {
                 if !self.is_busy() {
@@ -193,8 +194,10 @@ impl Session {
                 tool: judged.tool,
                 args: judged.args,
             };
-            let JudgedCall { annotations, fingerprint, pin, rule, always, .. } = judged;
-            let digest = self.ground.digest(&call, &call.args, &fingerprint, None);
+            let JudgedCall { annotations, fingerprint, pin, rule, always, scopes, granted, .. } = judged;
+            let is_by_rule = matches!(judgement, Judgement::Run { .. }) && !granted;
+            let ground = if is_by_rule { &self.ground.anywhere() } else { &self.ground };
+            let digest = ground.digest(&call, &call.args, &fingerprint, None);
             let gate = |status, why| CallGate {
                 status,
                 why,
@@ -203,13 +206,17 @@ impl Session {
                 rule: None,
                 always: None,
                 pin: None,
+                scopes: Vec::new(),
+                granted: false,
                 digest: None,
             };
             gates.push(match judgement {
                 Judgement::Run { why } => {
-                    CallGate { rule, pin, digest: Some(digest), ..gate(CallStatus::Allowed, why) }
+                    CallGate { rule, pin, granted, digest: Some(digest), ..gate(CallStatus::Allowed, why) }
                 }
-                Judgement::Ask { why } => CallGate { always, pin, ..gate(CallStatus::Waiting, why) },
+                Judgement::Ask { why } => {
+                    CallGate { always, scopes, pin, digest: Some(digest), ..gate(CallStatus::Waiting, why) }
+                }
                 Judgement::Refuse { code, message } => {
                     let result = ToolResult::failed(code, message.clone());
                     refused.push(ToolSettled { call: call.id.clone(), tool: call.tool.clone(), result });

@@ -1,12 +1,13 @@
 use super::{Answer, Refusal, Rules, Session, command::Draft};
 use crate::{
-    ApprovalResolved, CallId, Code, Decision, Digest, Effect, EventBody, Failure, NoticeKind, Rule, Scope, StopReason,
-    ToolCall, ToolResult, ToolSettled, Turn, TurnId, Via, turn::Undecidable,
+    ApprovalResolved, Asked, CallId, Code, Decision, Digest, Effect, EventBody, Failure, GrantScope, NoticeKind, Rule,
+    Scope, StopReason, ToolCall, ToolResult, ToolSettled, Turn, TurnId, Via, turn::Undecidable,
 };
 
 impl Session {
     pub(super) fn decide(&mut self, answer: Answer, draft: &mut Draft<'_>) -> Result<(), Refusal> {
-        let Answer { call, approved, scope, reason, args, digest, by, via, rule, constraints: _ } = answer;
+        let grant = self.grant_of(&answer)?;
+        let Answer { call, approved, scope, reason, args, digest, by, via, rule, constraints: _, grant: _ } = answer;
         let (turn, call) = self.decidable(&call)?;
         self.is_to_the_question(&call.id, digest, draft.rules.require_digest)?;
         if approved && scope == Scope::Always && rule.is_none() {
@@ -30,6 +31,8 @@ impl Session {
             digest,
             via,
             rule: rule.filter(|_| approved && scope == Scope::Always),
+            grant,
+            workspace: self.ground.workspace.clone().filter(|_| approved),
         };
         self.record(draft, Some(turn), EventBody::ApprovalResolved(resolved));
         if !approved {
@@ -46,14 +49,14 @@ impl Session {
         }
         self.decidable(&answer.call)?;
         let open = self.open_calls().into_iter().find(|open| open.call.id == answer.call);
-        let Some((call, offered)) = open.and_then(|open| Some((open.call, open.gate.always.clone()?))) else {
+        let Some((args, offered)) = open.and_then(|open| Some((open.args, open.gate.always.clone()?))) else {
             return Err(not_offered("this call can be approved once or for the session, and not for always"));
         };
         let rule = Rule { args: answer.constraints.clone(), ..offered };
         if let Some(problem) = rule.problem() {
             return Err(Refusal { code: Code::InvalidPayload, message: format!("the rule {problem}") });
         }
-        if !rule.fits_args(answer.args.as_ref().unwrap_or(&call.args)) {
+        if !rule.fits_args(answer.args.as_ref().unwrap_or(args)) {
             let message = "the constraints do not cover the call that is approved".to_owned();
             return Err(Refusal { code: Code::InvalidPayload, message });
         }
@@ -61,6 +64,28 @@ impl Session {
             return Err(not_offered("the rule would cover a call that was denied in this session"));
         }
         Ok(Some(rule))
+    }
+
+    /// Which calls an approval for the session covers; `None` for any other answer. It must be one of the scopes that are
+    /// offered for the call as it will run.
+    fn grant_of(&self, answer: &Answer) -> Result<Option<GrantScope>, Refusal> {
+        if !answer.approved || answer.scope != Scope::Session {
+            return Ok(None);
+        }
+        let (_, call) = self.decidable(&answer.call)?;
+        let scope = answer.grant.clone().unwrap_or_default();
+        let open = self.open_calls().into_iter().find(|open| open.call.id == answer.call);
+        let offered = open.filter(|open| !open.gate.scopes.is_empty()).and_then(|open| {
+            let asked = Asked::again(open.call, open.gate, &self.ground.user)?;
+            Some(GrantScope::offered(Asked { args: answer.args.as_ref().unwrap_or(&call.args), ..asked }))
+        });
+        match offered {
+            Some(offered) if offered.contains(&scope) => Ok(Some(scope)),
+            Some(offered) if !offered.is_empty() => {
+                Err(not_offered("this scope is not offered for the call: name one of the question's sessionScopes"))
+            }
+            _ => Err(not_offered("this call can be approved once, and not for the session")),
+        }
     }
 
     /// Refuses an answer that is not to the question that is being asked, before anything is stored for it.
@@ -77,13 +102,30 @@ impl Session {
         if asked.as_ref().is_some_and(|asked| !asked.holds_on(&self.ground)) {
             return refuse("what the question was about has changed; it is asked anew");
         }
-        match (shown, asked.and_then(|asked| asked.digest)) {
-            (Some(shown), Some(asked)) if !shown.matches(&asked) => {
-                refuse("this is an answer to another question: the digest is not that of the call as it waits")
-            }
-            (Some(_), None) => refuse("the call is not being asked about yet, so it has no digest"),
-            (None, _) if required => refuse("an answer must give the digest of the question that it is to"),
-            _ => Ok(()),
+        let Some(shown) = shown else {
+            return if required {
+                refuse("an answer must give the digest of the question that it is to")
+            } else {
+                Ok(())
+            };
+        };
+        // The call was listed with a digest before its question was asked; that one binds all but the time to answer.
+        let listed = self.turn.as_ref().and_then(|turn| turn.listed_digest(call, &self.ground));
+        let known = [asked.and_then(|asked| asked.digest), listed];
+        if known.into_iter().flatten().any(|known| shown.matches(&known)) {
+            return Ok(());
+        }
+        refuse("this is an answer to another question: the digest is not that of the call as it waits")
+    }
+
+    /// Voids approvals of calls that were not sent anywhere before their workspace was lost. They wait for a human again.
+    pub(super) fn ask_again(&mut self, calls: &[CallId], draft: &mut Draft<'_>) {
+        for id in calls {
+            let Some(turn) = self.turn.as_ref().filter(|turn| turn.is_running(id)) else { continue };
+            let (turn, call) = (turn.id(), id.clone());
+            let why = "the workspace was lost after this call was approved, and a new one is in its place";
+            let resolved = ApprovalResolved { reason: Some(why.to_owned()), ..void(call) };
+            self.record(draft, Some(turn), EventBody::ApprovalResolved(resolved));
         }
     }
 
@@ -106,7 +148,7 @@ impl Session {
             Undecidable::Unknown => (Code::UnknownCall, "no pending call has this id"),
         };
         let found = match &self.turn {
-            Some(turn) => turn.decidable(id).map(|(call, _)| (turn.id(), call.clone())),
+            Some(turn) => turn.decidable(id).map(|call| (turn.id(), call)),
             None => match id.minted_for() {
                 Some((turn, _)) if turn <= self.state.turns => Err(Undecidable::Resolved),
                 _ => Err(Undecidable::Unknown),
@@ -125,17 +167,7 @@ impl Session {
     }
 
     pub(super) fn resolve(&mut self, draft: &mut Draft<'_>, turn: TurnId, call: &ToolCall, decision: Decision) {
-        let resolved = ApprovalResolved {
-            call: call.id.clone(),
-            decision,
-            by: None,
-            scope: Scope::Once,
-            reason: None,
-            edited_args: None,
-            digest: None,
-            via: Via::default(),
-            rule: None,
-        };
+        let resolved = ApprovalResolved { decision, ..void(call.id.clone()) };
         self.record(draft, Some(turn), EventBody::ApprovalResolved(resolved));
     }
 
@@ -143,17 +175,7 @@ impl Session {
     pub(super) fn forbid(&mut self, calls: Vec<(CallId, String)>, draft: &mut Draft<'_>) {
         for (id, said) in calls {
             let Ok((turn, call)) = self.decidable(&id) else { continue };
-            let resolved = ApprovalResolved {
-                call: id,
-                decision: Decision::Denied,
-                by: None,
-                scope: Scope::Once,
-                reason: Some(said.clone()),
-                edited_args: None,
-                digest: None,
-                via: Via::default(),
-                rule: None,
-            };
+            let resolved = ApprovalResolved { decision: Decision::Denied, reason: Some(said.clone()), ..void(id) };
             self.record(draft, Some(turn), EventBody::ApprovalResolved(resolved));
             self.settle(draft, turn, call, ToolResult::failed(Code::Denied, said));
         }
@@ -216,6 +238,23 @@ impl Session {
                         not run again.";
             self.settle(draft, id, call, ToolResult::failed(Code::OutcomeUnknown, said));
         }
+    }
+}
+
+/// The end of a question that no human decided.
+fn void(call: CallId) -> ApprovalResolved {
+    ApprovalResolved {
+        call,
+        decision: Decision::Void,
+        by: None,
+        scope: Scope::Once,
+        reason: None,
+        edited_args: None,
+        digest: None,
+        via: Via::default(),
+        rule: None,
+        grant: None,
+        workspace: None,
     }
 }
 

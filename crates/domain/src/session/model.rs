@@ -1,4 +1,6 @@
-use crate::{Annotations, Code, Replay, Rule, RuleId, ServerName, StopReason, ToolDefinition, ToolName, Usage};
+use crate::{
+    Annotations, Code, GrantScope, Replay, Rule, RuleId, ServerName, StopReason, ToolDefinition, ToolName, Usage,
+};
 use serde_json::Value;
 
 /// A piece of what a model says.
@@ -50,6 +52,10 @@ pub struct JudgedCall {
     pub rule: Option<RuleId>,
     /// The rule that an approval for always would store; none where that is not offered.
     pub always: Option<Rule>,
+    /// The scopes that an approval for the session may have; none where that is not offered.
+    pub scopes: Vec<GrantScope>,
+    /// Whether a grant for the session lets it run.
+    pub granted: bool,
     /// The tool, where no call of it was judged in the session before.
     pub pin: Option<Box<ToolDefinition>>,
 }

@@ -9,8 +9,8 @@ mod pins;
 mod world;
 
 use crate::*;
-use serde_json::json;
-use world::{World, ask, refuse, run, text, tools};
+use serde_json::{Value, json};
+use world::{World, ask, refuse, run, someone, text, tools};
 
 #[test]
 fn a_call_waits_for_a_human_then_runs_and_its_result_goes_to_the_model() {
@@ -109,12 +109,48 @@ fn edited_arguments_run_and_are_recorded() {
 fn a_session_scope_is_a_grant_for_that_very_tool_until_the_session_ends() {
     let mut world = World::acting([ask("a")]);
     world.answer("call_1_0_0", true, Scope::Session, None, None).expect("approved");
-    let server = ServerName::new("s");
-    assert!(world.session.grant_for(&server, "a", "f-a").is_some());
-    assert!(world.session.grant_for(&server, "a", "changed").is_none());
-    assert!(world.session.grant_for(&server, "b", "f-a").is_none());
+    let (args, hints) = (json!({"any": 1}), ask("a").annotations);
+    let grants = |world: &World, tool, fingerprint| {
+        let asked = Asked { server: "s", tool, hints: &hints, fingerprint, args: &args, user: "someone" };
+        world.session.grant_for(asked).is_some()
+    };
+    assert!(grants(&world, "a", "f-a") && grants_after_fold(&world, &grants));
+    assert!(!grants(&world, "a", "changed"));
+    assert!(!grants(&world, "b", "f-a"));
     world.does(Command::End);
-    assert!(world.session.grant_for(&server, "a", "f-a").is_none());
+    assert!(!grants(&world, "a", "f-a"));
+}
+
+/// Whether a successor grants the same.
+fn grants_after_fold(world: &World, grants: impl Fn(&World, &'static str, &'static str) -> bool) -> bool {
+    let mut after = World::new();
+    after.session = world.folded();
+    grants(&after, "a", "f-a")
+}
+
+/// Covers: S2-3
+#[test]
+fn session_scope_that_is_not_offered_is_refused() {
+    let granting = |judged: JudgedCall, grant: Option<GrantScope>, args: Option<Value>| {
+        let mut world = World::acting([judged]);
+        let call = CallId::parse("call_1_0_0").expect("an id");
+        let (scope, reason, digest, rule) = (Scope::Session, None, None, None);
+        let (constraints, via) = (std::collections::BTreeMap::new(), Via::default());
+        let answer =
+            Answer { call, approved: true, scope, reason, args, constraints, grant, digest, by: someone(), via, rule };
+        world.follow(Command::Decide(answer)).map_err(|refusal| refusal.code)
+    };
+    let risky = || JudgedCall { annotations: Annotations::default(), ..ask("a") };
+    let by_rule = JudgedCall { scopes: Vec::new(), ..ask("a") };
+    assert_eq!(granting(by_rule.clone(), None, None), Err(Code::ScopeUnavailable));
+    assert_eq!(granting(by_rule, Some(GrantScope::Exact), None), Err(Code::ScopeUnavailable));
+    assert_eq!(granting(risky(), None, None), Err(Code::ScopeUnavailable));
+    assert_eq!(granting(risky(), Some(GrantScope::Exact), None), Ok(Reply::Done));
+    let wide = GrantScope::Path { argument: "path".to_owned(), within: "a".to_owned() };
+    assert_eq!(granting(risky(), Some(wide.clone()), None), Err(Code::ScopeUnavailable));
+    assert_eq!(granting(risky(), Some(wide.clone()), Some(json!({"path": "b/c"}))), Err(Code::ScopeUnavailable));
+    assert_eq!(granting(risky(), Some(wide), Some(json!({"path": "a/c"}))), Ok(Reply::Done), "the call as it runs");
+    assert_eq!(granting(ask("a"), None, None), Ok(Reply::Done));
 }
 
 #[test]

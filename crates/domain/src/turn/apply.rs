@@ -90,8 +90,15 @@ impl Turn {
         let Some(call) = self.calls.iter_mut().find(|c| c.asked_for.id == resolved.call) else { return };
         call.status = match resolved.decision {
             Decision::Approved => Status::Ready,
+            // It waits again, unless its result follows in the same commit.
+            Decision::Void => Status::Waiting { asked: None },
             refused => Status::Refused(refused),
         };
+        if let (Decision::Void, Some(reason)) = (resolved.decision, &resolved.reason)
+            && !call.gate.why.starts_with(reason)
+        {
+            call.gate.why = format!("{reason}; {}", call.gate.why);
+        }
         if let Some(args) = &resolved.edited_args {
             call.args = args.clone();
         }

@@ -159,12 +159,15 @@ impl Tables<'_> {
 }
 
 fn apply(record: &mut SessionRecord, change: &RecordChange) {
-    let RecordChange { last_active_at, sandbox, checkpoint, busy, model, own_key, title } = change;
+    let RecordChange { last_active_at, sandbox, workspace, checkpoint, busy, model, own_key, title } = change;
     if let Some(at) = last_active_at {
         record.last_active_at = record.last_active_at.max(*at);
     }
     if let Some(sandbox) = sandbox {
         record.sandbox.clone_from(sandbox);
+    }
+    if let Some(workspace) = workspace {
+        record.workspace = Some(workspace.clone());
     }
     if let Some((state, seq)) = checkpoint {
         record.state = state.clone();

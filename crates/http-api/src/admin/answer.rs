@@ -59,11 +59,16 @@ struct CallLine {
     name: String,
     server: Option<String>,
     args: Value,
+    /// The arguments as the exact JSON text that runs.
+    args_text: String,
     /// Whether it waits for a human.
     waiting: bool,
     why: String,
     /// When it is refused by itself, once a human was asked.
     expires_at: Option<String>,
+    /// What an answer is bound to, while it waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<String>,
 }
 
 /// `GET /api/admin/approvals`.
@@ -137,15 +142,17 @@ impl Approvals {
 }
 
 impl From<OpenCall> for CallLine {
-    fn from(OpenCall { call, waiting, expires_at, why, .. }: OpenCall) -> Self {
+    fn from(OpenCall { call, waiting, expires_at, why, digest }: OpenCall) -> Self {
         Self {
             call_id: call.id.to_string(),
             name: call.tool,
             server: call.server.map(|server| server.as_str().to_owned()),
+            args_text: call.args.to_string(),
             args: call.args,
             waiting,
             why,
             expires_at: expires_at.map(time),
+            digest: digest.map(|digest| digest.to_string()),
         }
     }
 }

@@ -31,6 +31,8 @@ pub(super) enum CallEnd {
     SandboxGone(u64),
     /// Unsent, because the lease may have run out meanwhile.
     Unsure,
+    /// Unsent, because it was approved for a workspace that was lost.
+    WorkspaceLost,
     /// Unsent, because the budget does not suffice.
     OverBudget(ToolCall, OverBudget),
 }
@@ -109,7 +111,12 @@ impl RunningCalls {
 
     /// A call that has its result without being run.
     pub(super) fn settle(&mut self, call: ToolCall, result: ToolResult) {
-        let task = self.tasks.spawn(async move { CallEnd::Settled(result) });
+        self.end(call, CallEnd::Settled(result));
+    }
+
+    /// Ends a call that is not run.
+    fn end(&mut self, call: ToolCall, end: CallEnd) {
+        let task = self.tasks.spawn(async move { end });
         self.calls.insert(task.id(), (call, CancellationToken::new()));
     }
 
@@ -157,7 +164,12 @@ impl Actor {
             let policy = self.shared.ports.policy.now();
             let objection = bench.catalog.objection(&call, judged, self.gate(&policy));
             if let Some((code, said)) = objection.or_else(|| self.unbound(&call, &bench.catalog)) {
-                self.calls.settle(call, ToolResult::failed(code, said));
+                let end = if self.session.is_approved_for_lost(&call.id) {
+                    CallEnd::WorkspaceLost
+                } else {
+                    CallEnd::Settled(ToolResult::failed(code, said))
+                };
+                self.calls.end(call, end);
                 return;
             }
             let paid = (Arc::clone(&self.shared.purse), self.errand());
@@ -199,6 +211,7 @@ impl Actor {
                 }
                 return Ok(());
             }
+            CallEnd::WorkspaceLost => return self.follow(Command::AskAgain(vec![call])).await,
             CallEnd::OverBudget(call, over) => return self.over_budget(over, Some(call)).await,
             CallEnd::SandboxGone(bench) => {
                 let again = self.session.turn().and_then(|turn| turn.running_call(&call));

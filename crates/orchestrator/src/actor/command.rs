@@ -91,6 +91,10 @@ impl Actor {
     }
 
     async fn decide(&mut self, answer: Answer, reply: Reply<Decided>) -> Result<(), Lost> {
+        if let Some(failure) = self.beyond_approver(&answer) {
+            send(reply, Err(failure));
+            return Ok(());
+        }
         match self.edited_call(&answer) {
             Ok(None) => self.decide_checked(answer, reply).await?,
             Ok(Some((catalog, tool, args))) => {
@@ -130,6 +134,13 @@ impl Actor {
         {
             return self.ask_anew(refusal, reply).await;
         }
+        if answer.approved
+            && answer.scope == Scope::Session
+            && let Some(why) = self.hindrance(&answer)
+        {
+            send(reply, Err(Failure::new(Code::ScopeUnavailable, why).with_hint("Approve the call once.")));
+            return Ok(());
+        }
         answer.rule = match self.store_rule(&answer).await {
             Ok(rule) => rule,
             Err(failure) => {
@@ -145,6 +156,22 @@ impl Actor {
             }
             Err(refusal) => self.ask_anew(refusal, reply).await,
         }
+    }
+
+    /// Why somebody who is not the session's owner may not give this answer: an approver decides over calls as they are. What
+    /// else runs in a session, and what is not asked about any more, is for its owner to say.
+    fn beyond_approver(&self, answer: &Answer) -> Option<Failure> {
+        if answer.by == self.owner || !answer.approved {
+            return None;
+        }
+        let said = if answer.args.is_some() {
+            "Only the session's owner may edit the arguments of its calls."
+        } else if answer.scope == Scope::Session {
+            "Only the session's owner may approve calls for the whole session."
+        } else {
+            return None;
+        };
+        Some(Failure::new(Code::Forbidden, said).with_hint("Approve the call once as it is, or deny it with a reason."))
     }
 
     /// Refuses an answer. That changes nothing; but people have to see what they would be answering, if it is not what they saw.

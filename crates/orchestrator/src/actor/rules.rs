@@ -20,7 +20,11 @@ impl Actor {
         }
         let policy = Arc::clone(&self.rules.borrow_and_update());
         self.session.stand_on_rules(policy.version());
-        let denied = |open: CallView<'_>| match policy.judge(Asked::again(open.call, open.gate, self.owner.as_str())?) {
+        let again = |open: &CallView<'_>| {
+            Asked::again(open.call, open.gate, self.owner.as_str())
+                .map(|asked| policy.judge(Asked { args: open.args, ..asked }))
+        };
+        let denied = |open: CallView<'_>| match again(&open)? {
             Verdict::Deny { why } => Some((open.call.id.clone(), denied_by(&why))),
             Verdict::Ask { .. } | Verdict::Allow { .. } => None,
         };
@@ -61,14 +65,14 @@ impl Actor {
         Ok(Some(stored.id))
     }
 
-    /// What has come about since an approval for always was offered, or comes with the answer, and speaks against a rule.
-    fn hindrance(&self, answer: &Answer) -> Option<&'static str> {
+    /// What has come about since a scope was offered, or comes with the answer, and speaks against more than this call.
+    pub(super) fn hindrance(&self, answer: &Answer) -> Option<&'static str> {
         let open = self.session.open_calls().into_iter().find(|open| open.call.id == answer.call)?;
-        let args = answer.args.as_ref().unwrap_or(&open.call.args);
+        let args = answer.args.as_ref().unwrap_or(open.args);
         let asked = Asked { args, ..Asked::again(open.call, open.gate, self.owner.as_str())? };
         let strict = |(_, rule): (usize, &Rule)| rule.decision != DecisionRule::Allow;
         if self.shared.ports.policy.now().decisive(asked).is_some_and(strict) {
-            return Some("A rule of the operator's asks for this call, and no stored one stands above it.");
+            return Some("A rule of the operator's asks about this call each time.");
         }
         self.shared.output.secret_in(args).map(|_| "The arguments hold what looks like a secret.")
     }

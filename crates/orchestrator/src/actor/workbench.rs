@@ -1,6 +1,7 @@
 use super::{Actor, Bench, persist::Lost};
 use crate::{
     LiveEvent,
+    manager::new_workspace_id,
     opened::Ready,
     sandbox::{Starter, Workbench},
     tools::Catalog,
@@ -42,6 +43,8 @@ impl Actor {
     pub(super) fn drop_bench(&mut self) {
         self.benches_dropped += 1;
         if let Bench::Ready(bench) = std::mem::replace(&mut self.bench, Bench::Absent) {
+            // The next sandbox starts with an empty workspace: what was approved for this one is asked about again.
+            self.session.stand_in(new_workspace_id());
             let starter = Arc::clone(&self.shared.starter);
             self.shared.tasks.spawn(async move {
                 bench.tools.close().await;
@@ -68,8 +71,19 @@ impl Actor {
         let place = SandboxRef { id: bench.sandbox.to_string(), started_at: self.shared.now() };
         let down: Vec<_> = ready.servers.iter().filter(|server| server.problem.is_some()).cloned().collect();
         self.bench = Bench::Ready(bench);
-        let record = RecordChange { sandbox: Some(Some(place)), ..RecordChange::default() };
+        let Some(workspace) = self.session.workspace().cloned().or_else(new_workspace_id) else {
+            self.drop_bench();
+            let failure = Failure::new(Code::Internal, "The system gives no random numbers.");
+            return self.bench_failed(failure).await;
+        };
+        if self.session.workspace() != Some(&workspace) {
+            self.session.stand_in(Some(workspace.clone()));
+        }
+        let record = RecordChange { sandbox: Some(Some(place)), workspace: Some(workspace), ..RecordChange::default() };
         self.persist(lockkeeper_domain::Changes::default(), record).await?;
+        if self.session.has_stale_question() {
+            self.follow(Command::Tick).await?;
+        }
         if std::mem::replace(&mut self.had_sandbox, true) {
             let text = "A fresh sandbox was started; the files of the one before are gone.".to_owned();
             self.follow(Command::Notify { kind: NoticeKind::SandboxReplaced, text }).await?;

@@ -1,5 +1,5 @@
 use crate::{Config, NewMessage, Others};
-use lockkeeper_domain::{Code, Failure, Power, RequestId, SessionId, SessionRecord};
+use lockkeeper_domain::{Code, Failure, Power, RequestId, SessionId, SessionRecord, WorkspaceId};
 use lockkeeper_ports::Principal;
 
 /// The media types that all providers take.
@@ -13,6 +13,11 @@ pub(super) fn new_session_id() -> Result<SessionId, Failure> {
 /// A name for a command that no other has.
 pub(super) fn new_request_id() -> Result<RequestId, Failure> {
     random_bits().map(RequestId::from_random_bits)
+}
+
+/// An id for a workspace that starts empty; `None` if the system gives no random numbers.
+pub(crate) fn new_workspace_id() -> Option<WorkspaceId> {
+    WorkspaceId::parse(format!("{:032x}", random_bits().ok()?)).ok()
 }
 
 fn random_bits() -> Result<u128, Failure> {

@@ -79,6 +79,13 @@ async fn edited_arguments_are_checked_and_run_instead_of_the_models() {
 #[tokio::test(start_paused = true)]
 async fn a_grant_for_the_session_asks_no_more_for_that_tool() {
     let desk = Desk::new([echo("a"), echo("b"), Step::calls([("box__fail", json!({}))]), Step::text("done")]);
+    let hints = lockkeeper_domain::Annotations {
+        destructive_hint: Some(false),
+        open_world_hint: Some(false),
+        ..lockkeeper_domain::Annotations::default()
+    };
+    let tool = |name| lockkeeper_testkit::tools::FakeTool::echo("box", name).annotated(hints.clone());
+    desk.host.set_tools([tool("echo"), tool("fail")]);
     let mut ann = User::ready(&desk.manager()).await;
     ann.says("go").await.expect("accepted");
     let call = ann.is_asked().await;

@@ -162,6 +162,7 @@ pub(crate) fn wish(session: Option<&str>, name: &str) -> OpenSession {
 /// A plain answer for a call.
 pub(crate) fn answer(call: &CallId, approved: bool) -> Answer {
     Answer {
+        grant: None,
         call: call.clone(),
         approved,
         scope: Scope::Once,

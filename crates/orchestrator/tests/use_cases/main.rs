@@ -7,6 +7,7 @@ mod desk;
 mod doubt;
 mod expiry;
 mod files;
+mod grants;
 mod keys;
 mod keys_elsewhere;
 mod mcp;

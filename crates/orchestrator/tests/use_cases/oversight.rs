@@ -56,9 +56,15 @@ async fn all_waiting_calls_are_seen_and_decided_from_another_server() {
     assert!(waiting[0].call.expires_at.is_some());
     // In any order, and as the operator.
     let ids: Vec<_> = waiting.iter().map(|waiting| waiting.call.id().clone()).collect();
-    operator.decide(&ann.session, ids[1].clone(), true, None, Via::default()).await.expect("decided").expect("there");
-    let again =
-        operator.decide(&ann.session, ids[1].clone(), false, None, Via::default()).await.expect_err("decided before");
+    operator
+        .decide(&ann.session, ids[1].clone(), true, None, None, Via::default())
+        .await
+        .expect("decided")
+        .expect("there");
+    let again = operator
+        .decide(&ann.session, ids[1].clone(), false, None, None, Via::default())
+        .await
+        .expect_err("decided before");
     assert_eq!(again.code, Code::AlreadyResolved);
     let resolved = ann
         .sees(|body| match body {
@@ -92,6 +98,6 @@ async fn what_is_not_there_is_nothing() {
     assert!(operator.session(&id).await.expect("read").is_none());
     assert!(operator.end(&id).await.expect("read").is_none());
     let call = lockkeeper_domain::CallId::parse("call_1_0_0").expect("an id");
-    assert!(operator.decide(&id, call, true, None, Via::default()).await.expect("read").is_none());
+    assert!(operator.decide(&id, call, true, None, None, Via::default()).await.expect("read").is_none());
     assert!(operator.waiting(10).await.expect("read").is_empty());
 }

@@ -1,4 +1,4 @@
-use lockkeeper_domain::{ArgumentRule, Attachment, CallId, ClientMessageId, RuleId, Scope, ServerName};
+use lockkeeper_domain::{ArgumentRule, Attachment, CallId, ClientMessageId, GrantScope, RuleId, Scope, ServerName};
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
@@ -44,10 +44,17 @@ pub struct ApprovalCommand {
     /// The arguments that shall run instead of the model's.
     #[serde(default)]
     pub args: Option<Value>,
+    /// The same as JSON text, instead of `args`: for clients whose JSON rounds large numbers.
+    #[serde(default)]
+    pub args_text: Option<String>,
     /// How far a yes reaches.
     #[serde(default, deserialize_with = "null_is_default")]
     #[schemars(with = "Option<Scope>")]
     pub scope: Scope,
+    /// Which calls a yes for the session covers: one of the question's `sessionScopes`. By default every call of the tool, where
+    /// that is offered.
+    #[serde(default)]
+    pub grant: Option<GrantScope>,
     /// What arguments must be for the rule of a yes for always to cover a call, as in a configuration's `args`.
     #[serde(default, deserialize_with = "null_is_default")]
     #[schemars(with = "Option<BTreeMap<String, ArgumentRule>>")]
@@ -199,7 +206,7 @@ fn workspace_itself() -> String {
 impl ApprovalCommand {
     pub(crate) fn parse(payload: Option<Value>) -> Result<Self, Malformed> {
         let form = Malformed(
-            "An approval is { callId, approved, args?, scope?, constraints?, reason?, digest? }, with approved true or false, scope once, session or always, and digest as the question has it.",
+            "An approval is { callId, approved, args?, argsText?, scope?, grant?, constraints?, reason?, digest? }, with approved true or false, scope once, session or always, and digest as the question has it.",
         );
         match payload {
             Some(object @ Value::Object(_)) => serde_json::from_value(object).map_err(|_| form),
@@ -286,8 +293,9 @@ mod tests {
         let parse = |payload: Value| ApprovalCommand::parse(Some(payload));
         let call_id = CallId::parse("call_1_0_0").expect("valid");
         let constraints = BTreeMap::new();
-        let (args, scope, reason, digest) = (None, Scope::Once, None, None);
-        let plain = ApprovalCommand { call_id, approved: true, args, scope, constraints, reason, digest };
+        let (args, args_text, scope, grant, reason, digest) = (None, None, Scope::Once, None, None, None);
+        let plain =
+            ApprovalCommand { call_id, approved: true, args, args_text, scope, grant, constraints, reason, digest };
         assert_eq!(parse(json!({"callId": "call_1_0_0", "approved": true})), Ok(plain.clone()));
         assert_eq!(parse(json!({"callId": "call_1_0_0", "approved": true, "args": null, "scope": null})), Ok(plain));
         for bad in [

@@ -1,7 +1,7 @@
 use super::{ApprovalRequired, BudgetAsked, Time};
 use lockkeeper_domain::{
-    Attachment, CallId, CallResult, ClientMessageId, Code, Content, EventId, Message, Outcome, ServerName, ToolCall,
-    TurnId,
+    Attachment, CallId, CallResult, ClientMessageId, Code, Content, Digest, EventId, Message, Outcome, ServerName,
+    ToolCall, TurnId,
 };
 use lockkeeper_orchestrator::{HistoryPage, OpenCall, Snapshot};
 use schemars::JsonSchema;
@@ -89,9 +89,14 @@ pub struct HistoryCall {
     pub server: Option<ServerName>,
     /// The arguments.
     pub args: Value,
+    /// The arguments as the exact JSON text that runs.
+    pub args_text: String,
     /// Whether it waits for a human; on calls without a result alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting: Option<bool>,
+    /// What an answer is bound to; on calls that wait alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
 }
 
 /// A result of the history.
@@ -120,7 +125,7 @@ pub struct HistoryEntry {
 /// The session as it stands.
 pub(crate) fn snapshot(snapshot: Snapshot) -> HistorySnapshot {
     let Snapshot { last, messages, turn, partial, thinking, calls, pending, budget } = snapshot;
-    let open = |open: OpenCall| HistoryCall { waiting: Some(open.waiting), ..open.call.into() };
+    let open = |open: OpenCall| HistoryCall { waiting: Some(open.waiting), digest: open.digest, ..open.call.into() };
     HistorySnapshot {
         last_event_id: last,
         messages: messages.into_iter().map(Into::into).collect(),
@@ -165,7 +170,9 @@ impl From<Message> for HistoryMessage {
 
 impl From<ToolCall> for HistoryCall {
     fn from(call: ToolCall) -> Self {
-        Self { call_id: call.id, name: call.tool, server: call.server, args: call.args, waiting: None }
+        let args_text = call.args.to_string();
+        let (call_id, name, server, args) = (call.id, call.tool, call.server, call.args);
+        Self { call_id, name, server, args, args_text, waiting: None, digest: None }
     }
 }
 

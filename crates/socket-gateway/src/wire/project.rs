@@ -2,7 +2,7 @@ use super::{
     ApprovalRequired, ApprovalResolved, Expired, McpStatus, Meta, Piece, ServerEvent, Time, ToolCall, ToolError,
     ToolQuarantined, ToolShape, ToolStarted, ToolTrusted, TurnCompleted, UserMessage,
 };
-use lockkeeper_domain::{self as domain, CallId, Event, EventBody, Outcome, Timestamp, ToolSettled};
+use lockkeeper_domain::{self as domain, CallId, CallStatus, Event, EventBody, Outcome, Timestamp, ToolSettled};
 use lockkeeper_orchestrator::LiveEvent;
 use lockkeeper_ports::ToolSessionStatus;
 
@@ -63,9 +63,11 @@ fn tool_calls(calls: domain::ToolCalls) -> Vec<ToolCall> {
         call_id: call.id,
         name: call.tool,
         server: call.server,
+        args_text: call.args.to_string(),
         args: call.args,
         status: gate.status,
         why: gate.why,
+        digest: gate.digest.filter(|_| gate.status == CallStatus::Waiting),
     };
     pairs.map(shown).collect()
 }
@@ -107,6 +109,7 @@ impl From<domain::ApprovalRequired> for ApprovalRequired {
             call_id: approval.call,
             name: approval.tool,
             server: approval.server,
+            args_text: approval.args.to_string(),
             args: approval.args,
             queue_position: approval.position,
             total_in_queue: approval.total,
@@ -114,6 +117,7 @@ impl From<domain::ApprovalRequired> for ApprovalRequired {
             why: approval.why,
             annotations: approval.annotations,
             always_rule: approval.always,
+            session_scopes: approval.scopes,
             fingerprint: approval.digest.map(|digest| digest.fingerprint()),
             digest: approval.digest,
         }
@@ -122,9 +126,11 @@ impl From<domain::ApprovalRequired> for ApprovalRequired {
 
 impl From<domain::ApprovalResolved> for ApprovalResolved {
     fn from(resolved: domain::ApprovalResolved) -> Self {
-        let domain::ApprovalResolved { call, decision, by, scope, reason, edited_args, digest, via: _, rule } =
+        let domain::ApprovalResolved { call, decision, by, scope, reason, edited_args, digest, rule, grant, .. } =
             resolved;
-        Self { call_id: call, decision, by, scope, reason, args: edited_args, digest, rule_id: rule }
+        let args_text = edited_args.as_ref().map(ToString::to_string);
+        let (call_id, args, rule_id) = (call, edited_args, rule);
+        Self { call_id, decision, by, scope, reason, args, args_text, digest, rule_id, grant }
     }
 }
 

@@ -73,7 +73,9 @@ fn a_calls_life() {
         rule: None,
         always: None,
         pin: None,
-        digest: None,
+        scopes: Vec::new(),
+        granted: false,
+        digest: Some(Digest::of_bytes(b"abc")),
     };
     let message = AssistantMessage { calls: vec![shown], ..AssistantMessage::default() };
     let calls = lockkeeper_domain::ToolCalls {
@@ -86,27 +88,30 @@ fn a_calls_life() {
         EventBody::ToolCalls(calls),
         "tool:calls",
         json!([{"callId": "call_2_0_1", "name": "write_file", "server": "workspace", "args": {"path": "a.txt"},
-                "status": "waiting", "why": "the default"}]),
+                "argsText": "{\"path\":\"a.txt\"}", "status": "waiting", "why": "the default",
+                "digest": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}]),
         false,
     );
     let required = lockkeeper_domain::ApprovalRequired {
         call: call(),
         server: Some(ServerName::new("workspace")),
         tool: "write_file".to_owned(),
-        args: json!({"path": "a.txt"}),
+        args: json!({"id": 1_234_567_890_123_456_789_u64}),
         why: "the default".to_owned(),
         annotations: Annotations { destructive_hint: Some(true), ..Annotations::default() },
         position: 1,
         total: 2,
         expires_at: AT,
         always: Some(always()),
+        scopes: vec![lockkeeper_domain::GrantScope::Exact],
         digest: Some(Digest::of_bytes(b"abc")),
     };
     check(
         EventBody::ApprovalRequired(required),
         "tool:approval_required",
-        json!({"callId": "call_2_0_1", "name": "write_file", "server": "workspace", "args": {"path": "a.txt"},
-               "queuePosition": 1, "totalInQueue": 2, "expiresAt": TIME, "why": "the default",
+        json!({"callId": "call_2_0_1", "name": "write_file", "server": "workspace",
+               "args": {"id": 1_234_567_890_123_456_789_u64}, "argsText": "{\"id\":1234567890123456789}",
+               "sessionScopes": [{"kind": "exact"}], "queuePosition": 1, "totalInQueue": 2, "expiresAt": TIME, "why": "the default",
                "annotations": {"destructiveHint": true}, "fingerprint": "ba7816bf",
                "digest": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
                "alwaysRule": {"server": "workspace", "tool": "read_file", "user": "alice", "fingerprint": "f",
@@ -122,6 +127,8 @@ fn a_calls_life() {
         edited_args: None,
         via: lockkeeper_domain::Via { token: Some("secret-id".to_owned()), ..Default::default() },
         rule: None,
+        grant: None,
+        workspace: None,
         digest: None,
     };
     let shown = json!({"callId": "call_2_0_1", "decision": "denied", "by": "alice", "scope": "once", "reason": "no"});
@@ -270,7 +277,8 @@ fn a_snapshot_holds_the_conversation() {
         "messages": [
             {"role": "user", "turn": 1, "at": TIME, "text": "list"},
             {"role": "assistant", "turn": 1, "at": TIME, "text": "",
-             "calls": [{"callId": "call_1_0_0", "name": "ls", "server": "workspace", "args": {}}]},
+             "calls": [{"callId": "call_1_0_0", "name": "ls", "server": "workspace", "args": {},
+                        "argsText": "{}"}]},
             {"role": "tool", "turn": 1, "at": TIME,
              "results": [{"callId": "call_1_0_0", "content": [{"type": "text", "text": "no"}], "code": "denied"}]},
         ],

@@ -1,6 +1,6 @@
 use super::Time;
 use lockkeeper_domain::{
-    Annotations, CallId, CallStatus, Code, Decision, Digest, PrincipalId, Rule, RuleId, Scope, ServerName,
+    Annotations, CallId, CallStatus, Code, Decision, Digest, GrantScope, PrincipalId, Rule, RuleId, Scope, ServerName,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -18,10 +18,15 @@ pub struct ToolCall {
     pub server: Option<ServerName>,
     /// The arguments.
     pub args: Value,
+    /// The arguments as the exact JSON text that runs: a reader of `args` may round large numbers.
+    pub args_text: String,
     /// Where it stands.
     pub status: CallStatus,
     /// Which rule decided so, and why, for people.
     pub why: String,
+    /// What an answer is bound to that comes before the question is asked; on calls that wait alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
 }
 
 /// `tool:approval_required`.
@@ -36,6 +41,8 @@ pub struct ApprovalRequired {
     pub server: Option<ServerName>,
     /// The arguments that run if the call is approved as it is.
     pub args: Value,
+    /// The same as the exact JSON text that runs: show this, since a reader of `args` may round large numbers.
+    pub args_text: String,
     /// Its place among the step's calls that wait, from 1.
     pub queue_position: usize,
     /// How many calls of the step wait in all.
@@ -49,6 +56,9 @@ pub struct ApprovalRequired {
     /// The rule that an approval for always stores, as a configuration has it; absent where that is not offered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub always_rule: Option<Rule>,
+    /// The scopes that an approval for the session may have: give one back as `grant`. Absent where that is not offered.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub session_scopes: Vec<GrantScope>,
     /// What an answer is bound to: give it back with the answer. None where an earlier version asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
@@ -75,6 +85,12 @@ pub struct ApprovalResolved {
     /// The arguments that run instead, where the human edited them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub args: Option<Value>,
+    /// The same as the exact JSON text that runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub args_text: Option<String>,
+    /// Which calls of the session it covers, where it is for the session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grant: Option<GrantScope>,
     /// The rule that an approval for always has stored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule_id: Option<RuleId>,

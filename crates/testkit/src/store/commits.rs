@@ -1,7 +1,7 @@
 //! `SessionStore::commit`: what it writes, and what it refuses.
 
 use super::material::{Driver, Store, at, driven, messages, note, opened, read_all, said, sandbox, seqs, stored};
-use lockkeeper_domain::{CallId, EventBody, Seq, SessionState, SessionTitle, ToolResult, ToolSettled};
+use lockkeeper_domain::{CallId, EventBody, Seq, SessionState, SessionTitle, ToolResult, ToolSettled, WorkspaceId};
 use lockkeeper_ports::{Commit, Committed, HistoryChange, RecordChange, StoreError};
 use serde_json::json;
 
@@ -13,6 +13,7 @@ pub(super) fn full_step(driver: &Driver) -> Commit {
         record: RecordChange {
             last_active_at: Some(at(9)),
             sandbox: Some(Some(sandbox("box"))),
+            workspace: Some(WorkspaceId::parse("space-1").unwrap()),
             checkpoint: Some((state, Seq::new(driver.last.get() + 2))),
             busy: Some(true),
             model: Some("modèle/other".to_owned()),
@@ -37,6 +38,7 @@ pub async fn a_commit_writes_events_history_and_record(store: Store) {
     let record = stored.record.unwrap();
     assert_eq!(record.last_active_at, at(9));
     assert_eq!(record.sandbox, Some(sandbox("box")));
+    assert_eq!(record.workspace.as_ref().map(WorkspaceId::as_str), Some("space-1"));
     assert_eq!((record.state.clone(), record.checkpoint), step.record.checkpoint.unwrap());
     assert!(record.busy && record.own_key);
     assert_eq!(record.model.as_deref(), Some("modèle/other"));
@@ -66,6 +68,10 @@ pub async fn each_field_of_the_record_changes_alone(store: Store) {
 
     driver.change(RecordChange { sandbox: Some(None), ..RecordChange::default() }).await;
     expected.sandbox = None;
+    assert_eq!(store.get(&driver.id).await.unwrap().as_ref(), Some(&expected));
+    let workspace = Some(WorkspaceId::parse("space-2").unwrap());
+    driver.change(RecordChange { workspace: workspace.clone(), ..RecordChange::default() }).await;
+    expected.workspace = workspace;
     assert_eq!(store.get(&driver.id).await.unwrap().as_ref(), Some(&expected));
     driver.change(RecordChange { busy: Some(false), ..RecordChange::default() }).await;
     expected.busy = false;

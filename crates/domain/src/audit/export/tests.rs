@@ -25,6 +25,8 @@ fn event(number: u64) -> Event {
             digest: Some(Digest::of_bytes(&number.to_le_bytes())),
             via: Via::default(),
             rule: None,
+            grant: None,
+            workspace: None,
         })
     };
     let id = EventId { epoch: Epoch::new(1), seq: Seq::new(number * 2) };

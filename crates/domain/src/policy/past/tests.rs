@@ -25,6 +25,8 @@ fn gate(status: CallStatus, annotations: Annotations) -> CallGate {
         fingerprint: "f".to_owned(),
         rule: None,
         always: None,
+        scopes: Vec::new(),
+        granted: false,
         pin: None,
         digest: None,
     }
@@ -53,6 +55,8 @@ fn resolved(index: usize, decision: Decision, by: Option<&str>) -> EventBody {
         digest: None,
         via: crate::Via::default(),
         rule: None,
+        grant: None,
+        workspace: None,
     })
 }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 fn always(call: &str, constraints: Value) -> Answer {
     Answer {
+        grant: None,
         call: CallId::parse(call).expect("an id"),
         approved: true,
         scope: Scope::Always,

@@ -15,7 +15,18 @@ fn asking() -> World {
 }
 
 fn ground(policy: &str) -> Ground {
-    Ground { session: "s".into(), user: "someone".into(), image: Some("sha256:1".into()), policy: policy.into() }
+    Ground {
+        session: "s".into(),
+        user: "someone".into(),
+        image: Some("sha256:1".into()),
+        policy: policy.into(),
+        workspace: Some(workspace("w1")),
+        ..Ground::default()
+    }
+}
+
+fn workspace(name: &str) -> WorkspaceId {
+    WorkspaceId::parse(name).expect("an id")
 }
 
 fn answer(digest: Option<Digest>, args: Option<Value>) -> Command {
@@ -32,6 +43,7 @@ fn yes(call: CallId) -> Answer {
         args: None,
         constraints: std::collections::BTreeMap::new(),
         digest: None,
+        grant: None,
         by: someone(),
         via: Via::default(),
         rule: None,
@@ -74,17 +86,78 @@ fn an_answer_without_a_digest_counts_unless_one_is_required() {
     started(&world);
 }
 
+fn listed(world: &World, call: &CallId) -> Digest {
+    let open = world.session.open_calls();
+    open.iter().find(|open| open.call.id == *call).and_then(|open| open.gate.digest).expect("listed with its digest")
+}
+
+/// Covers: S2-11
 #[test]
-fn a_call_that_is_not_asked_about_yet_has_no_digest_to_give() {
-    let mut world = World::acting([ask("a"), ask("b")]);
-    let digest = shown(&world);
-    let early = |digest| {
-        let call = CallId::minted(TurnId::new(1), 0, 1);
-        Command::Decide(Answer { digest, ..yes(call) })
-    };
-    assert_eq!(world.follow(early(Some(digest))).expect_err("not asked").code, Code::ApprovalMismatch);
-    world.does(early(None));
+fn waiting_calls_are_answered_in_any_order_by_digest() {
+    let mut world = World::new();
+    world.session.stand_on(ground("1"));
+    world.rules.require_digest = true;
+    world.submit("go").expect("accepted");
+    world.does(Command::ModelDone(tools([ask("a"), ask("b"), ask("c")])));
+    let [a, b, c] = [0, 1, 2].map(|n| CallId::minted(TurnId::new(1), 0, n));
+    let answer = |call: &CallId, digest| Command::Decide(Answer { digest, ..yes(call.clone()) });
+    let (asked, of_b) = (shown(&world), listed(&world, &b));
+    for other in [None, Some(asked), Some(listed(&world, &c))] {
+        assert_eq!(world.follow(answer(&b, other)).expect_err("another").code, Code::ApprovalMismatch);
+    }
+    world.does(answer(&b, Some(of_b)));
     assert!(world.session.is_bound(&started(&world), "f-b"));
+    // The listed digest is as good as that of the question, which binds the time to answer too.
+    world.does(answer(&a, Some(listed(&world, &a))));
+    assert!(world.session.is_bound(&started(&world), "f-a"));
+    let of_c = listed(&world, &c);
+    world.session.stand_on(ground("2"));
+    world.does(Command::Tick);
+    assert_eq!(world.follow(answer(&c, Some(of_c))).expect_err("other rules").code, Code::ApprovalMismatch);
+    world.does(answer(&c, Some(shown(&world))));
+    assert!(world.session.is_bound(&started(&world), "f-c"));
+}
+
+/// Covers: S2-12
+#[test]
+fn approval_for_a_lost_workspace_is_asked_again() {
+    let mut world = asking();
+    let before = shown(&world);
+    world.does(answer(Some(before), Some(json!({"edited": true}))));
+    let call = started(&world);
+    assert!(!world.session.is_approved_for_lost(&call.id));
+    world.session.stand_in(Some(workspace("w2")));
+    assert!(world.session.is_approved_for_lost(&call.id) && !world.session.is_bound(&call, "f-a"));
+    world.does(Command::AskAgain(vec![call.id.clone()]));
+    assert!(world.effects.is_empty(), "nothing runs");
+    let asked = (*world.questions().last().expect("a question")).clone();
+    assert_eq!((&asked.args, asked.why.contains("workspace was lost")), (&json!({"edited": true}), true), "{asked:?}");
+    assert_ne!(asked.digest, Some(before));
+    assert_eq!(world.follow(answer(Some(before), None)).expect_err("the old one").code, Code::ApprovalMismatch);
+    world.crash();
+    world.does(answer(asked.digest, None));
+    let again = started(&world);
+    assert_eq!(again.args, json!({"edited": true}));
+    assert!(world.session.is_bound(&again, "f-a"));
+}
+
+/// Covers: S2-12
+#[test]
+fn rules_hold_in_any_workspace_and_grants_in_their_own() {
+    let mut world = World::new();
+    world.session.stand_on(ground("1"));
+    world.submit("go").expect("accepted");
+    world.does(Command::ModelDone(tools([run("a"), JudgedCall { granted: true, ..run("b") }])));
+    let calls = world.effects.iter().filter_map(|effect| match effect {
+        Effect::RunCall(call) => Some(call.clone()),
+        _ => None,
+    });
+    let calls: Vec<_> = calls.collect();
+    world.session.stand_in(Some(workspace("w2")));
+    assert!(world.session.is_bound(&calls[0], "f-a") && !world.session.is_bound(&calls[1], "f-b"));
+    world.does(Command::AskAgain(vec![calls[1].id.clone()]));
+    let asked = world.questions();
+    assert_eq!((asked.len(), &asked[0].call, asked[0].position), (1, &calls[1].id, 1));
 }
 
 #[test]

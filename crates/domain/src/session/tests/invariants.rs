@@ -89,6 +89,11 @@ impl Seen {
                 if resolved.decision == Decision::Approved {
                     self.allowed.insert(resolved.call.clone());
                 }
+                // It was not sent: it may start once more, when a human approves it again.
+                if resolved.decision == Decision::Void {
+                    self.allowed.remove(&resolved.call);
+                    self.started.remove(&resolved.call);
+                }
             }
             EventBody::ToolStarted { call, .. } => {
                 assert!(self.allowed.contains(call), "{call} runs only when it was let through");
@@ -127,6 +132,7 @@ enum Op {
     Wait(u16),
     Crash,
     Rules(u8),
+    Workspace(usize),
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -146,6 +152,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => any::<u16>().prop_map(Op::Wait),
         2 => Just(Op::Crash),
         1 => any::<u8>().prop_map(Op::Rules),
+        2 => any::<usize>().prop_map(Op::Workspace),
     ]
 }
 
@@ -194,6 +201,11 @@ fn perform(world: &mut World, op: Op) {
         Op::Rules(version) => {
             world.session.stand_on(Ground { policy: (version % 4).to_string(), ..Ground::default() });
             world.follow(Command::Tick)
+        }
+        Op::Workspace(pick) => {
+            world.session.stand_in(WorkspaceId::parse(format!("w{}", pick % 3)).ok());
+            let call = CallId::parse(picked(pick)).expect("an id");
+            world.follow(Command::AskAgain(vec![call]))
         }
         Op::Crash => {
             world.crash();

@@ -107,6 +107,7 @@ impl World {
             reason,
             args,
             digest: None,
+            grant: None,
             by: someone(),
             constraints: std::collections::BTreeMap::new(),
             rule: None,
@@ -217,10 +218,16 @@ fn call(tool: &str, judgement: Judgement) -> JudgedCall {
         tool: tool.to_owned(),
         args: json!({}),
         judgement,
-        annotations: Annotations::default(),
+        annotations: Annotations {
+            destructive_hint: Some(false),
+            open_world_hint: Some(false),
+            ..Annotations::default()
+        },
         fingerprint: format!("f-{tool}"),
         rule: None,
         always: None,
+        scopes: vec![GrantScope::Exact, GrantScope::Tool],
+        granted: false,
         pin: None,
     }
 }
