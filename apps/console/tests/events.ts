@@ -38,7 +38,8 @@ export function play(events: readonly ServerEvent[], from: Session = EMPTY): Ses
 }
 
 export function call(callId: string, command = "ls") {
-  return { callId, name: "execute_command", server: "workspace", args: { command } };
+  const args = { command };
+  return { callId, name: "execute_command", server: "workspace", args, argsText: JSON.stringify(args) };
 }
 
 export function approval(callId: string, command = "ls"): Approval {

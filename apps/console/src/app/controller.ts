@@ -1,6 +1,6 @@
 // What the user does and what the server says, brought together in one state.
 
-import type { Answer, Answers, Json, Refusal, Scope, ServerEvent } from "../contract.ts";
+import type { Answer, Answers, GrantScope, Refusal, Scope, ServerEvent } from "../contract.ts";
 import { hasGap, numberOf } from "../session/order.ts";
 import { reduce } from "../session/reduce.ts";
 import { EMPTY, type Session } from "../session/state.ts";
@@ -42,7 +42,10 @@ export interface AppState {
 export interface Verdict {
   readonly approved: boolean;
   readonly scope?: Scope;
-  readonly args?: Json;
+  /** Which calls an approval for the session covers: one of the question's scopes. */
+  readonly grant?: GrantScope;
+  /** Arguments that shall run instead, as JSON text: all digits of its numbers arrive. */
+  readonly argsText?: string;
   readonly reason?: string;
 }
 

@@ -22,12 +22,19 @@ export function withCall(
 
 /** A call asks a human. */
 export function ask(session: Session, approval: Approval, turn: number | undefined): Session {
-  const { callId, name, server, args, queuePosition, totalInQueue, expiresAt, why, annotations } = approval;
-  const { digest, fingerprint, alwaysRule } = approval;
-  const known = session.calls.has(callId) ? session : withCall(session, { callId, name, server, args }, turn);
+  const { callId, name, server, args, argsText, queuePosition, totalInQueue, expiresAt, why, annotations } = approval;
+  const { digest, fingerprint, alwaysRule, sessionScopes = [] } = approval;
+  const known = session.calls.has(callId) ? session : withCall(session, { callId, name, server, args, argsText }, turn);
   const asked = { position: queuePosition, total: totalInQueue, expiresAt, why, annotations };
-  const question = { ...asked, digest, fingerprint, alwaysRule };
-  return change(known, callId, (call) => ({ ...call, args, phase: "asking", question }));
+  const question = { ...asked, digest, fingerprint, alwaysRule, sessionScopes };
+  // Asked again, it is not decided any more.
+  return change(known, callId, ({ resolution: _before, ...call }) => ({
+    ...call,
+    args,
+    argsText,
+    phase: "asking",
+    question,
+  }));
 }
 
 /** With a call that is known changed; others change nothing. */

@@ -1,7 +1,7 @@
 // What is different between two calls of a tool, so that a human need not compare by eye.
 
-import type { Json } from "../contract.ts";
-import type { Call, Session } from "./state.ts";
+import { members, shown } from "../text/exact.ts";
+import { argsText, type Call, type Session } from "./state.ts";
 
 /** What became of an argument. */
 export type Change =
@@ -30,12 +30,14 @@ export function previousCall(session: Session, call: Call): Call | undefined {
 }
 
 /** The arguments that a call had in the end: a human's, or else the model's. */
-export function finalArgs(call: Call): Json {
-  return call.resolution?.args ?? call.args;
+export function finalArgs(call: Call): string {
+  const edited = call.resolution;
+  if (edited?.args !== undefined) return edited.argsText ?? JSON.stringify(edited.args);
+  return argsText(call);
 }
 
 /** Each argument that either of them has, in the order of the later one. */
-export function difference(before: Json, now: Json): Change[] {
+export function difference(before: string, now: string): Change[] {
   const [old, later] = [named(before), named(now)];
   const names = new Set([...later.keys(), ...old.keys()]);
   return [...names].map((name) => {
@@ -48,10 +50,9 @@ export function difference(before: Json, now: Json): Change[] {
 }
 
 /** Each argument as it is written; what is no object is one argument without a name. */
-function named(args: Json): Map<string, string> {
-  const written = (value: Json): string => (typeof value === "string" ? value : JSON.stringify(value, null, 2));
-  if (typeof args !== "object" || args === null || Array.isArray(args)) return new Map([["", written(args)]]);
-  return new Map(Object.entries(args).map(([name, value]) => [name, written(value)]));
+function named(json: string): Map<string, string> {
+  const all = members(json) ?? [["", json]];
+  return new Map(all.map(([name, value]) => [name, shown(value).text]));
 }
 
 /** The lines of a text; a line break at its end begins no further one. */

@@ -6,6 +6,7 @@ import type {
   Attachment,
   BudgetAsked,
   Content,
+  GrantScope,
   Json,
   McpStatus,
   Progress,
@@ -27,6 +28,8 @@ export interface Call {
   readonly server: string | null;
   /** What the model asked for. */
   readonly args: Json;
+  /** The same as the exact JSON text that runs; absent where an earlier version of the server says nothing of it. */
+  readonly argsText?: string;
   readonly phase: Phase;
   /** Which rule decided so, in the server's words. */
   readonly why?: string;
@@ -36,6 +39,11 @@ export interface Call {
   readonly progress?: { readonly progress: number; readonly total?: number; readonly message?: string };
   readonly output?: readonly Content[];
   readonly error?: { readonly message: string; readonly code: string };
+}
+
+/** The arguments as the text that runs. */
+export function argsText(call: Call): string {
+  return call.argsText ?? JSON.stringify(call.args);
 }
 
 export interface Question {
@@ -48,6 +56,8 @@ export interface Question {
   readonly fingerprint: string | undefined;
   /** What an approval for always would store; `undefined` where that is not offered. */
   readonly alwaysRule: unknown;
+  /** How far an approval for the session may reach; none where that is not offered. */
+  readonly sessionScopes: readonly GrantScope[];
 }
 
 /** What stands in the conversation, in order. */

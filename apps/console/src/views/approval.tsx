@@ -3,8 +3,8 @@
 import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Annotations, Json } from "../contract.ts";
 import type { Deciding, Verdict } from "../app/controller.ts";
-import type { Call, Question } from "../session/state.ts";
-import { Always, Deny, Edit } from "./approval_forms.tsx";
+import { argsText, type Call, type Question } from "../session/state.ts";
+import { Always, Deny, Edit, ForSession } from "./approval_forms.tsx";
 import { Allow } from "./allow.tsx";
 import { Proposal } from "./proposal.tsx";
 import { Visible } from "./text.tsx";
@@ -23,7 +23,7 @@ interface Props {
   decide(callId: string, verdict: Verdict): void;
 }
 
-type Mode = "choose" | "edit" | "deny" | "always";
+type Mode = "choose" | "edit" | "deny" | "always" | "session";
 
 /** Arguments of more bytes than this must be looked at in full before they can be approved. */
 const LONG_BYTES = 4_096;
@@ -32,7 +32,7 @@ const ARM_MS = 700;
 
 export function ApprovalCard({ call, question, previous, schema, deciding, clockAhead, canDecide, decide }: Props) {
   const [mode, setMode] = useState<Mode>("choose");
-  const bytes = bytesOf(call.args);
+  const bytes = bytesOf(argsText(call));
   const [expanded, setExpanded] = useState(false);
   const isSeen = expanded || bytes <= LONG_BYTES;
   const isArmed = useArmed(ARM_MS);
@@ -84,11 +84,13 @@ export function ApprovalCard({ call, question, previous, schema, deciding, clock
         expand={() => setExpanded(true)}
       />
       {mode === "edit" ? (
-        <Edit args={call.args} schema={schema} disabled={!mayAllow} give={give} back={() => setMode("choose")} />
+        <Edit json={argsText(call)} schema={schema} disabled={!mayAllow} give={give} back={() => setMode("choose")} />
       ) : mode === "deny" ? (
         <Deny disabled={disabled} give={give} back={() => setMode("choose")} />
       ) : mode === "always" && question.alwaysRule !== undefined ? (
         <Always rule={question.alwaysRule} disabled={!mayAllow} give={give} back={() => setMode("choose")} />
+      ) : mode === "session" ? (
+        <ForSession scopes={question.sessionScopes} disabled={!mayAllow} give={give} back={() => setMode("choose")} />
       ) : (
         <div class="actions">
           <button type="button" class="danger" data-default disabled={disabled} onClick={() => setMode("deny")}>
@@ -103,9 +105,17 @@ export function ApprovalCard({ call, question, previous, schema, deciding, clock
               Approve always
             </button>
           )}
-          <Allow disabled={!mayAllow} act={() => give({ approved: true, scope: "session" })}>
-            Approve for this session
-          </Allow>
+          {question.sessionScopes.some((scope) => scope.kind === "tool") ? (
+            <Allow disabled={!mayAllow} act={() => give({ approved: true, scope: "session" })}>
+              Approve for this session
+            </Allow>
+          ) : (
+            question.sessionScopes.length > 0 && (
+              <button type="button" disabled={disabled} onClick={() => setMode("session")}>
+                Approve for this session…
+              </button>
+            )
+          )}
           <Allow disabled={!mayAllow} primary act={() => give({ approved: true })}>
             Approve once
           </Allow>
@@ -141,8 +151,8 @@ function useArmed(after: number): boolean {
   return armed;
 }
 
-function bytesOf(args: Json): number {
-  return new TextEncoder().encode(JSON.stringify(args)).length;
+function bytesOf(text: string): number {
+  return new TextEncoder().encode(text).length;
 }
 
 function Countdown({ expiresAt, clockAhead }: { expiresAt: string; clockAhead: number }) {

@@ -1,11 +1,12 @@
 // The longer answers to a call: with other arguments, or with a reason why not.
 
 import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
-import type { Json } from "../contract.ts";
+import type { GrantScope, Json } from "../contract.ts";
 import type { Verdict } from "../app/controller.ts";
+import { laidOut } from "../text/exact.ts";
 import { problems } from "../text/schema.ts";
 import { Allow } from "./allow.tsx";
-import { Pre, Readable } from "./text.tsx";
+import { Pre, Readable, Visible } from "./text.tsx";
 
 interface Props {
   disabled: boolean;
@@ -13,8 +14,8 @@ interface Props {
   back(): void;
 }
 
-export function Edit({ args, schema, disabled, give, back }: Props & { args: Json; schema: Json | undefined }) {
-  const [text, setText] = useState(() => JSON.stringify(args, null, 2));
+export function Edit({ json, schema, disabled, give, back }: Props & { json: string; schema: Json | undefined }) {
+  const [text, setText] = useState(() => laidOut(json));
   const field = useFocus<HTMLTextAreaElement>();
   const id = useId();
   const parsed = read(text, schema);
@@ -49,7 +50,7 @@ export function Edit({ args, schema, disabled, give, back }: Props & { args: Jso
         <Allow
           primary
           disabled={disabled || !parsed.ok}
-          act={() => parsed.ok && give({ approved: true, args: parsed.value })}
+          act={() => parsed.ok && give({ approved: true, argsText: text })}
         >
           Approve with these
         </Allow>
@@ -79,6 +80,62 @@ export function Always({ rule, disabled, give, back }: Props & { rule: unknown }
       </div>
     </div>
   );
+}
+
+/** The scopes that an approval for the session may have. */
+export function ForSession({ scopes, disabled, give, back }: Props & { scopes: readonly GrantScope[] }) {
+  const id = useId();
+  return (
+    <div class="stack" role="group" aria-labelledby={id}>
+      <p id={id}>Calls of this tool run without asking for the rest of the session, as far as you choose:</p>
+      {scopes.map((scope, index) => (
+        <div class="actions" key={index}>
+          <span>
+            <Covered scope={scope} />
+          </span>
+          <span class="space" />
+          <Allow disabled={disabled} act={() => give({ approved: true, scope: "session", grant: scope })}>
+            Approve these
+          </Allow>
+        </div>
+      ))}
+      <div class="actions">
+        <button type="button" onClick={back}>
+          Back
+        </button>
+      </div>
+    </div>
+  );
+}
+
+function Covered({ scope }: { scope: GrantScope }) {
+  switch (scope.kind) {
+    case "tool":
+      return <>Every call of this tool</>;
+    case "exact":
+      return <>Calls with exactly these arguments</>;
+    case "command":
+      return (
+        <>
+          Simple commands that begin with{" "}
+          <code>
+            <Visible text={scope.prefix} />
+          </code>
+        </>
+      );
+    case "path":
+      return (
+        <>
+          Paths in{" "}
+          <code>
+            <Visible text={scope.within} />
+          </code>
+          , whatever the other arguments are
+        </>
+      );
+    default:
+      return <>{JSON.stringify(scope)}</>;
+  }
 }
 
 export function Deny({ disabled, give, back }: Props) {
@@ -114,13 +171,13 @@ function useFocus<T extends HTMLElement>() {
   return field;
 }
 
-function read(text: string, schema: Json | undefined): { ok: true; value: Json } | { ok: false; problem: string } {
+function read(text: string, schema: Json | undefined): { ok: true } | { ok: false; problem: string } {
   try {
     const value = JSON.parse(text) as Json;
     const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
     if (!isObject) return { ok: false, problem: "Arguments are an object: { … }." };
     const found = problems(schema, value);
-    return found.length === 0 ? { ok: true, value } : { ok: false, problem: found.join(" ") };
+    return found.length === 0 ? { ok: true } : { ok: false, problem: found.join(" ") };
   } catch (error) {
     return { ok: false, problem: `This is no JSON yet: ${error instanceof Error ? error.message : "?"}` };
   }

@@ -1,5 +1,5 @@
 import type { Json } from "../contract.ts";
-import type { Call, Phase } from "../session/state.ts";
+import { argsText, type Call, type Phase } from "../session/state.ts";
 import type { Deciding, Verdict } from "../app/controller.ts";
 import { ApprovalCard } from "./approval.tsx";
 import { memo } from "./memo.ts";
@@ -50,11 +50,11 @@ export const CallView = memo(function CallView({ call, ...approval }: Props) {
       ) : (
         <details>
           <summary>Arguments</summary>
-          <Arguments args={call.args} />
+          <Arguments json={argsText(call)} />
           {resolution?.args !== undefined && (
             <>
               <p>Edited; these were approved instead:</p>
-              <Arguments args={resolution.args} />
+              <Arguments json={resolution.argsText ?? JSON.stringify(resolution.args)} />
             </>
           )}
         </details>
@@ -93,7 +93,7 @@ function Resolved({ resolution }: { resolution: NonNullable<Call["resolution"]> 
     denied: "Denied",
     expired: "Refused: nobody answered in time",
     cancelled: "Cancelled with its turn",
-    void: "Void: the tool is not what was asked about any more",
+    void: "Void: what it was about has changed",
   };
   const whole = words[decision] ?? decision;
   return (

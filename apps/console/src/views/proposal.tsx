@@ -1,7 +1,7 @@
 // What a call would do: its arguments in full, how much that is, and what is different from the last time.
 
 import { difference, finalArgs, type Change } from "../session/difference.ts";
-import type { Call } from "../session/state.ts";
+import { argsText, type Call } from "../session/state.ts";
 import { Lines } from "./lines.tsx";
 import { Arguments, Pre, Visible } from "./text.tsx";
 
@@ -24,10 +24,10 @@ export function Proposal({ call, previous, bytes, fingerprint, isSeen, expand }:
   return (
     <div class="proposal">
       {isSeen ? (
-        <Arguments args={call.args} />
+        <Arguments json={argsText(call)} />
       ) : (
         <>
-          <Pre label="The beginning of the arguments" text={`${JSON.stringify(call.args).slice(0, BEGINNING)} …`} />
+          <Pre label="The beginning of the arguments" text={`${argsText(call).slice(0, BEGINNING)} …`} />
           <button type="button" onClick={expand}>
             Show all {NUMBER.format(bytes)} bytes of the arguments
           </button>
@@ -42,7 +42,7 @@ export function Proposal({ call, previous, bytes, fingerprint, isSeen, expand }:
           </>
         )}
       </p>
-      {previous && isSeen && <Difference changes={difference(finalArgs(previous), call.args)} />}
+      {previous && isSeen && <Difference changes={difference(finalArgs(previous), argsText(call))} />}
     </div>
   );
 }

@@ -33,7 +33,7 @@ function QuarantineView({ tool, controller }: { tool: Quarantine; controller: Co
     setProblem(undefined);
     controller.ask("tool:trust", { server, name, fingerprint }).catch((error: unknown) => setProblem(words(error)));
   };
-  const lines = difference(shown(before), shown(after));
+  const lines = difference(JSON.stringify(shown(before)), JSON.stringify(shown(after)));
   return (
     <article class="server held" data-state="held">
       <header>

@@ -1,6 +1,6 @@
 // Text of strangers, always as text.
 
-import type { Json } from "../contract.ts";
+import { laidOut, members, shown } from "../text/exact.ts";
 import { readable, visible, type Part } from "../text/visible.ts";
 
 /** With all that is not seen made visible: for what is decided upon and for what tools say. */
@@ -22,26 +22,20 @@ function part(part: Part, index: number) {
   );
 }
 
-/** Arguments in full, each under its name; texts as they are, everything else as JSON. */
-export function Arguments({ args }: { args: Json }) {
-  if (typeof args !== "object" || args === null || Array.isArray(args)) {
-    return <Pre label="Arguments" text={JSON.stringify(args, null, 2)} />;
-  }
-  const entries = Object.entries(args);
+/** Arguments in full, each under its name: texts as they are, everything else as the JSON that was written. */
+export function Arguments({ json }: { json: string }) {
+  const entries = members(json);
+  if (entries === undefined) return <Pre label="Arguments" text={laidOut(json)} />;
   if (entries.length === 0) return <p class="quiet">No arguments.</p>;
   return (
     <dl class="arguments">
-      {entries.map(([name, value]) => (
-        <div key={name}>
+      {entries.map(([name, value], index) => (
+        <div key={index}>
           <dt>
             <Visible text={name} />
           </dt>
           <dd>
-            <Pre
-              label={`Argument ${name}`}
-              text={typeof value === "string" ? value : JSON.stringify(value, null, 2)}
-              kind={typeof value === "string" ? "" : "json"}
-            />
+            <Pre label={`Argument ${name}`} text={shown(value).text} kind={shown(value).isText ? "" : "json"} />
           </dd>
         </div>
       ))}
