@@ -1,9 +1,15 @@
+mod bound;
+
 use crate::{
     case::{Case, Ground, cases},
     conversation::{find, named, stdout},
     script::{calls, quote, run, script},
 };
 use anyhow::{Context, Result, ensure};
+use bound::{
+    answer_without_digest_is_to_the_shown_question, numbers_run_as_they_are_shown,
+    session_grant_covers_no_other_command,
+};
 use serde_json::json;
 use std::rc::Rc;
 
@@ -17,6 +23,9 @@ pub(crate) fn cases() -> Vec<Case> {
         edited_arguments_run_instead_of_the_models;
         edits_that_do_not_fit_the_schema_are_refused_and_the_call_waits_on;
         an_approval_for_the_session_is_asked_once;
+        session_grant_covers_no_other_command;
+        answer_without_digest_is_to_the_shown_question;
+        numbers_run_as_they_are_shown;
         an_unanswered_call_expires_as_a_refusal;
         an_approval_for_another_sessions_call_is_unknown;
     ]

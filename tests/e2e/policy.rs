@@ -16,7 +16,7 @@ use always::{
     a_rule_for_always_is_shown_stored_listed_and_revoked, always_is_not_offered_for_what_may_do_harm_or_was_denied,
 };
 use anyhow::{Context, Result, ensure};
-use documented::every_example_of_the_documentation_is_a_configuration;
+use documented::{documented_paths_hold_against_links, every_example_of_the_documentation_is_a_configuration};
 use limits::{a_turn_has_so_many_calls_and_so_much_output, a_turn_that_takes_too_long_ends_and_says_so};
 use lockkeeper_tests::Client;
 use output::{
@@ -34,6 +34,7 @@ use std::rc::Rc;
 pub(crate) fn cases() -> Vec<Case> {
     cases![
         what_lies_within_a_path_runs_and_what_climbs_out_asks;
+        documented_paths_hold_against_links;
         a_rule_for_one_user_is_nobody_elses;
         hints_deny_what_a_server_calls_destructive;
         deny_comes_before_ask_and_ask_before_allow;

@@ -172,9 +172,11 @@ impl Client {
         self.acknowledged(json!([name])).await
     }
 
-    /// Sends an event and waits for its acknowledgement. Events that come before it stay to be read.
+    /// Sends an event and waits for its acknowledgement. Events that come before it stay to be read. An answer for a call gets
+    /// the digest that the call was shown with; `"digest": null` sends none.
     pub async fn call(&mut self, name: &str, payload: impl Into<Value>) -> Result<Value> {
-        self.acknowledged(json!([name, payload.into()])).await
+        let payload = self.bound(name, payload.into());
+        self.acknowledged(json!([name, payload])).await
     }
 
     /// As [`Self::call`], and it must be `ok`.
@@ -229,8 +231,36 @@ impl Client {
     /// Puts an event that asks for an acknowledgement into the buffer.
     pub async fn feed_call(&mut self, name: &str, payload: impl Into<Value>) -> Result<()> {
         self.acks += 1;
-        let frame = format!("42{}{}", self.acks, json!([name, payload.into()]));
+        let payload = self.bound(name, payload.into());
+        let frame = format!("42{}{}", self.acks, json!([name, payload]));
         self.feed(frame).await
+    }
+
+    /// An answer with the digest that its call was last shown with.
+    fn bound(&self, name: &str, mut payload: Value) -> Value {
+        if name == "tool:approval"
+            && let Some(answer) = payload.as_object_mut().filter(|answer| !answer.contains_key("digest"))
+            && let Some(digest) = answer.get("callId").and_then(Value::as_str).and_then(|call| self.digest_of(call))
+        {
+            answer.insert("digest".to_owned(), digest.into());
+        }
+        payload
+    }
+
+    /// The digest that a call was last shown with.
+    pub fn digest_of(&self, call: &str) -> Option<String> {
+        let shown = |value: &Value| {
+            let digest = value["digest"].as_str().filter(|_| value["callId"] == call);
+            digest.map(str::to_owned)
+        };
+        let among = |list: &Value| list.as_array().into_iter().flatten().find_map(shown);
+        let seen = self.journal.iter().rev().find_map(|event| match event.name.as_str() {
+            "tool:calls" => among(&event.payload),
+            "tool:approval_required" => shown(&event.payload),
+            "history:snapshot" => among(&event.payload["pending"]).or_else(|| among(&event.payload["calls"])),
+            _ => None,
+        });
+        seen.or_else(|| among(&self.ready["pending"]))
     }
 
     /// The next acknowledgement, and the number of the event that it is for. Events before it stay to be read.

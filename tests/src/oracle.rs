@@ -126,11 +126,16 @@ impl Oracle {
                 times => broken.push(format!("call {call} has {times} results")),
             }
         }
-        let repeated = started.iter().filter(|(_, events)| events.len() > 1);
+        // A call whose approval was voided because its workspace was lost was not sent, and may start once more.
+        let voided = |call: &str| {
+            let voids = |event: &&&Event| event.payload["decision"] == "void";
+            resolved.get(call).map_or(0, |events| events.iter().filter(voids).count())
+        };
+        let repeated = started.iter().filter(|(call, events)| events.len() > 1 + voided(call));
         broken.extend(repeated.map(|(call, events)| format!("call {call} was started {} times", events.len())));
         let strange = settled.keys().chain(started.keys()).filter(|call| !asked.contains(*call));
         broken.extend(strange.map(|call| format!("call {call} was never asked for")));
-        let flipped = resolved.iter().filter(|(_, events)| events.len() > 1);
+        let flipped = resolved.iter().filter(|(call, events)| events.len() > 1 + 2 * voided(call));
         broken.extend(flipped.map(|(call, events)| format!("call {call} was decided {} times", events.len())));
         for (call, approved) in &self.acknowledged_answers {
             let decision = resolved.get(call.as_str()).and_then(|events| events[0].payload["decision"].as_str());

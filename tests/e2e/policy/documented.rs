@@ -1,6 +1,8 @@
 use crate::case::Ground;
-use anyhow::{Result, ensure};
+use crate::script::{calls, run, script};
+use anyhow::{Context, Result, ensure};
 use lockkeeper_tests::{Binaries, repository};
+use serde_json::json;
 use std::{
     fs,
     process::{Command, Stdio},
@@ -29,6 +31,43 @@ pub(super) async fn every_example_of_the_documentation_is_a_configuration(ground
         let (code, said) = check(&ground, &block)?;
         ensure!(code == Some(78) && said.contains("policy.rules"), "{code:?}\n{block}\n{said}");
     }
+    Ok(())
+}
+
+/// The first example allows reading below `docs`. Whatever links somebody makes there, it reads no other file.
+/// Covers: S3 rules
+pub(super) async fn documented_paths_hold_against_links(ground: Rc<Ground>) -> Result<()> {
+    let text = fs::read_to_string(repository().join("docs/policy.md"))?;
+    let allowing = blocks(&text, "toml").into_iter().find(|block| block.contains("args.path.within = \"docs\""));
+    let server = ground.setup().config(&allowing.context("no example with `within`")?).start().await?;
+    let mut client = server.connect().open().await?;
+    let links = "mkdir -p docs/d && echo fine > docs/a && echo S3CRET > .env && ln -s ../.env docs/x \
+                 && ln -s ../../.env docs/d/x && ln -s .. docs/up && ln -s x docs/chain && ln -s \"$PWD/.env\" docs/absolute";
+    let read = |path: &str| calls(&[("read_file", json!({ "path": path }))]);
+    let allowed = ["docs/x", "docs/d/x", "docs/up/.env", "docs/chain", "docs/absolute", "docs/./x", "docs/a"];
+    let asked = ["docs/../.env", ".env", "docs/up/../.env"];
+    let mut steps = vec![run(links)];
+    steps.extend(allowed.iter().chain(&asked).map(|path| read(path)));
+    client.say(&script(&steps)).await?;
+    let mut questions = Vec::new();
+    loop {
+        let event = client.next().await?;
+        match event.name.as_str() {
+            "tool:approval_required" => {
+                let is_command = event.payload["name"] == "execute_command";
+                questions.extend(event.payload["args"]["path"].as_str().map(str::to_owned));
+                client.approve(event.call().context("no call")?, is_command).await?;
+            }
+            "turn:completed" => break,
+            _ => {}
+        }
+    }
+    ensure!(questions == asked, "{questions:?}");
+    let said = |name: &str| client.journal().iter().filter(|event| event.name == name).collect::<Vec<_>>();
+    let outputs = format!("{:?}", said("tool:output"));
+    ensure!(!outputs.contains("S3CRET") && outputs.contains("fine"), "{outputs}");
+    let refused = said("tool:error").iter().filter(|event| format!("{event:?}").contains("is a link")).count();
+    ensure!(refused == allowed.len() - 1, "{refused}: {:?}", said("tool:error"));
     Ok(())
 }
 
