@@ -42,9 +42,9 @@ const events = {
     void talk();
   },
   "agent:delta": ({ text }) => process.stdout.write(text),
-  async "tool:approval_required"({ callId, server, name, args, why }) {
-    const said = await ask(`\n${server} wants to run ${name} ${JSON.stringify(args)}\n${why} Let it? [y/N] `);
-    await send("tool:approval", { callId, approved: said.trim().toLowerCase() === "y", reason: "The user said no." });
+  async "tool:approval_required"({ callId, server, name, argsText, why, digest }) {
+    const said = await ask(`\n${server} wants to run ${name} ${argsText}\n${why} Let it? [y/N] `);
+    await send("tool:approval", { callId, digest, approved: said.trim().toLowerCase() === "y", reason: "The user said no." });
   },
   "tool:output": (output) => console.log(JSON.parse(output).map((part) => part.text ?? `(${part.type})`).join("\n")),
   "tool:error": ({ name, message }) => console.log(`${name}: ${message}`),

@@ -57,10 +57,10 @@ async def main(url: str = "http://127.0.0.1:3000", token: str | None = None) -> 
                 case "agent:delta":
                     print(payload["text"], end="", flush=True)
                 case "tool:approval_required":
-                    call = f"{payload['server']} wants to run {payload['name']} {json.dumps(payload['args'])}"
+                    call = f"{payload['server']} wants to run {payload['name']} {payload['argsText']}"
                     said = await ask(f"\n{call}\n{payload['why']} Let it? [y/N] ")
                     approved = said.strip().lower() == "y"
-                    answer = {"callId": payload["callId"], "approved": approved, "reason": "The user said no."}
+                    answer = {"callId": payload["callId"], "digest": payload["digest"], "approved": approved, "reason": "The user said no."}
                     await send("tool:approval", answer)
                 case "tool:output":
                     print("\n".join(part.get("text", f"({part['type']})") for part in json.loads(payload)))
