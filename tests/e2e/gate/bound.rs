@@ -75,7 +75,8 @@ pub(super) async fn numbers_run_as_they_are_shown(ground: Rc<Ground>) -> Result<
     ensure!(text.contains("9007199254740993"), "{asked:?}");
     let call = asked.call().context("no call")?.to_owned();
     for inexact in ["9007199254740993.0", "1e400", "0.12345678901234567890", "18446744073709551617"] {
-        let edited = json!({ "callId": call, "approved": true, "argsText": format!("{{\"path\":\"a\",\"limit\":{inexact}}}") });
+        let edited =
+            json!({ "callId": call, "approved": true, "argsText": format!("{{\"path\":\"a\",\"limit\":{inexact}}}") });
         let ack = client.call("tool:approval", edited).await?;
         ensure!(ack["code"] == "invalid_arguments", "{inexact}: {ack}");
     }

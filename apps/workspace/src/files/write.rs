@@ -181,7 +181,10 @@ mod tests {
         fixture.check("dir", "error: dir is a directory. Name a file in it.");
         fixture.check("dir/", "error: dir/ is a directory. Name a file in it, or use list_files.");
         fixture.check(".", "error: . is a directory. Name a file in it, or use list_files.");
-        fixture.check("dangling", "error: dangling: dangling is a link, and paths go through no links. Name its target instead.");
+        fixture.check(
+            "dangling",
+            "error: dangling: dangling is a link, and paths go through no links. Name its target instead.",
+        );
         fixture.check(
             "fixed",
             "error: fixed is read-only. Change its mode with execute_command first if it should be replaced.",

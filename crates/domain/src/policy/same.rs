@@ -91,7 +91,6 @@ fn decimal(written: &str) -> Option<(bool, String, i64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn value(text: &str) -> Value {
         serde_json::from_str(text).expect("JSON")
@@ -144,6 +143,7 @@ mod tests {
             "[1.0, 1e5, 12.50, 0.1]",
             r#"{"id":1234567890123456789,"t":"0.12345678901234567890","q":"\"1e999"}"#,
             "18446744073709551615",
+            "[0.30000000000000004, 1.4142135623730951, 5e-324, 1.7976931348623157e308]",
             "-9223372036854775808",
         ];
         for text in exact {
@@ -159,6 +159,5 @@ mod tests {
         for (text, number) in inexact {
             assert_eq!(inexact_number(text), Some(number), "{text}");
         }
-        assert_eq!(json!(1.5).to_string(), "1.5");
     }
 }
