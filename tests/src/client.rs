@@ -254,13 +254,19 @@ impl Client {
             digest.map(str::to_owned)
         };
         let among = |list: &Value| list.as_array().into_iter().flatten().find_map(shown);
-        let seen = self.journal.iter().rev().find_map(|event| match event.name.as_str() {
+        let number = |id: &Value| id.as_str()?.split_once('-')?.1.parse::<u64>().ok();
+        let ready_at = number(&self.ready["lastEventId"]);
+        // What is older than `system:ready` is told again, and `system:ready` has the questions as they stand.
+        let told_again = |event: &&Event| number(&event.meta["id"]) <= ready_at;
+        let seen = |event: &Event| match event.name.as_str() {
             "tool:calls" => among(&event.payload),
             "tool:approval_required" => shown(&event.payload),
             "history:snapshot" => among(&event.payload["pending"]).or_else(|| among(&event.payload["calls"])),
             _ => None,
-        });
-        seen.or_else(|| among(&self.ready["pending"]))
+        };
+        let newest_first = || self.journal.iter().rev();
+        let now = newest_first().filter(|event| !told_again(event)).find_map(seen);
+        now.or_else(|| among(&self.ready["pending"])).or_else(|| newest_first().find_map(seen))
     }
 
     /// The next acknowledgement, and the number of the event that it is for. Events before it stay to be read.
