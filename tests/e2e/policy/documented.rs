@@ -66,7 +66,9 @@ pub(super) async fn documented_paths_hold_against_links(ground: Rc<Ground>) -> R
     let said = |name: &str| client.journal().iter().filter(|event| event.name == name).collect::<Vec<_>>();
     let outputs = format!("{:?}", said("tool:output"));
     ensure!(!outputs.contains("S3CRET") && outputs.contains("fine"), "{outputs}");
-    let refused = said("tool:error").iter().filter(|event| format!("{event:?}").contains("is a link")).count();
+    // A link with an absolute target counts as one that leads out.
+    let is_refusal = |text: &str| text.contains("is a link") || text.contains("outside of the workspace");
+    let refused = said("tool:error").iter().filter(|event| is_refusal(&format!("{event:?}"))).count();
     ensure!(refused == allowed.len() - 1, "{refused}: {:?}", said("tool:error"));
     Ok(())
 }
