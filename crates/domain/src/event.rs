@@ -7,8 +7,8 @@ pub use budget::{BudgetAnswered, BudgetAsked, BudgetOf};
 pub use end::{StopReason, TurnCompleted, Usage};
 
 use crate::{
-    Annotations, AssistantMessage, CallId, Code, Digest, EventId, GrantScope, Link, PrincipalId, RequestId, Rule, RuleId,
-    ServerName, Timestamp, ToolDefinition, ToolResult, TurnId, UserMessage,
+    Annotations, AssistantMessage, CallId, Code, Digest, EventId, GrantScope, Link, PrincipalId, RequestId, Rule,
+    RuleId, ServerName, Timestamp, ToolDefinition, ToolResult, TurnId, UserMessage,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -12,8 +12,9 @@ mod tests;
 
 use crate::{
     ArgumentRule, Asked, AuditKey, BudgetAsked, CallId, CallView, ChainHead, ClientMessageId, Denials, Digest, Event,
-    Failure, Grant, GrantScope, Ground, HistoryLimits, Message, NoticeKind, PrincipalId, RequestId, RuleId, Scope, SessionId,
-    Timestamp, ToolCall, ToolDefinition, ToolResult, ToolTrusted, Turn, TurnId, UserMessage, Via, Window, WorkspaceId,
+    Failure, Grant, GrantScope, Ground, HistoryLimits, Message, NoticeKind, PrincipalId, RequestId, RuleId, Scope,
+    SessionId, Timestamp, ToolCall, ToolDefinition, ToolResult, ToolTrusted, Turn, TurnId, UserMessage, Via, Window,
+    WorkspaceId,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -49,6 +49,7 @@ export function ApprovalCard({ call, question, previous, schema, deciding, clock
   };
   const disabled = !canDecide || deciding?.state === "sending";
   const mayAllow = !disabled && isArmed && isSeen;
+  const isWhole = question.sessionScopes.some((scope) => scope.kind === "tool");
   return (
     <section class="approval" ref={card} tabIndex={-1} aria-labelledby={`${id}-title`} data-call={call.callId}>
       <header>
@@ -105,17 +106,12 @@ export function ApprovalCard({ call, question, previous, schema, deciding, clock
               Approve always
             </button>
           )}
-          {question.sessionScopes.some((scope) => scope.kind === "tool") ? (
-            <Allow disabled={!mayAllow} act={() => give({ approved: true, scope: "session" })}>
-              Approve for this session
-            </Allow>
-          ) : (
-            question.sessionScopes.length > 0 && (
-              <button type="button" disabled={disabled} onClick={() => setMode("session")}>
-                Approve for this session…
-              </button>
-            )
-          )}
+          <Allow
+            disabled={!mayAllow || question.sessionScopes.length === 0}
+            act={() => (isWhole ? give({ approved: true, scope: "session" }) : setMode("session"))}
+          >
+            Approve for this session
+          </Allow>
           <Allow disabled={!mayAllow} primary act={() => give({ approved: true })}>
             Approve once
           </Allow>

@@ -6,7 +6,8 @@ import type { Verdict } from "../app/controller.ts";
 import { laidOut } from "../text/exact.ts";
 import { problems } from "../text/schema.ts";
 import { Allow } from "./allow.tsx";
-import { Pre, Readable, Visible } from "./text.tsx";
+import { Covered } from "./covered.tsx";
+import { Pre, Readable } from "./text.tsx";
 
 interface Props {
   disabled: boolean;
@@ -106,36 +107,6 @@ export function ForSession({ scopes, disabled, give, back }: Props & { scopes: r
       </div>
     </div>
   );
-}
-
-function Covered({ scope }: { scope: GrantScope }) {
-  switch (scope.kind) {
-    case "tool":
-      return <>Every call of this tool</>;
-    case "exact":
-      return <>Calls with exactly these arguments</>;
-    case "command":
-      return (
-        <>
-          Simple commands that begin with{" "}
-          <code>
-            <Visible text={scope.prefix} />
-          </code>
-        </>
-      );
-    case "path":
-      return (
-        <>
-          Paths in{" "}
-          <code>
-            <Visible text={scope.within} />
-          </code>
-          , whatever the other arguments are
-        </>
-      );
-    default:
-      return <>{JSON.stringify(scope)}</>;
-  }
 }
 
 export function Deny({ disabled, give, back }: Props) {

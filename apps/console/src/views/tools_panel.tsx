@@ -1,6 +1,7 @@
 import type { AppState, Controller } from "../app/controller.ts";
-import type { Tool } from "../contract.ts";
+import type { GrantScope, Tool } from "../contract.ts";
 import type { Session } from "../session/state.ts";
+import { Covered } from "./covered.tsx";
 import { Quarantined } from "./quarantine.tsx";
 import { Rules } from "./rules.tsx";
 import { Pre, Visible } from "./text.tsx";
@@ -26,7 +27,7 @@ export function ToolsPanel({ state, controller }: { state: AppState; controller:
           {tools
             .filter((tool) => tool.server === server)
             .map((tool) => (
-              <ToolView key={tool.name} tool={tool} decided={decided(session, tool)} />
+              <ToolView key={tool.name} tool={tool} grants={grants(session, tool)} />
             ))}
         </section>
       ))}
@@ -35,7 +36,7 @@ export function ToolsPanel({ state, controller }: { state: AppState; controller:
   );
 }
 
-function ToolView({ tool, decided }: { tool: Tool; decided: string }) {
+function ToolView({ tool, grants }: { tool: Tool; grants: readonly GrantScope[] }) {
   const { annotations } = tool;
   const hints = [
     annotations.readOnlyHint === true && "reads only",
@@ -49,7 +50,7 @@ function ToolView({ tool, decided }: { tool: Tool; decided: string }) {
         <code>
           <Visible text={tool.name} />
         </code>
-        {decided !== "" && <span class="badge">{decided}</span>}
+        {grants.length > 0 && <span class="badge">approved for this session</span>}
         {hints.length > 0 && <span class="hints quiet">By its own word: {hints.join(", ")}</span>}
       </summary>
       {tool.title !== undefined && (
@@ -62,6 +63,11 @@ function ToolView({ tool, decided }: { tool: Tool; decided: string }) {
       <p class="plain">
         <Visible text={tool.description} />
       </p>
+      {grants.map((scope, index) => (
+        <p key={index} class="quiet">
+          Runs without asking in this session: <Covered scope={scope} />.
+        </p>
+      ))}
       <details>
         <summary>What it takes</summary>
         <Pre label={`Schema of ${tool.name}`} text={JSON.stringify(tool.inputSchema, null, 2)} kind="json" />
@@ -70,14 +76,11 @@ function ToolView({ tool, decided }: { tool: Tool; decided: string }) {
   );
 }
 
-/** Whether a human has let this tool run for the whole session, as far as the log here shows. */
-function decided(session: Session, tool: Tool): string {
-  const grants = [...session.calls.values()].some(
-    (call) =>
-      call.name === tool.name &&
-      call.server === tool.server &&
-      call.resolution?.decision === "approved" &&
-      call.resolution.scope === "session",
-  );
-  return grants ? "approved for this session" : "";
+/** What humans have approved of this tool for the whole session, as far as the log here shows. */
+function grants(session: Session, tool: Tool): GrantScope[] {
+  return [...session.calls.values()].flatMap(({ name, server, resolution }) => {
+    const isGrant = resolution?.decision === "approved" && resolution.scope === "session";
+    if (name !== tool.name || server !== tool.server || !isGrant) return [];
+    return [resolution.grant ?? { kind: "tool" }];
+  });
 }
