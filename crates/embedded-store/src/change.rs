@@ -7,6 +7,7 @@ mod lazy;
 mod lease;
 mod rules;
 mod session;
+mod size;
 
 pub(crate) use budget::{StoredAccount, held};
 pub(crate) use commit::step_of;
@@ -29,6 +30,7 @@ pub(crate) struct Tables<'t> {
     logs: Table<'t, &'static str, (u64, u64, u64, u64)>,
     events: Table<'t, (&'static str, u64), &'static [u8]>,
     history: Lazy<'t, (&'static str, u64), &'static [u8]>,
+    sizes: Lazy<'t, &'static str, (u64, u64, u64, u64)>,
     owned: Lazy<'t, (&'static str, i64, &'static str), ()>,
     idle: Lazy<'t, (i64, &'static str), ()>,
     busy: Lazy<'t, (i64, &'static str), ()>,
@@ -107,6 +109,7 @@ impl<'t> Tables<'t> {
             logs: txn.open_table(schema::LOGS)?,
             events: txn.open_table(schema::EVENTS)?,
             history: Lazy::of(txn, schema::HISTORY),
+            sizes: Lazy::of(txn, schema::SIZES),
             owned: Lazy::of(txn, schema::OWNED),
             idle: Lazy::of(txn, schema::IDLE),
             busy: Lazy::of(txn, schema::BUSY),

@@ -190,6 +190,7 @@ pub(crate) fn prepare(database: &Database) -> Result<(), Unfit> {
         txn.open_table(schema::OWNED)?;
         txn.open_table(schema::IDLE)?;
         txn.open_table(schema::RULES)?;
+        txn.open_table(schema::SIZES)?;
         txn.open_table(schema::BUDGETS)?;
         txn.open_table(schema::HOLDS)?;
         txn.open_table(schema::SETTLED)?;

@@ -5,8 +5,8 @@ use lockkeeper_domain::{
     Timestamp,
 };
 use lockkeeper_ports::{
-    Claim, Commit, Committed, ConversationRepository, EventLog, EventStream, RuleRepository, SessionRepository,
-    SessionStore, StoreError,
+    Claim, Commit, Committed, ConversationRepository, EventLog, EventStream, Occupied, OwnerOccupied, RuleRepository,
+    SessionRepository, SessionStore, StoreError,
 };
 use std::time::Duration;
 use tracing::instrument;
@@ -146,6 +146,47 @@ impl SessionStore for EmbeddedStore {
     #[instrument(level = "debug", name = "store.check", skip_all, err(level = "debug"))]
     async fn check(&self) -> Result<(), StoreError> {
         self.write(0, |tables| tables.probe().map(drop)).await
+    }
+
+    async fn occupied(&self, id: &SessionId) -> Result<Occupied, StoreError> {
+        Ok(self.sizes(vec![id.clone()]).await?.pop().unwrap_or_default())
+    }
+
+    async fn occupied_by(&self, owner: &PrincipalId) -> Result<OwnerOccupied, StoreError> {
+        let owner = owner.clone();
+        let ids = self.shared.read_much(move |txn| query::ids_of(txn, Some(&owner))).await?;
+        let sizes = self.sizes(ids).await?;
+        let bytes = sizes.iter().map(|size| size.log + size.rest).sum();
+        Ok(OwnerOccupied { sessions: sizes.len() as u64, bytes })
+    }
+
+    async fn occupied_in_all(&self) -> Result<u64, StoreError> {
+        let ids = self.shared.read_much(|txn| query::ids_of(txn, None)).await?;
+        Ok(self.sizes(ids).await?.iter().map(|size| size.log + size.rest).sum())
+    }
+
+    async fn trim_to(&self, id: &SessionId, epoch: Epoch, bytes: u64) -> Result<Seq, StoreError> {
+        let id = id.clone();
+        self.write(RECORD_WEIGHT, move |tables| tables.trim_to(&id, epoch, bytes)).await
+    }
+}
+
+impl EmbeddedStore {
+    /// Returns the sizes of those of the sessions that are there. Sessions of an earlier version are counted once.
+    async fn sizes(&self, ids: Vec<SessionId>) -> Result<Vec<Occupied>, StoreError> {
+        let mut found = Vec::new();
+        for (id, size) in self.shared.read_much(move |txn| query::occupied(txn, ids.clone())).await? {
+            match size {
+                Some(size) => found.push(size),
+                None => {
+                    let unknown = id.clone();
+                    self.write(RECORD_WEIGHT, move |tables| tables.measure(&unknown)).await?;
+                    let counted = self.shared.read(|txn| query::occupied(txn, [id.clone()]))?;
+                    found.extend(counted.into_iter().filter_map(|(_, size)| size));
+                }
+            }
+        }
+        Ok(found)
     }
 }
 

@@ -3,10 +3,10 @@
 use crate::{
     change::held,
     failure::Halt,
-    schema::{self, AFTER_IDS, Log},
+    schema::{self, AFTER_IDS, Log, Size},
 };
 use lockkeeper_domain::{Event, EventId, Message, PrincipalId, Seq, SessionId, SessionRecord, StoredRule, Timestamp};
-use lockkeeper_ports::{Account, Balance, StoreError};
+use lockkeeper_ports::{Account, Balance, Occupied, StoreError};
 use redb::{ReadTransaction, ReadableTable};
 use std::{cmp::Reverse, collections::BinaryHeap, ops::Bound};
 
@@ -95,12 +95,8 @@ fn ids(
     end: Bound<(i64, &str)>,
     limit: usize,
 ) -> Result<Vec<SessionId>, Halt> {
-    let id = |text: &str| {
-        SessionId::parse(text)
-            .map_err(|error| Halt::from(StoreError::Corrupt { what: "session id", source: Box::new(error) }))
-    };
     let range = index.range::<(i64, &str)>((Bound::Unbounded, end))?;
-    range.take(limit).map(|entry| id(entry?.0.value().1)).collect()
+    range.take(limit).map(|entry| session_id(entry?.0.value().1)).collect()
 }
 
 pub(crate) fn balance(txn: &ReadTransaction, account: &Account, now: Timestamp) -> Result<Balance, Halt> {
@@ -154,4 +150,36 @@ pub(crate) fn events(
         }
     }
     Ok(found)
+}
+
+/// Returns what each of the sessions occupies; `None` where that was not counted yet.
+pub(crate) fn occupied(
+    txn: &ReadTransaction,
+    ids: impl IntoIterator<Item = SessionId>,
+) -> Result<Vec<(SessionId, Option<Occupied>)>, Halt> {
+    let (records, logs) = (txn.open_table(schema::RECORDS)?, txn.open_table(schema::LOGS)?);
+    let sizes = txn.open_table(schema::SIZES)?;
+    let mut found = Vec::new();
+    for id in ids {
+        let Some(log) = logs.get(id.as_str())?.map(|row| Log::from_row(row.value())) else { continue };
+        let record = records.get(id.as_str())?.map_or(0, |record| record.value().len() as u64);
+        let size = sizes.get(id.as_str())?.and_then(|row| Size::from_row(row.value(), &log));
+        found.push((id, size.map(|size| Occupied { log: size.log, rest: size.history + record })));
+    }
+    Ok(found)
+}
+
+/// Returns the ids of an owner's sessions, or of all.
+pub(crate) fn ids_of(txn: &ReadTransaction, owner: Option<&PrincipalId>) -> Result<Vec<SessionId>, Halt> {
+    let owned = txn.open_table(schema::OWNED)?;
+    let entries = match owner {
+        Some(owner) => owned.range((owner.as_str(), i64::MIN, "")..=(owner.as_str(), i64::MAX, AFTER_IDS))?,
+        None => owned.iter()?,
+    };
+    entries.map(|entry| session_id(entry?.0.value().2)).collect()
+}
+
+fn session_id(text: &str) -> Result<SessionId, Halt> {
+    SessionId::parse(text)
+        .map_err(|error| Halt::from(StoreError::Corrupt { what: "session id", source: Box::new(error) }))
 }

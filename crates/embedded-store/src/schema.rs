@@ -34,6 +34,8 @@ pub(crate) const LOGS: TableDefinition<&str, (u64, u64, u64, u64)> = TableDefini
 pub(crate) const EVENTS: TableDefinition<(&str, u64), &[u8]> = TableDefinition::new("events");
 /// Session and position to [`Message`].
 pub(crate) const HISTORY: TableDefinition<(&str, u64), &[u8]> = TableDefinition::new("history");
+/// Session to its [`Size`]. It may be missing or outdated: an earlier version wrote to the session.
+pub(crate) const SIZES: TableDefinition<&str, (u64, u64, u64, u64)> = TableDefinition::new("sizes");
 /// Index: owner, last use, session.
 pub(crate) const OWNED: TableDefinition<(&str, i64, &str), ()> = TableDefinition::new("owned");
 /// Index: last use and session, of sessions that have a sandbox and are not busy.
@@ -76,6 +78,26 @@ impl Log {
 
     pub(crate) fn row(&self) -> (u64, u64, u64, u64) {
         (self.born, self.last.epoch.get(), self.last.seq.get(), self.trimmed.get())
+    }
+}
+
+/// The bytes of a session's log and history, with the ends of the log that they were counted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Size {
+    /// The events.
+    pub(crate) log: u64,
+    /// The messages.
+    pub(crate) history: u64,
+}
+
+impl Size {
+    /// Returns `None` for a row that was not counted for this log: a version that does not count has written since.
+    pub(crate) fn from_row((log, history, last, trimmed): (u64, u64, u64, u64), of: &Log) -> Option<Self> {
+        (last == of.last.seq.get() && trimmed == of.trimmed.get()).then_some(Self { log, history })
+    }
+
+    pub(crate) fn row(self, of: &Log) -> (u64, u64, u64, u64) {
+        (self.log, self.history, of.last.seq.get(), of.trimmed.get())
     }
 }
 

@@ -29,8 +29,8 @@ pub use sandbox::{
     SandboxSummary, StartProgress,
 };
 pub use store::{
-    Claim, Commit, Committed, ConversationRepository, EventLog, EventStream, HistoryChange, RecordChange,
-    SessionRepository, SessionStore, StoreError,
+    Claim, Commit, Committed, ConversationRepository, EventLog, EventStream, HistoryChange, Occupied, OwnerOccupied,
+    RecordChange, SessionRepository, SessionStore, StoreError,
 };
 pub use tools::{
     CallContext, CallProgress, LeftOutTool, McpServer, ServerHealth, ServerState, ToolHost, ToolHostError, ToolSession,

@@ -127,6 +127,24 @@ pub enum Committed {
     Superseded,
 }
 
+/// The bytes that one session occupies in a store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Occupied {
+    /// The events of its log.
+    pub log: u64,
+    /// Its history and its record.
+    pub rest: u64,
+}
+
+/// What the sessions of one owner occupy together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OwnerOccupied {
+    /// The number of stored sessions.
+    pub sessions: u64,
+    /// The bytes of all of them.
+    pub bytes: u64,
+}
+
 /// The records of sessions and the leases on them.
 ///
 /// Every operation is atomic. What it did is durable when it returns: a crash of this process or of the store's does not undo
@@ -222,6 +240,20 @@ pub trait SessionStore: SessionRepository + ConversationRepository + EventLog {
 
     /// Whether the store can be written to now. For readiness.
     async fn check(&self) -> Result<(), StoreError>;
+
+    /// Returns the bytes that the session occupies; zero if there is no such session. Adapters may count what their storage
+    /// adds to each value. Data that an earlier version wrote counts too.
+    async fn occupied(&self, id: &SessionId) -> Result<Occupied, StoreError>;
+
+    /// Returns the number of the owner's sessions and their bytes. Each session costs one look-up.
+    async fn occupied_by(&self, owner: &PrincipalId) -> Result<OwnerOccupied, StoreError>;
+
+    /// Returns the bytes that the deployment occupies. It may look at each session: callers keep the answer for a while.
+    async fn occupied_in_all(&self) -> Result<u64, StoreError>;
+
+    /// Drops the oldest events until the log occupies at most `bytes`, except those that the checkpoint does not account for.
+    /// Otherwise as [`EventLog::trim`]. Returns the last event that is not kept.
+    async fn trim_to(&self, id: &SessionId, epoch: Epoch, bytes: u64) -> Result<Seq, StoreError>;
 }
 
 #[cfg(feature = "mocks")]
@@ -263,5 +295,9 @@ mockall::mock! {
     impl SessionStore for SessionStore {
         async fn commit(&self, id: &SessionId, commit: &Commit) -> Result<Committed, StoreError>;
         async fn check(&self) -> Result<(), StoreError>;
+        async fn occupied(&self, id: &SessionId) -> Result<Occupied, StoreError>;
+        async fn occupied_by(&self, owner: &PrincipalId) -> Result<OwnerOccupied, StoreError>;
+        async fn occupied_in_all(&self) -> Result<u64, StoreError>;
+        async fn trim_to(&self, id: &SessionId, epoch: Epoch, bytes: u64) -> Result<Seq, StoreError>;
     }
 }

@@ -21,6 +21,7 @@ mod hub;
 mod indexes;
 mod keys;
 mod log;
+mod occupied;
 mod owners;
 mod peers;
 mod ports;

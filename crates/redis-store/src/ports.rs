@@ -5,8 +5,8 @@ use lockkeeper_domain::{
     Timestamp,
 };
 use lockkeeper_ports::{
-    Claim, Commit, Committed, ConversationRepository, EventLog, EventStream, RuleRepository, SessionRepository,
-    SessionStore, StoreError,
+    Claim, Commit, Committed, ConversationRepository, EventLog, EventStream, Occupied, OwnerOccupied, RuleRepository,
+    SessionRepository, SessionStore, StoreError,
 };
 use std::time::Duration;
 use tracing::instrument;
@@ -131,6 +131,22 @@ impl SessionStore for RedisStore {
     #[instrument(level = "debug", name = "store.check", skip_all, err(level = "debug"))]
     async fn check(&self) -> Result<(), StoreError> {
         Ok(self.shared.connection.probe().await?)
+    }
+
+    async fn occupied(&self, id: &SessionId) -> Result<Occupied, StoreError> {
+        self.bytes_of(id).await
+    }
+
+    async fn occupied_by(&self, owner: &PrincipalId) -> Result<OwnerOccupied, StoreError> {
+        self.bytes_of_owner(owner).await
+    }
+
+    async fn occupied_in_all(&self) -> Result<u64, StoreError> {
+        self.bytes_in_all().await
+    }
+
+    async fn trim_to(&self, id: &SessionId, epoch: Epoch, bytes: u64) -> Result<Seq, StoreError> {
+        self.trim_log_to(id, epoch, bytes).await
     }
 }
 

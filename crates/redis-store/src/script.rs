@@ -36,6 +36,8 @@ scripts! {
     DELETE = "delete.lua";
     COMMIT = "commit.lua";
     TRIM = "trim.lua";
+    TRIM_TO = "trim_to.lua";
+    OCCUPIED = "occupied.lua";
     READ = "read.lua";
     REPAIR = "repair.lua";
     RULE_USED = "rule_used.lua";

@@ -4,8 +4,8 @@ use lockkeeper_domain::{
     Epoch, Event, EventId, Message, PrincipalId, Seq, SessionId, SessionRecord, SessionTitle, Timestamp,
 };
 use lockkeeper_ports::{
-    Claim, Commit, Committed, ConversationRepository, EventLog, EventStream, SessionRepository, SessionStore,
-    StoreError,
+    Claim, Commit, Committed, ConversationRepository, EventLog, EventStream, Occupied, OwnerOccupied,
+    SessionRepository, SessionStore, StoreError,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -127,5 +127,21 @@ impl SessionStore for TimedStore {
 
     async fn check(&self) -> Result<(), StoreError> {
         self.timed("check", self.inner.check()).await
+    }
+
+    async fn occupied(&self, id: &SessionId) -> Result<Occupied, StoreError> {
+        self.timed("occupied", self.inner.occupied(id)).await
+    }
+
+    async fn occupied_by(&self, owner: &PrincipalId) -> Result<OwnerOccupied, StoreError> {
+        self.timed("occupied_by", self.inner.occupied_by(owner)).await
+    }
+
+    async fn occupied_in_all(&self) -> Result<u64, StoreError> {
+        self.timed("occupied_in_all", self.inner.occupied_in_all()).await
+    }
+
+    async fn trim_to(&self, id: &SessionId, epoch: Epoch, bytes: u64) -> Result<Seq, StoreError> {
+        self.timed("trim_to", self.inner.trim_to(id, epoch, bytes)).await
     }
 }

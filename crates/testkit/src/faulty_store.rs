@@ -5,8 +5,8 @@ use lockkeeper_domain::{
     Epoch, Event, EventId, Message, PrincipalId, Seq, SessionId, SessionRecord, SessionTitle, Timestamp,
 };
 use lockkeeper_ports::{
-    Claim, Commit, Committed, ConversationRepository, EventLog, EventStream, SessionRepository, SessionStore,
-    StoreError,
+    Claim, Commit, Committed, ConversationRepository, EventLog, EventStream, Occupied, OwnerOccupied,
+    SessionRepository, SessionStore, StoreError,
 };
 use std::{
     collections::BTreeSet,
@@ -245,5 +245,25 @@ impl SessionStore for FaultyStore {
     async fn check(&self) -> Result<(), StoreError> {
         self.answering().await?;
         self.inner.check().await
+    }
+
+    async fn occupied(&self, id: &SessionId) -> Result<Occupied, StoreError> {
+        self.answering().await?;
+        self.inner.occupied(id).await
+    }
+
+    async fn occupied_by(&self, owner: &PrincipalId) -> Result<OwnerOccupied, StoreError> {
+        self.answering().await?;
+        self.inner.occupied_by(owner).await
+    }
+
+    async fn occupied_in_all(&self) -> Result<u64, StoreError> {
+        self.answering().await?;
+        self.inner.occupied_in_all().await
+    }
+
+    async fn trim_to(&self, id: &SessionId, epoch: Epoch, bytes: u64) -> Result<Seq, StoreError> {
+        self.answering().await?;
+        self.inner.trim_to(id, epoch, bytes).await
     }
 }

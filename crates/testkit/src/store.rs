@@ -31,6 +31,8 @@ pub mod races;
 pub mod records;
 #[doc(hidden)]
 pub mod retries;
+#[doc(hidden)]
+pub mod sizes;
 
 /// Makes a test of each requirement. `$fresh` is an async function that returns an `Arc<dyn SessionStore>`.
 ///
@@ -95,6 +97,12 @@ macro_rules! store_contract {
                 large_events_are_kept,
                 a_commit_of_many_events_is_one,
                 a_session_without_an_owner_is_not_written,;
+            sizes:
+                sizes_grow_and_shrink_with_what_is_stored,
+                sizes_of_an_owner_are_a_sum_of_its_own,
+                a_trim_to_a_size_keeps_the_newest_events,
+                a_trim_to_a_size_keeps_what_no_checkpoint_covers,
+                a_trim_to_a_size_by_a_stale_owner_is_fenced,;
             retries:
                 a_commit_that_was_written_is_known,
                 it_is_known_after_later_ones,

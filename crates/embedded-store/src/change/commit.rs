@@ -74,7 +74,7 @@ pub(crate) fn step_of(commit: &Commit) -> Result<Step, StoreError> {
 
 impl Tables<'_> {
     pub(crate) fn commit(&mut self, id: &SessionId, step: &Step) -> Result<Committed, Halt> {
-        let Some(log) = self.log(id)? else { return Err(StoreError::Fenced.into()) };
+        let Some(mut log) = self.log(id)? else { return Err(StoreError::Fenced.into()) };
         // Before the fence: `Fenced` says that nothing was written, which would be wrong of a commit that was.
         let is_fenced = self.lease(id)?.is_none_or(|lease| lease.epoch != step.epoch.get());
         if self.holds(id, &log, step)? {
@@ -86,6 +86,7 @@ impl Tables<'_> {
         if log.last.seq != step.after {
             return Err(StoreError::Conflict { expected: step.after, found: log.last.seq }.into());
         }
+        let mut size = self.size(id, &log)?;
         if step.record != RecordChange::default() {
             let Some(before) = self.entry(id)? else { return Err(StoreError::Fenced.into()) };
             let mut after = before.clone();
@@ -93,20 +94,25 @@ impl Tables<'_> {
             self.replace(id, Some(&before), Some(&after))?;
         }
         if let Some(history) = &step.history {
-            self.change_history(id, history)?;
+            size.history = self.change_history(id, history, size.history)?;
         }
         if !step.events.is_empty() {
             for (nth, event) in (1..).zip(&*step.events) {
                 self.events.insert((id.as_str(), step.seq_of(nth).get()), event.as_slice())?;
+                size.log += event.len() as u64;
             }
             let grown = Tail { born: log.born, after: step.after, events: Arc::clone(&step.events) };
-            self.put_log(id, &Log { last: step.last(), ..log }, Some(grown))?;
+            log.last = step.last();
+            self.put_log(id, &log, Some(grown))?;
+        }
+        if step.history.is_some() || !step.events.is_empty() {
+            self.put_size(id, &log, size)?;
         }
         Ok(Committed::Written)
     }
 
     pub(crate) fn trim(&mut self, id: &SessionId, epoch: Epoch, through: Seq) -> Result<(), Halt> {
-        let (Some(entry), Some(log)) = (self.entry(id)?, self.log(id)?) else {
+        let (Some(entry), Some(mut log)) = (self.entry(id)?, self.log(id)?) else {
             return Err(StoreError::Fenced.into());
         };
         if !entry.is_held_under(epoch.get()) {
@@ -117,8 +123,14 @@ impl Tables<'_> {
             return Ok(());
         }
         let key = id.as_str();
-        self.events.retain_in((key, 0)..=(key, through.get()), |_, _| false)?;
-        self.put_log(id, &Log { trimmed: through, ..log }, None)
+        let mut size = self.size(id, &log)?;
+        self.events.retain_in((key, 0)..=(key, through.get()), |_, event| {
+            size.log = size.log.saturating_sub(event.len() as u64);
+            false
+        })?;
+        log.trimmed = through;
+        self.put_size(id, &log, size)?;
+        self.put_log(id, &log, None)
     }
 
     /// Whether the log holds these very events. What is stored was encoded as the step's events were, so equal events
@@ -136,25 +148,30 @@ impl Tables<'_> {
         Ok(true)
     }
 
-    fn change_history(&mut self, id: &SessionId, change: &HistoryStep) -> Result<(), Halt> {
+    /// Returns the bytes of the history, of which there were `bytes`.
+    fn change_history(&mut self, id: &SessionId, change: &HistoryStep, mut bytes: u64) -> Result<u64, Halt> {
         let key = id.as_str();
         let all = (key, 0)..=(key, u64::MAX);
         self.touched.anything = true;
         let messages = self.history.open()?;
         match change {
-            HistoryStep::Clear => messages.retain_in(all, |_, _| false)?,
+            HistoryStep::Clear => {
+                messages.retain_in(all, |_, _| false)?;
+                bytes = 0;
+            }
             HistoryStep::Slide { append, drop_front } => {
                 let last = messages.range(all.clone())?.next_back().transpose()?;
                 let next = last.map_or(0, |(key, _)| key.value().1 + 1);
                 for (position, message) in (next..).zip(append) {
                     messages.insert((key, position), message.as_slice())?;
+                    bytes += message.len() as u64;
                 }
                 for dropped in messages.extract_from_if(all, |_, _| true)?.take(*drop_front) {
-                    dropped?;
+                    bytes = bytes.saturating_sub(dropped?.1.value().len() as u64);
                 }
             }
         }
-        Ok(())
+        Ok(bytes)
     }
 }
 

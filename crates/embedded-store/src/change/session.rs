@@ -46,6 +46,7 @@ impl Tables<'_> {
         let key = id.as_str();
         self.close_account(&schema::account_name(&Account::Session(id.clone())))?;
         self.logs.remove(key)?;
+        self.sizes.open()?.remove(key)?;
         self.events.retain_in((key, 0)..=(key, u64::MAX), |_, _| false)?;
         self.history.open()?.retain_in((key, 0)..=(key, u64::MAX), |_, _| false)?;
         self.touched.log(id, None);

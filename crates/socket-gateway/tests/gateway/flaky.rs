@@ -7,8 +7,8 @@ use lockkeeper_domain::{
 };
 use lockkeeper_embedded_store::EmbeddedStore;
 use lockkeeper_ports::{
-    Claim, Commit, Committed, ConversationRepository, EventLog, EventStream, SessionRepository, SessionStore,
-    StoreError,
+    Claim, Commit, Committed, ConversationRepository, EventLog, EventStream, Occupied, OwnerOccupied,
+    SessionRepository, SessionStore, StoreError,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
@@ -142,5 +142,21 @@ impl SessionStore for Flaky {
 
     async fn check(&self) -> Result<(), StoreError> {
         self.inner.check().await
+    }
+
+    async fn occupied(&self, id: &SessionId) -> Result<Occupied, StoreError> {
+        self.inner.occupied(id).await
+    }
+
+    async fn occupied_by(&self, owner: &PrincipalId) -> Result<OwnerOccupied, StoreError> {
+        self.inner.occupied_by(owner).await
+    }
+
+    async fn occupied_in_all(&self) -> Result<u64, StoreError> {
+        self.inner.occupied_in_all().await
+    }
+
+    async fn trim_to(&self, id: &SessionId, epoch: Epoch, bytes: u64) -> Result<Seq, StoreError> {
+        self.inner.trim_to(id, epoch, bytes).await
     }
 }
