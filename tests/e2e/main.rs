@@ -39,6 +39,7 @@ mod servers;
 mod sessions;
 mod sharing;
 mod slow_reader;
+mod storage;
 mod strangers;
 mod telemetry;
 mod vendors;
@@ -85,6 +86,7 @@ fn main() -> ExitCode {
         sessions::cases(),
         sharing::cases(),
         slow_reader::cases(),
+        storage::cases(),
         telemetry::cases(),
         vendors::cases(),
     ];

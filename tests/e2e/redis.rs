@@ -3,7 +3,7 @@
 use crate::{
     case::{Case, Ground, cases},
     conversation, crash, edge, gate, hostile, identity, output, policy, resume, servers, sessions, sharing,
-    slow_reader, vendors,
+    slow_reader, storage, vendors,
 };
 use anyhow::{Result, ensure};
 use lockkeeper_tests::{Redis, Setup};
@@ -24,6 +24,7 @@ pub(crate) fn cases() -> Vec<Case> {
         sessions::cases(),
         sharing::cases(),
         slow_reader::cases(),
+        storage::cases(),
         // What vendors say is the same over every store; what is kept of it is not.
         vendors::replay::cases(),
     ];

@@ -275,6 +275,8 @@ export type Code =
   | "nothing_running"
   /** The store cannot be reached, or refuses to write. */
   | "store_unavailable"
+  /** The stored sessions of the user, or of all users, have reached their bound. */
+  | "storage_full"
   /** No sandbox can be started for the session. */
   | "sandbox_unavailable"
   /** The server is shutting down. */

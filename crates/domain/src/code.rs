@@ -64,6 +64,8 @@ codes! {
     NothingRunning = "nothing_running", retryable: false;
     /// The store cannot be reached, or refuses to write.
     StoreUnavailable = "store_unavailable", retryable: true;
+    /// The stored sessions of the user, or of all users, have reached their bound.
+    StorageFull = "storage_full", retryable: false;
     /// No sandbox can be started for the session.
     SandboxUnavailable = "sandbox_unavailable", retryable: true;
     /// The server is shutting down.

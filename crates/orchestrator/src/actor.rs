@@ -21,6 +21,7 @@ use crate::{
     output::Output,
     purse::Purse,
     sandbox::{BenchNews, Starter, Workbench},
+    storage::Storage,
 };
 use calls::RunningCalls;
 use command::Edited;
@@ -57,6 +58,7 @@ pub(crate) struct Shared {
     /// When the store was last away.
     pub(crate) outage: Outage,
     pub(crate) checks: Arc<Checks>,
+    pub(crate) storage: Storage,
     pub(crate) tasks: TaskTracker,
     /// No new turns begin.
     pub(crate) soft: CancellationToken,

@@ -94,6 +94,16 @@ pub struct Config {
     pub serving: bool,
     /// How many events a log keeps once no turn needs them.
     pub max_log_events: u64,
+    /// The largest log that a session keeps once no turn needs its events, in bytes: 32 MiB. The oldest events are dropped.
+    pub max_log_bytes: u64,
+    /// The number of sessions that may be stored for one principal; 0 for no bound.
+    pub max_stored_sessions_per_principal: u64,
+    /// The bytes that the stored sessions of one principal may occupy before its new sessions and messages are refused:
+    /// 256 MiB; 0 for no bound.
+    pub max_stored_bytes_per_principal: u64,
+    /// The bytes that the store may hold before all new sessions and messages are refused: 16 GiB; 0 for no bound. With Redis,
+    /// set it below `maxmemory`.
+    pub max_stored_bytes: u64,
     /// What of a tool's output is let through, to the model as to clients.
     pub output: lockkeeper_sanitizer::Config,
     /// How many sandboxes are kept started, with their tools connected, for sessions to come; where the runtime's starts are
@@ -148,6 +158,10 @@ impl Default for Config {
             require_digest: None,
             serving: false,
             max_log_events: 10_000,
+            max_log_bytes: 32 << 20,
+            max_stored_sessions_per_principal: 256,
+            max_stored_bytes_per_principal: 256 << 20,
+            max_stored_bytes: 16 << 30,
             output: lockkeeper_sanitizer::Config::default(),
             warm_sandboxes: 2,
             warm_sandbox_secs: 600,
@@ -193,6 +207,7 @@ impl Config {
         least("model_idle_secs", self.model_idle_secs, 1);
         least("warm_sandbox_secs", self.warm_sandbox_secs, 1);
         least("max_log_events", self.max_log_events, 100);
+        least("max_log_bytes", self.max_log_bytes, 64 << 10);
         least("look_secs", self.look_secs, 1);
         least("looks_at_once", self.looks_at_once as u64, 1);
         least("argument_checks.deadline_ms", self.argument_checks.deadline_ms, 10);

@@ -22,6 +22,7 @@ mod roster;
 mod rulebook;
 mod sandbox;
 mod standing;
+mod storage;
 mod tools;
 mod workspace;
 

@@ -26,6 +26,7 @@ use crate::{
     purse::{Purse, Usage},
     roster::Roster,
     sandbox::Starter,
+    storage::Storage,
 };
 use attach::Waiting;
 pub(crate) use self::checks::new_workspace_id;
@@ -138,8 +139,10 @@ impl SessionManager {
         let purse = Purse::new(ledger, config.budgets.clone(), clock, tasks.clone());
         let outage = Outage::new(config.lease());
         let checks = Arc::new(Checks::new(config.argument_checks.clone()));
-        let shared =
-            Arc::new(Shared { config, rules, ports, checks, starter, output, purse, outage, tasks, soft, hard });
+        let storage = Storage::new();
+        let shared = Arc::new(Shared {
+            config, rules, ports, checks, starter, output, purse, outage, storage, tasks, soft, hard,
+        });
         let peers = Arc::clone(&shared.ports.peers);
         let (elsewhere, news) = mpsc::channel(LIVE_NEWS);
         let (registry, setbacks) = (Registry::default(), Setbacks::default());
@@ -191,7 +194,9 @@ impl SessionManager {
     pub async fn submit(&self, id: &SessionId, by: &Principal, message: NewMessage) -> Result<Accepted, Failure> {
         self.refuse_when_draining()?;
         checks::has(by, Power::Drive, "send messages")?;
-        checks::check(&message, &self.shared.config)?;
+        let shared = &self.shared;
+        checks::check(&message, &shared.config)?;
+        shared.storage.admit_message(&by.id, shared.ports.store.as_ref(), &shared.config).await?;
         let NewMessage { text, attachments, client_message_id } = message;
         let message = UserMessage { text, attachments, client_message_id, by: by.id.clone() };
         match self.order(id, by, Order::Submit(message)).await? {

@@ -1,5 +1,5 @@
 use super::{Actor, request::Unhandled};
-use crate::sandbox::backoff;
+use crate::{sandbox::backoff, storage};
 use lockkeeper_domain::{
     Changes, Code, Epoch, Event, EventBody, EventId, Failure, Seq, Session, SessionState, Timestamp,
 };
@@ -139,7 +139,25 @@ impl Actor {
             return Ok(());
         }
         self.choice.turn_is_over();
-        self.trim().await
+        self.trim().await?;
+        self.trim_bytes().await
+    }
+
+    /// Bounds the log in bytes, as [`Self::trim`] bounds it in events.
+    async fn trim_bytes(&mut self) -> Result<(), Lost> {
+        let store = &self.shared.ports.store;
+        let target = storage::log_target(&self.shared.config);
+        let trimmed = match store.occupied(&self.id).await {
+            Ok(size) if size.log <= self.shared.config.max_log_bytes => return Ok(()),
+            Ok(_) => store.trim_to(&self.id, self.epoch, target).await,
+            Err(error) => Err(error),
+        };
+        match trimmed {
+            Ok(through) => self.trimmed = self.trimmed.max(through),
+            Err(StoreError::Fenced) => return Err(Lost::Fenced { written: true }),
+            Err(error) => tracing::warn!(%error, "failed to trim the log by its size"),
+        }
+        Ok(())
     }
 
     fn numbered(

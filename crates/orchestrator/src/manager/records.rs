@@ -40,7 +40,14 @@ impl SessionManager {
         self.shared.ports.agents.can_answer(wish)?;
         let mut record = SessionRecord::opened(id.clone(), by.id.clone(), wish.model.clone(), now);
         record.own_key = wish.key.is_some();
-        match self.shared.ports.store.create(&record).await {
+        let shared = &self.shared;
+        let admitted = shared.storage.admit_session(&by.id, shared.ports.store.as_ref(), &shared.config).await;
+        let _counted = match admitted {
+            Ok(counted) => counted,
+            // Another tab may have taken the last place with this very session.
+            Err(full) => return self.owned(&id, by).await.map(|_| id).map_err(|_| full),
+        };
+        match shared.ports.store.create(&record).await {
             Ok(()) => Ok(id),
             // Two tabs of one client may ask for the same new session at once.
             Err(StoreError::AlreadyExists) => self.owned(&id, by).await.map(|_| id),

@@ -18,6 +18,7 @@ mod replicas;
 mod rules;
 mod sandboxes;
 mod sessions;
+mod storage;
 mod takeover;
 mod turns;
 mod warm;
