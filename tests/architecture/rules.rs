@@ -136,6 +136,7 @@ fn allowed(from: &str) -> Option<Vec<&'static str>> {
         // Real clients know the wire alone.
         "lockkeeper-tests" => vec![],
         "lockkeeper-llm-claude" | "lockkeeper-llm-gemini" => vec![DOMAIN, PORTS, SSE],
+        "lockkeeper-mcp-client" => vec![DOMAIN, PORTS, SANITIZER],
         name if INTERFACES.contains(&name) => vec![DOMAIN, PORTS, ORCHESTRATOR],
         name if ADAPTERS.contains(&name) => vec![DOMAIN, PORTS],
         _ => return None,

@@ -117,7 +117,7 @@ pub struct ToolDefinition {
     pub title: Option<String>,
     /// What it does, in its server's words: untrusted.
     pub description: String,
-    /// The JSON Schema of its arguments, exactly as its server sent it.
+    /// The JSON Schema of its arguments: as its server sent it, with clean texts for readers.
     pub input_schema: Value,
     /// Its server's hints.
     #[serde(default)]

@@ -3,12 +3,14 @@
 use crate::{Config, text::clean};
 use lockkeeper_domain::{Annotations, ServerName, ToolDefinition, ToolName};
 use lockkeeper_ports::LeftOutTool;
+use lockkeeper_sanitizer::{clean_schema, visible};
 use lockkeeper_tool_schema::Inspector;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::{cell::Cell, collections::BTreeMap};
 
-const MAX_NAME: usize = 256;
+/// The longest name of a tool that MCP allows.
+const MAX_NAME: usize = 128;
 const MAX_TITLE: usize = 128;
 /// How many tools that are left out are told of.
 const MAX_LEFT_OUT: usize = 16;
@@ -17,7 +19,7 @@ const MAX_LEFT_OUT: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Catalog {
     pub(crate) tools: BTreeMap<String, ToolDefinition>,
-    /// Tools over the budget of their schema.
+    /// The first of the tools that are not offered, and why.
     pub(crate) left_out: Vec<LeftOutTool>,
     server: ServerName,
     greeting: Value,
@@ -25,6 +27,7 @@ pub(crate) struct Catalog {
     room: usize,
     max_tools: usize,
     max_description: usize,
+    max_schema_text: usize,
 }
 
 impl Catalog {
@@ -40,15 +43,20 @@ impl Catalog {
             room: config.max_catalog_bytes,
             max_tools: config.max_tools,
             max_description: config.max_description_bytes,
+            max_schema_text: config.max_schema_text_bytes,
         }
     }
 
     /// Adds a page as the server sent it. False when there is no room for more; what cannot be offered is left out.
     pub(crate) fn add(&mut self, page: &[Value]) -> bool {
         for tool in page {
-            let Some(definition) = self.define(tool) else {
-                tracing::warn!(mcp.server = %self.server, "left out a tool without a usable name and schema");
-                continue;
+            let definition = match self.define(tool) {
+                Ok(definition) => definition,
+                Err(reason) => {
+                    let name = tool.get("name").and_then(Value::as_str).unwrap_or_default();
+                    self.leave_out(clean(name, MAX_NAME), reason.to_owned());
+                    continue;
+                }
             };
             let size = tool.to_string().len();
             if self.tools.len() == self.max_tools || size > self.room {
@@ -56,17 +64,12 @@ impl Catalog {
                 return false;
             }
             if self.tools.contains_key(&definition.tool) {
-                tracing::warn!(mcp.server = %self.server, "left out a tool whose name was listed before");
+                self.leave_out(definition.tool, "a tool with its name was listed before".to_owned());
                 continue;
             }
             self.room -= size;
             if let Err(over) = self.inspector.check(&definition.input_schema) {
-                tracing::warn!(
-                    mcp.server = %self.server, tool.name = %definition.name, reason = %over, "left out a tool over its schema budget"
-                );
-                if self.left_out.len() < MAX_LEFT_OUT {
-                    self.left_out.push(LeftOutTool { tool: definition.tool, reason: over.to_string() });
-                }
+                self.leave_out(definition.tool, over.to_string());
                 continue;
             }
             self.tools.insert(definition.tool.clone(), definition);
@@ -74,17 +77,32 @@ impl Catalog {
         true
     }
 
-    fn define(&self, raw: &Value) -> Option<ToolDefinition> {
-        let tool = raw.get("name")?.as_str()?;
-        if tool.is_empty() || tool.len() > MAX_NAME || clean(tool, MAX_NAME) != tool {
-            return None;
+    fn leave_out(&mut self, tool: String, reason: String) {
+        tracing::warn!(mcp.server = %self.server, mcp.tool = tool, reason, "left out a tool");
+        if self.left_out.len() < MAX_LEFT_OUT {
+            self.left_out.push(LeftOutTool { tool, reason });
         }
-        let input_schema = raw.get("inputSchema").filter(|schema| schema.is_object())?.clone();
+    }
+
+    /// Fails with the reason why the tool cannot be offered.
+    fn define(&self, raw: &Value) -> Result<ToolDefinition, &'static str> {
+        let name = raw.get("name").and_then(Value::as_str).filter(|name| is_name(name));
+        let tool = name.ok_or("its name must have 1 to 128 characters of A-Z a-z 0-9 _ . -")?;
+        let input_schema = raw.get("inputSchema").filter(|schema| schema.is_object());
+        let input_schema = input_schema.ok_or("its input schema must be an object")?;
+        let room = Cell::new(self.max_schema_text);
+        let words = |text: &str| {
+            let words = clean(text, self.max_description.min(room.get()));
+            room.set(room.get().saturating_sub(words.len()));
+            words
+        };
+        let input_schema = clean_schema(input_schema, &visible, &words)
+            .ok_or("its input schema has hidden or unusual characters in a name, pattern, or value")?;
         let text = |value: Option<&Value>, max| value.and_then(Value::as_str).map(|text| clean(text, max));
         let annotations = raw.get("annotations");
         let title = text(raw.get("title"), MAX_TITLE)
             .or_else(|| text(annotations.and_then(|annotations| annotations.get("title")), MAX_TITLE));
-        Some(ToolDefinition {
+        Ok(ToolDefinition {
             name: ToolName::namespaced(&self.server, tool),
             server: self.server.clone(),
             tool: tool.to_owned(),
@@ -103,6 +121,12 @@ impl Catalog {
         let digits = Sha256::digest(whole).into_iter().flat_map(|byte| [byte >> 4, byte & 15]);
         digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
     }
+}
+
+/// Whether MCP allows the name: letters that look like others, and characters that nobody sees, are no part of it.
+fn is_name(tool: &str) -> bool {
+    let character = |c: u8| c.is_ascii_alphanumeric() || b"_.-".contains(&c);
+    (1..=MAX_NAME).contains(&tool.len()) && tool.bytes().all(character)
 }
 
 /// A hint that is no truth value is none.
@@ -186,6 +210,12 @@ mod tests {
         let tools = [
             json!({"name": "", "inputSchema": schema}),
             json!({"name": "a\u{202e}b", "inputSchema": schema}),
+            json!({"name": "read_file\u{2800}", "inputSchema": schema}),
+            json!({"name": "read_file\u{3164}", "inputSchema": schema}),
+            json!({"name": "re\u{430}d_file", "inputSchema": schema}),
+            json!({"name": "a b", "inputSchema": schema}),
+            json!({"name": "x".repeat(129), "inputSchema": schema}),
+            json!({"name": "hidden", "inputSchema": {"properties": {"a\u{200b}": {}}}}),
             json!({"name": "none"}),
             json!({"name": "text", "inputSchema": "object"}),
             json!({"inputSchema": schema}),
@@ -229,7 +259,22 @@ mod tests {
         let description = format!("Reads\u{e0049}\u{1b}[8m. {}", "x".repeat(2000));
         let tool = json!({"name": "t", "title": "T\u{202e}", "inputSchema": {}, "description": description});
         let tool = &catalog(&json!({}), &[tool]).tools["t"];
-        assert!(tool.description.len() <= 1024 && tool.description.starts_with("Reads[8m. xxx"));
-        assert_eq!(tool.title.as_deref(), Some("T"));
+        assert!(tool.description.len() <= 1024 && tool.description.starts_with("Reads."), "{}", tool.description);
+        assert_eq!(tool.title.as_deref(), Some("T\\u{202E}"));
+    }
+
+    /// Covers: S2-5
+    #[test]
+    fn texts_in_a_schema_are_cleaned_and_cut() {
+        let words = format!("\u{e0041}\u{202e}\u{200b}Do {}", "this ".repeat(4000));
+        let property = |i: i32| (format!("p{i}"), json!({"type": "string", "description": words}));
+        let schema = json!({"type": "object", "properties": (0..50).map(property).collect::<Map<_, _>>()});
+        let raw = json!({"name": "t", "inputSchema": schema});
+        let tool = &catalog(&json!({}), std::slice::from_ref(&raw)).tools["t"];
+        let first = tool.input_schema["properties"]["p0"]["description"].as_str().expect("text");
+        assert!(first.starts_with("\\u{202E}Do this") && first.len() <= 1024, "{first}");
+        assert!(tool.input_schema.to_string().len() < 20_000, "{}", tool.input_schema);
+        let cleaned = json!({"name": "t", "inputSchema": tool.input_schema});
+        assert_ne!(tool.fingerprint, fingerprint(&json!({}), cleaned), "it is taken over what the server sent");
     }
 }

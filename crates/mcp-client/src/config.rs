@@ -47,6 +47,9 @@ pub struct Config {
     pub schema: Budget,
     /// The longest description of a tool; a longer one is cut. Default 1 KiB.
     pub max_description_bytes: usize,
+    /// How long the texts in a tool's input schema may be together, such as descriptions of its properties; what is over it is
+    /// cut, as is each one over `max_description_bytes`. Default 16 KiB.
+    pub max_schema_text_bytes: usize,
     /// How many messages a second that answer nothing are looked at; the rest is dropped. Default 200.
     pub notifications_per_sec: u32,
     /// How many of them a second end the server. Default 20000.
@@ -99,6 +102,7 @@ impl Default for Config {
             max_catalog_bytes: 1 << 20,
             schema: Budget::default(),
             max_description_bytes: 1 << 10,
+            max_schema_text_bytes: 16 << 10,
             notifications_per_sec: 200,
             flood_per_sec: 20_000,
             max_concurrent_calls: 16,
@@ -143,6 +147,7 @@ impl Config {
             ("max_depth", wide(self.max_depth), 8, 120, "8 to 120"),
             ("max_tools", wide(self.max_tools), 1, 1024, "1 to 1024"),
             ("max_description_bytes", wide(self.max_description_bytes), 16, 64 << 10, "16 bytes to 64 KiB"),
+            ("max_schema_text_bytes", wide(self.max_schema_text_bytes), 0, 1 << 20, "at most 1 MiB"),
             ("schema.max_bytes", wide(self.schema.max_bytes), 256, 1 << 20, "256 bytes to 1 MiB"),
             ("schema.max_expansions", self.schema.max_expansions, 100, 1_000_000, "100 to 1000000"),
             ("schema.max_depth", wide(self.schema.max_depth), 8, 256, "8 to 256"),

@@ -46,7 +46,10 @@ impl Merged {
             }
             for tool in offered.values() {
                 if self.routes.contains_key(&tool.name) {
-                    tracing::warn!(mcp.server = %tool.server, "left out a tool whose name another server has");
+                    tracing::warn!(
+                        mcp.server = %tool.server, tool.name = %tool.name,
+                        "left out a tool because another tool has the same name for the model"
+                    );
                     continue;
                 }
                 self.routes.insert(tool.name.clone(), (at, tool.tool.clone()));

@@ -1,48 +1,39 @@
-//! What strangers write, made fit for people and models to read.
+//! The texts of MCP servers, made fit for people and models to read. Secrets are redacted by the orchestrator, which knows them.
 
-/// `text` without control characters and without characters that nobody sees or that turn the text around, at most
-/// `max` bytes of it. Line breaks and tabs stay.
+use lockkeeper_sanitizer::visible;
+
+/// Returns at most `max` bytes of `text` without terminal sequences, control characters, and what hides or reorders text. Line
+/// breaks and tabs stay. A cut is made between words where there are any, so that no part of a secret is left.
 pub(crate) fn clean(text: &str, max: usize) -> String {
-    let mut cleaned = String::new();
-    for c in text.chars().filter(|c| is_visible(*c)) {
-        if cleaned.len() + c.len_utf8() > max {
-            while cleaned.len() + '…'.len_utf8() > max && cleaned.pop().is_some() {}
-            cleaned.push('…');
-            break;
+    let mut cleaned = visible(text);
+    if cleaned.len() > max {
+        let mut at = max.saturating_sub('…'.len_utf8());
+        while !cleaned.is_char_boundary(at) {
+            at -= 1;
         }
-        cleaned.push(c);
+        let space = cleaned[..at].rfind(char::is_whitespace).filter(|space| *space > 0);
+        cleaned.truncate(space.unwrap_or(at));
+        if max >= '…'.len_utf8() {
+            cleaned.push('…');
+        }
     }
     cleaned
 }
 
-/// The end of `bytes`, at most `max` bytes of it, cleaned and on one line.
+/// Returns the end of `bytes`, at most `max` bytes of it, cleaned and on one line. It begins with a whole word where there is one.
 pub(crate) fn tail(bytes: &[u8], max: usize) -> String {
-    let text = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(max)..]);
+    let text = String::from_utf8_lossy(bytes);
     let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let mut cleaned = clean(&lines.join(" | "), usize::MAX);
-    let mut from = cleaned.len().saturating_sub(max);
+    let mut cleaned = visible(&lines.join(" | "));
+    if cleaned.len() <= max {
+        return cleaned;
+    }
+    let mut from = cleaned.len() - max;
     while !cleaned.is_char_boundary(from) {
         from += 1;
     }
-    cleaned.split_off(from)
-}
-
-fn is_visible(c: char) -> bool {
-    match c {
-        '\n' | '\t' => true,
-        // Soft hyphen, Arabic letter mark, zero-width and bidirectional marks, invisible operators, byte order mark,
-        // interlinear annotations, variation selectors' supplement and tags.
-        '\u{ad}'
-        | '\u{61c}'
-        | '\u{180e}'
-        | '\u{200b}'..='\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}'
-        | '\u{feff}'
-        | '\u{fff9}'..='\u{fffb}'
-        | '\u{e0000}'..='\u{e0fff}' => false,
-        c => !c.is_control(),
-    }
+    let word = cleaned[from..].find(' ').map_or(from, |space| from + space + 1);
+    cleaned.split_off(word)
 }
 
 #[cfg(test)]
@@ -52,7 +43,7 @@ mod tests {
     #[test]
     fn what_nobody_sees_is_removed() {
         let text = "a\u{1b}[2J\u{202e}b\u{200b}c\u{e0041}\r\n\td\u{0}\u{9b}";
-        assert_eq!(clean(text, 100), "a[2Jbc\n\td");
+        assert_eq!(clean(text, 100), "a\\u{202E}bc\n\td");
     }
 
     #[test]
@@ -66,7 +57,8 @@ mod tests {
     fn a_tail_is_one_line_of_the_end() {
         assert_eq!(tail(b"first\nsecond\r\n\xff third\n", 100), "first | second | \u{fffd} third");
         assert_eq!(tail(b"0123456789", 4), "6789");
-        assert_eq!(tail(&b"a\n".repeat(100), 8), " | a | a");
+        assert_eq!(tail(&b"a\n".repeat(100), 8), "| a | a");
         assert_eq!(tail(&b"\xff".repeat(8), 8), "\u{fffd}\u{fffd}");
+        assert_eq!(tail(b"key=secret-value then it ended", 24), "then it ended");
     }
 }

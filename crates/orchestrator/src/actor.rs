@@ -10,6 +10,7 @@ mod pins;
 mod request;
 mod rules;
 mod wish;
+mod words;
 mod workbench;
 
 use crate::{
@@ -303,7 +304,8 @@ impl Actor {
             Wake::Asked(request) => return self.answer(request).await,
             Wake::Model(items) => self.hear(items).await?,
             Wake::Called(call, end) => self.call_ended(call, end).await?,
-            Wake::Progress(progress) => {
+            Wake::Progress(mut progress) => {
+                progress.message = progress.message.map(|message| self.shared.output.text(&message));
                 if let Some(turn) = self.session.turn() {
                     self.live.send(self.last, LiveEvent::Tool(turn.id(), progress));
                 }

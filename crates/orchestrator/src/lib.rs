@@ -8,6 +8,7 @@ mod agent;
 mod budget;
 mod checks;
 mod config;
+mod guard;
 mod janitor;
 mod live;
 mod manager;

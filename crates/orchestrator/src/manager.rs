@@ -19,6 +19,7 @@ use crate::{
     actor::{ActorHandle, Shared, store_failure},
     agent::Wish,
     checks::Checks,
+    guard::CleanHost,
     live::Elsewhere,
     order::{Order, Outcome},
     output::Output,
@@ -122,9 +123,10 @@ pub struct SessionManager {
 impl SessionManager {
     /// A manager over these ports. `config` has no problems.
     pub fn new(config: Config, ports: Ports) -> Arc<Self> {
+        let output = Arc::new(Output::new(&config.output, &ports.secrets, &ports.servers));
         let starter = Arc::new(Starter {
             sandboxes: Arc::clone(&ports.sandboxes),
-            host: Arc::clone(&ports.tools),
+            host: Arc::new(CleanHost::new(Arc::clone(&ports.tools), Arc::clone(&output))),
             roster: Roster::new(Arc::clone(&ports.servers)),
             pool: Pool::new(config.warm_sandboxes),
         });
@@ -134,7 +136,6 @@ impl SessionManager {
             let oldest = Duration::from_secs(config.warm_sandbox_secs);
             tasks.spawn(pool::keep_warm(Arc::clone(&starter), oldest, soft.clone()));
         }
-        let output = Arc::new(Output::new(&config.output, &ports.secrets, &ports.servers));
         let (ledger, clock) = (Arc::clone(&ports.budgets), Arc::clone(&ports.clock));
         let purse = Purse::new(ledger, config.budgets.clone(), clock, tasks.clone());
         let outage = Outage::new(config.lease());

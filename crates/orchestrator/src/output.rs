@@ -1,8 +1,8 @@
-//! What tools say, made fit for the model, the browser and the log before any of them gets it.
+//! What tools, MCP servers, and models say, made fit for the model, the browser and the log before any of them gets it.
 
 use lockkeeper_domain::{Content, KnownContent, ToolResult};
 use lockkeeper_ports::McpServer;
-use lockkeeper_sanitizer::{Config, Found, Sanitizer};
+use lockkeeper_sanitizer::{Config, Found, Sanitizer, Stream, clean_schema};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -44,14 +44,16 @@ impl Output {
         Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner).sanitizer)
     }
 
-    /// The result, cleaned, with no more text in all than one text may have. Images stay as they are.
+    /// The result, cleaned, with no more text in all than one text may have, and no more of images and
+    /// other data than one result may have. What is no image by its first bytes becomes a line of text.
     pub(crate) fn clean(&self, result: ToolResult) -> ToolResult {
         let sanitizer = self.sanitizer();
         let mut room = self.config.max_bytes;
+        let mut image_room = self.config.max_image_bytes;
         let mut left_out = 0;
         let mut content = Vec::with_capacity(result.content.len());
         for part in result.content {
-            let part = cleaned(&sanitizer, part);
+            let part = cleaned(&sanitizer, part, &mut image_room);
             let length = part.as_text().map_or(0, str::len);
             if length > room {
                 left_out += length;
@@ -76,16 +78,44 @@ impl Output {
     pub(crate) fn text(&self, text: &str) -> String {
         self.sanitizer().clean(text)
     }
+
+    /// A text that arrives in pieces.
+    pub(crate) fn stream(&self) -> Stream {
+        Stream::new(self.sanitizer())
+    }
+
+    /// The schema with clean texts; `None` if that would change what it means.
+    pub(crate) fn schema(&self, schema: &Value) -> Option<Value> {
+        let sanitizer = self.sanitizer();
+        let clean = |text: &str| sanitizer.clean(text);
+        clean_schema(schema, &clean, &clean)
+    }
 }
 
-fn cleaned(sanitizer: &Sanitizer, part: Content) -> Content {
+fn cleaned(sanitizer: &Sanitizer, part: Content, room: &mut usize) -> Content {
     match part {
         Content::Known(KnownContent::Text { text }) => Content::text(sanitizer.clean(&text)),
-        image @ Content::Known(KnownContent::Image { .. }) => image,
-        Content::Other(value) => match sanitizer.clean_json(value) {
-            Value::String(said) => Content::text(said),
-            value => Content::Other(value),
+        Content::Known(KnownContent::Image { data, .. }) => match sanitizer.image(&data, *room) {
+            Ok((kind, size)) => {
+                *room -= size;
+                Content::image(data, kind)
+            }
+            Err(unfit) => Content::text(unfit.0),
         },
+        Content::Other(value) => {
+            for data in [value.pointer("/data"), value.pointer("/resource/blob")].into_iter().flatten() {
+                let fits = data.as_str().map(|data| sanitizer.data(data, *room, "data"));
+                match fits {
+                    Some(Ok(bytes)) => *room -= bytes.len(),
+                    Some(Err(unfit)) => return Content::text(unfit.0),
+                    None => {}
+                }
+            }
+            match sanitizer.clean_json(value) {
+                Value::String(said) => Content::text(said),
+                value => Content::Other(value),
+            }
+        }
     }
 }
 
@@ -142,5 +172,33 @@ mod tests {
         assert_eq!(clean.content.len(), 4);
         assert_eq!(clean.content[1], Content::Other(json!({"type": "resource", "resource": {"text": "\\u{202E}y"}})));
         assert_eq!(clean.content[3].as_text(), Some("[left out: 400 bytes of further text]"));
+    }
+
+    /// Covers: S2-4
+    #[test]
+    fn images_are_typed_by_their_bytes() {
+        let png = "iVBORw0KGgoAAAAN";
+        let parts = vec![Content::image(png, "image/svg+xml\"><script>\u{1b}"), Content::image("ghp_!!", "image/png")];
+        let clean = output().clean(ToolResult::succeeded(parts));
+        assert_eq!(clean.content[0], Content::image(png, "image/png"));
+        assert_eq!(clean.content[1].as_text(), Some("[left out: an image of 6 characters that are not base64]"));
+    }
+
+    /// Covers: S2-4
+    #[test]
+    fn secrets_behind_encodings_are_found_in_arguments() {
+        let texts = [
+            "correct\u{200b}-horse",
+            "correct\\u002dhorse",
+            "correct%2dhorse",
+            "esroh-tcerroc",
+            "eyJhIjoiY29ycmVjdC1ob3JzZSJ9",
+        ];
+        for text in texts {
+            assert!(output().secret_in(&json!({"a": [text]})).is_some(), "{text}");
+        }
+        let token = format!("ghp_{}", "a1B2".repeat(9));
+        let hidden = token.replace('B', "\u{2060}B");
+        assert!(output().secret_in(&json!({"a": hidden})).is_some());
     }
 }

@@ -1,39 +1,78 @@
-//! Characters: what a terminal would obey goes, what turns text around is shown, and what nobody sees is dropped.
+//! Characters: removes what a terminal would obey and what nobody sees, and escapes what reorders text.
 
 use std::fmt::Write as _;
+use unicode_general_category::{GeneralCategory, get_general_category};
 use vte::{Parser, Perform};
 
-/// The text without terminal sequences, control characters, and characters that hide or turn text around.
+/// Returns the text without terminal sequences, control characters, and characters that hide or reorder text.
 pub(crate) fn clean(text: &str) -> String {
-    let mut page = Page(String::with_capacity(text.len()));
-    Parser::new().advance(&mut page, text.as_bytes());
-    page.0
+    let mut flow = Flow::default();
+    flow.push(text);
+    flow.take()
 }
 
-/// What a terminal would have shown, without any of its cleverness.
-struct Page(String);
+/// The same for a text that arrives in pieces: a terminal sequence may be split between them.
+#[derive(Default)]
+pub(crate) struct Flow {
+    parser: Parser,
+    page: Page,
+}
+
+impl Flow {
+    pub(crate) fn push(&mut self, piece: &str) {
+        self.page.text.reserve(piece.len());
+        self.parser.advance(&mut self.page, piece.as_bytes());
+    }
+
+    /// Takes what has become visible since the last time.
+    pub(crate) fn take(&mut self) -> String {
+        std::mem::take(&mut self.page.text)
+    }
+}
+
+/// What a terminal would have shown.
+#[derive(Default)]
+struct Page {
+    text: String,
+    last: Option<char>,
+}
+
+impl Page {
+    fn push(&mut self, c: char) {
+        self.text.push(c);
+        self.last = Some(c);
+    }
+}
 
 impl Perform for Page {
     fn print(&mut self, c: char) {
         match kind(c) {
-            Kind::Plain => self.0.push(c),
-            // Writing to a string does not fail.
+            Kind::Plain => self.push(c),
+            Kind::Space => self.push(' '),
+            // It is needed after emoji. After ASCII it would break up secrets.
+            Kind::Emoji if self.last.is_some_and(|last| !last.is_ascii() && last != c) => self.push(c),
             Kind::Turning => {
-                let _ = write!(self.0, "\\u{{{:04X}}}", u32::from(c));
+                // Writing to a string does not fail.
+                let _ = write!(self.text, "\\u{{{:04X}}}", u32::from(c));
+                self.last = Some('}');
             }
-            Kind::Hidden => {}
+            Kind::Emoji | Kind::Hidden => {}
         }
     }
 
     fn execute(&mut self, byte: u8) {
         if let b'\n' | b'\t' = byte {
-            self.0.push(char::from(byte));
+            self.push(char::from(byte));
         }
     }
 }
 
 enum Kind {
     Plain,
+    /// A space of another width.
+    Space,
+    /// The variation selector of emoji.
+    Emoji,
     /// It makes text read in another order than it is written in.
     Turning,
     Hidden,
@@ -41,18 +80,43 @@ enum Kind {
 
 fn kind(c: char) -> Kind {
     match c {
-        // Arabic letter mark; left-to-right and right-to-left marks; embeddings and overrides; isolates.
+        ' '..='~' => Kind::Plain,
+        // Bidi_Control.
         '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => Kind::Turning,
-        // Soft hyphen, combining grapheme joiner, Hangul and Khmer fillers, Mongolian separators.
-        '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
-        // Zero-width space, non-joiner, joiner; line and paragraph separators; invisible operators, deprecated formats.
-        | '\u{200b}'..='\u{200d}' | '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}'
-        // Hangul filler, variation selectors but the one of emoji, byte order mark, interlinear annotation.
-        | '\u{3164}' | '\u{fe00}'..='\u{fe0e}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
-        // Musical formats, tags, variation selectors' supplement.
-        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}' => Kind::Hidden,
-        c if c.is_control() || is_noncharacter(c) => Kind::Hidden,
-        _ => Kind::Plain,
+        '\u{fe0f}' => Kind::Emoji,
+        // Default_Ignorable_Code_Point without what the general category tells, and the blank Braille pattern.
+        '\u{34f}'
+        | '\u{115f}'
+        | '\u{1160}'
+        | '\u{17b4}'
+        | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}'
+        | '\u{2065}'
+        | '\u{2800}'
+        | '\u{3164}'
+        | '\u{fe00}'..='\u{fe0e}'
+        | '\u{ffa0}'
+        | '\u{fff0}'..='\u{fff8}'
+        | '\u{1d159}'
+        | '\u{e0000}'..='\u{e0fff}' => Kind::Hidden,
+        // Format characters that are drawn: Prepended_Concatenation_Mark.
+        '\u{600}'..='\u{605}'
+        | '\u{6dd}'
+        | '\u{70f}'
+        | '\u{890}'
+        | '\u{891}'
+        | '\u{8e2}'
+        | '\u{110bd}'
+        | '\u{110cd}' => Kind::Plain,
+        c if is_noncharacter(c) => Kind::Hidden,
+        c => match get_general_category(c) {
+            GeneralCategory::SpaceSeparator => Kind::Space,
+            GeneralCategory::Control
+            | GeneralCategory::Format
+            | GeneralCategory::LineSeparator
+            | GeneralCategory::ParagraphSeparator => Kind::Hidden,
+            _ => Kind::Plain,
+        },
     }
 }
 
@@ -86,6 +150,8 @@ mod tests {
         assert_eq!(clean("file\u{202e}gpj.exe"), "file\\u{202E}gpj.exe");
         assert_eq!(clean("pass\u{200b}word\u{e0041}\u{ad}\u{feff}"), "password");
         assert_eq!(clean("a\u{fdd0}\u{10ffff}b\u{fff9}"), "ab");
+        assert_eq!(clean("a\u{2800}\u{3164}\u{115f}\u{1160}\u{ffa0}\u{1bca0}\u{1bca3}\u{13430}\u{fe0f}b"), "ab");
+        assert_eq!(clean("a\u{a0}b\u{2003}c\u{3000}d\u{202f}e"), "a b c d e");
         assert_eq!(clean("Grüße, 世界, \u{1f44d}\u{fe0f}"), "Grüße, 世界, \u{1f44d}\u{fe0f}");
     }
 }

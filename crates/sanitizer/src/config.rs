@@ -7,6 +7,8 @@ use serde::Deserialize;
 pub struct Config {
     /// The longest text, in bytes: 65536. Of a longer one the beginning and the end stay.
     pub max_bytes: usize,
+    /// How large the images of one result may be together, in bytes: 1048576. Those over it are left out.
+    pub max_image_bytes: usize,
     /// Whether secrets are replaced: true.
     pub redact: bool,
 }
@@ -27,6 +29,6 @@ impl Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { max_bytes: 64 << 10, redact: true }
+        Self { max_bytes: 64 << 10, max_image_bytes: 1 << 20, redact: true }
     }
 }

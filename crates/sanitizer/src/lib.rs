@@ -9,16 +9,29 @@
 mod characters;
 mod config;
 mod cut;
+mod decode;
 mod json;
+mod media;
 mod patterns;
+mod schema;
 mod secrets;
+mod stream;
 
 pub use config::Config;
+pub use media::Unfit;
+pub use schema::clean_schema;
 pub use secrets::Found;
+pub use stream::Stream;
 
 use secrecy::SecretString;
 use secrets::Secrets;
 use serde_json::Value;
+
+/// Returns the text without terminal sequences and control characters, and without what hides or reorders text. Line breaks and
+/// tabs stay.
+pub fn visible(text: &str) -> String {
+    characters::clean(text)
+}
 
 /// Cleans texts by one configuration.
 #[derive(Debug)]
@@ -36,9 +49,13 @@ impl Sanitizer {
 
     /// The text, cleaned, with secrets replaced by `[REDACTED:kind:hash]`, and no longer than the configuration allows.
     pub fn clean(&self, text: &str) -> String {
+        cut::middle(self.clean_whole(text), self.config.max_bytes)
+    }
+
+    /// The same without a limit.
+    pub fn clean_whole(&self, text: &str) -> String {
         let visible = characters::clean(text);
-        let redacted = if self.config.redact { self.secrets.redact(&visible) } else { visible };
-        cut::middle(redacted, self.config.max_bytes)
+        if self.config.redact { self.secrets.redact(&visible) } else { visible }
     }
 
     /// The same for each string of a value, names included. What is longer than the configuration allows as a whole becomes

@@ -1,6 +1,9 @@
 //! Finds secrets: those that are known, in the forms in which they travel, and what looks like one.
 
-use crate::patterns::{self, Pattern};
+use crate::{
+    characters, decode,
+    patterns::{self, Pattern},
+};
 use aho_corasick::{AhoCorasick, MatchKind};
 use base64::{
     Engine as _,
@@ -24,6 +27,7 @@ pub struct Found {
 
 pub(crate) struct Secrets {
     known: Option<AhoCorasick>,
+    longest_spaced: usize,
     patterns: &'static [Pattern],
 }
 
@@ -39,9 +43,11 @@ impl Secrets {
         let mut forms: Vec<String> = long.flat_map(forms).collect();
         forms.sort_unstable();
         forms.dedup();
+        let spaced = forms.iter().filter(|form| form.contains(char::is_whitespace));
+        let longest_spaced = spaced.map(String::len).max().unwrap_or(0);
         let build = || AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&forms).ok();
         let known = (!forms.is_empty()).then(build).flatten();
-        Self { known, patterns: patterns::all() }
+        Self { known, longest_spaced, patterns: patterns::all() }
     }
 
     /// The text with each secret replaced by what says that one was there.
@@ -63,12 +69,19 @@ impl Secrets {
         clean
     }
 
+    /// Returns the first secret of a text, also behind one layer of escapes, percent-encoding, or base64.
     pub(crate) fn find(&self, text: &str) -> Option<Found> {
-        self.places(text).first().map(|(_, kind)| Found { kind })
+        let found = |text: &str| self.places(text).first().map(|(_, kind)| Found { kind });
+        found(text).or_else(|| decode::readings(text).iter().find_map(|text| found(&characters::clean(text))))
+    }
+
+    /// The longest form of a known secret that has a space or a line break in it, in bytes.
+    pub(crate) fn longest_spaced(&self) -> usize {
+        self.longest_spaced
     }
 
     /// Where secrets stand, in order, none over another.
-    fn places(&self, text: &str) -> Vec<(Range<usize>, &'static str)> {
+    pub(crate) fn places(&self, text: &str) -> Vec<(Range<usize>, &'static str)> {
         let known = self.known.iter().flat_map(|known| known.find_iter(text)).map(|found| (found.range(), KNOWN));
         let mut places: Vec<_> = known.collect();
         for Pattern { kind, regex } in self.patterns {
@@ -87,9 +100,15 @@ impl Secrets {
     }
 }
 
-/// A secret as it stands, in base64 wherever it may begin within a longer text, percent-encoded, and in hexadecimal.
+/// A secret as it stands, as it is after cleaning, reversed, as JSON writes it, in base64 wherever it may begin within a longer text, percent-encoded, and in hexadecimal.
 fn forms(secret: &str) -> Vec<String> {
-    let mut forms = vec![secret.to_owned(), percent(secret)];
+    let quoted = serde_json::Value::from(secret).to_string();
+    let json = quoted.trim_matches('"').to_owned();
+    let mut forms = vec![secret.to_owned(), percent(secret), secret.chars().rev().collect(), json];
+    let seen = characters::clean(secret);
+    if seen.len() >= SHORTEST {
+        forms.push(seen);
+    }
     let (mut lower, mut upper) = (String::new(), String::new());
     for byte in secret.bytes() {
         let _ = write!(lower, "{byte:02x}");

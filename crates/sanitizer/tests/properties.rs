@@ -8,7 +8,7 @@ use serde_json::json;
 const SECRET: &str = "correct-horse-battery";
 
 fn sanitizer(max_bytes: usize) -> Sanitizer {
-    Sanitizer::new(Config { max_bytes, redact: true }, &[SecretString::from(SECRET)])
+    Sanitizer::new(Config { max_bytes, ..Config::default() }, &[SecretString::from(SECRET)])
 }
 
 /// Texts with much of what is to be removed.

@@ -1,4 +1,4 @@
-use super::{Actor, persist::Lost};
+use super::{Actor, persist::Lost, words::Words};
 use crate::{
     LiveEvent,
     checks::{Checked, Checks},
@@ -109,6 +109,7 @@ impl Actor {
         let (purse, errand) = (Arc::clone(&self.shared.purse), self.errand());
         let read = estimated_input(&request, shown_tokens);
         let (checks, tools) = (Arc::clone(&self.shared.checks), Arc::clone(&catalog));
+        let words = Words::new(Arc::clone(&self.shared.output));
         let counting = std::mem::take(&mut self.counting);
         let listening = async move {
             join_all(counting).await;
@@ -122,7 +123,7 @@ impl Actor {
                     let written = grant.granted().tokens.saturating_sub(read);
                     let most = u32::try_from(written).unwrap_or(u32::MAX);
                     request.max_output_tokens = request.max_output_tokens.min(most);
-                    listen(provider, request, idle, sender, grant, read, (&checks, &tools)).await;
+                    listen(provider, (request, words), idle, sender, grant, read, (&checks, &tools)).await;
                 }
                 Err(Denied::Over(over)) => drop(sender.send(Err(NoAnswer::OverBudget(over))).await),
                 Err(Denied::Unknown(failure)) => drop(sender.send(Err(NoAnswer::Failed(failure))).await),
@@ -155,7 +156,10 @@ impl Actor {
             Err(NoAnswer::Failed(failure)) if failure.code == Code::ContextTooLong && !model.spoke && !model.shrunk => {
                 return self.shrink(model).await;
             }
-            Err(NoAnswer::Failed(failure)) => Command::ModelFailed(failure),
+            Err(NoAnswer::Failed(failure)) => {
+                let message = self.shared.output.text(&failure.message);
+                Command::ModelFailed(Failure { message, ..failure })
+            }
         };
         if let Ok(mut reaction) = self.session.handle(command, now, &rules) {
             reaction.changes = joined(changes, reaction.changes);
@@ -228,7 +232,7 @@ fn of_usage(usage: Usage) -> Spend {
 /// Asks the provider and passes on what it says. Ends with a completion or an error, whatever the provider does.
 async fn listen(
     provider: Arc<dyn LlmProvider>,
-    request: GenerateRequest,
+    (request, mut words): (GenerateRequest, Words),
     idle: Duration,
     items: mpsc::Sender<ModelItem>,
     mut grant: Grant,
@@ -259,13 +263,13 @@ async fn listen(
                 // Counted before it is heard of, so that whoever hears of it sees it counted.
                 let used = if completion.usage == Usage::default() { grant.cost() } else { of_usage(completion.usage) };
                 grant.settle(used).await;
-                // Here and not by the actor, which goes on to take commands.
-                let checked = checks.of_calls(catalog.schemas(), &completion.calls).await;
-                return drop(items.send(Ok(Heard::All(completion, checked))).await);
+                let events = words.pass(ModelEvent::Completed(completion));
+                return pass_on(&items, events, (checks, catalog)).await;
             }
             Err(error) => {
                 let used = grant.cost();
                 grant.settle(used).await;
+                pass_on(&items, words.finish(), (checks, catalog)).await;
                 return drop(items.send(Err(NoAnswer::Failed(failure(&error, Some(&model))))).await);
             }
             Ok(event) => event,
@@ -273,7 +277,25 @@ async fn listen(
         if let ModelEvent::Text(piece) | ModelEvent::Reasoning(piece) = &event {
             grant.costs(tokens(piece.len() as u64 / BYTES_PER_TOKEN));
         }
-        if items.send(Ok(Heard::Piece(event))).await.is_err() {
+        if items.is_closed() {
+            return;
+        }
+        pass_on(&items, words.pass(event), (checks, catalog)).await;
+    }
+}
+
+/// Sends the events, unless nobody waits for them any more. Calls are checked here and not by the actor, which goes on to
+/// take commands.
+async fn pass_on(items: &mpsc::Sender<ModelItem>, events: Vec<ModelEvent>, (checks, catalog): (&Checks, &Catalog)) {
+    for event in events {
+        let heard = match event {
+            ModelEvent::Completed(completion) => {
+                let checked = checks.of_calls(catalog.schemas(), &completion.calls).await;
+                Heard::All(completion, checked)
+            }
+            piece => Heard::Piece(piece),
+        };
+        if items.send(Ok(heard)).await.is_err() {
             return;
         }
     }
