@@ -13,7 +13,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 fn progress(token: &Value, step: u32) -> Value {
-    let params = json!({"progressToken": token, "progress": step, "message": format!("step\u{1b} {step}")});
+    let params = json!({"progressToken": token, "progress": step, "message": format!("step\u{7} {step}")});
     json!({"jsonrpc": "2.0", "method": "notifications/progress", "params": params})
 }
 
@@ -139,7 +139,7 @@ async fn an_error_of_the_protocol_and_one_of_the_tool_are_results() {
     let sandbox = Arc::new(FakeSandbox::default());
     sandbox.program("a", |mut io: Io| async move {
         let call = io.call().await.expect("a call");
-        let error = json!({"code": -32602, "message": "no such\u{1b} path"});
+        let error = json!({"code": -32602, "message": "no such\u{7} path"});
         io.send(&json!({"jsonrpc": "2.0", "id": call["id"], "error": error})).await;
         let call = io.call().await.expect("a call");
         let result = json!({

@@ -75,7 +75,7 @@ async fn looks_are_bounded_in_number_in_time_and_in_size() {
     let mut desk = desk();
     desk.config.looks_at_once = 1;
     desk.config.max_look_bytes = 2_048;
-    let image = KnownContent::Image { data: "AAAA".to_owned(), mime_type: "image/png".to_owned() };
+    let image = KnownContent::Image { data: "iVBORw0KGgo=".to_owned(), mime_type: "image/png".to_owned() };
     let gate = Arc::new(Semaphore::new(0));
     desk.host.set_tools([
         FakeTool::waits_for("box", "list_files", Arc::clone(&gate), "[The directory is empty.]"),
