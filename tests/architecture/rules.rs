@@ -129,14 +129,13 @@ fn allowed(from: &str) -> Option<Vec<&'static str>> {
         DOMAIN | SANITIZER | SSE | TOOL_SCHEMA | "lockkeeper-workspace" => vec![],
         PORTS => vec![DOMAIN],
         ORCHESTRATOR => vec![DOMAIN, PORTS, SANITIZER, TOOL_SCHEMA],
-        "lockkeeper-mcp-client" => vec![DOMAIN, PORTS, TOOL_SCHEMA],
+        "lockkeeper-mcp-client" => vec![DOMAIN, PORTS, SANITIZER, TOOL_SCHEMA],
         "lockkeeper-testkit" => vec![DOMAIN, PORTS],
         // The server puts all of it together, and starts the sandbox's binary by its path.
         "lockkeeper" => [&[DOMAIN, PORTS, ORCHESTRATOR, SANITIZER], ADAPTERS, INTERFACES].concat(),
         // Real clients know the wire alone.
         "lockkeeper-tests" => vec![],
         "lockkeeper-llm-claude" | "lockkeeper-llm-gemini" => vec![DOMAIN, PORTS, SSE],
-        "lockkeeper-mcp-client" => vec![DOMAIN, PORTS, SANITIZER],
         name if INTERFACES.contains(&name) => vec![DOMAIN, PORTS, ORCHESTRATOR],
         name if ADAPTERS.contains(&name) => vec![DOMAIN, PORTS],
         _ => return None,

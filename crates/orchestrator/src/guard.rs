@@ -112,6 +112,10 @@ impl ToolSession for CleanSession {
         self.inner.redefinitions().filter_map(move |tool| future::ready(definition(&output, tool))).boxed()
     }
 
+    fn assign(&self, tenant: &PrincipalId) {
+        self.inner.assign(tenant);
+    }
+
     fn accept(&self, tool: &ToolName, fingerprint: &str) {
         self.inner.accept(tool, fingerprint);
     }

@@ -51,7 +51,7 @@ impl Desk {
             return Ok((self.refresh(payload).await?, None));
         }
         let (by, version) = self.pass.check().await?;
-        Ok((self.command(command, payload, &by).await?, Some(version)))
+        Ok((self.command(command, (&taken.arguments, payload), &by).await?, Some(version)))
     }
 
     /// The version of the permissions that let the client see the session now, or why they do not.
@@ -60,7 +60,13 @@ impl Desk {
         self.manager.may_look(&self.session, &by).await.map(|()| version)
     }
 
-    async fn command(&self, command: Command, payload: Option<Value>, by: &Principal) -> Result<Answer, Failure> {
+    /// Does what a command asks for. Beside its payload is the text that the payload was read from.
+    async fn command(
+        &self,
+        command: Command,
+        (text, payload): (&str, Option<Value>),
+        by: &Principal,
+    ) -> Result<Answer, Failure> {
         match (command.by(), self.role) {
             (By::Anyone, _) | (By::Approver, Role::Approver) | (_, Role::Driver) => {}
             (By::Approver | By::Driver, role) => return Err(Failure::new(Code::Forbidden, beyond(role))),
@@ -70,7 +76,7 @@ impl Desk {
             Command::Message => self.message(payload, by).await,
             Command::ToolApproval => {
                 // What a double cannot hold would run as another number than was written.
-                if let Some(number) = inexact_number(&taken.arguments) {
+                if let Some(number) = inexact_number(text) {
                     return Err(inexact(number));
                 }
                 self.approval(payload, by).await
