@@ -128,8 +128,7 @@ fn allowed(from: &str) -> Option<Vec<&'static str>> {
     Some(match from {
         DOMAIN | SANITIZER | SSE | TOOL_SCHEMA | "lockkeeper-workspace" => vec![],
         PORTS => vec![DOMAIN],
-        ORCHESTRATOR => vec![DOMAIN, PORTS, SANITIZER, TOOL_SCHEMA],
-        "lockkeeper-mcp-client" => vec![DOMAIN, PORTS, SANITIZER, TOOL_SCHEMA],
+        ORCHESTRATOR | "lockkeeper-mcp-client" => vec![DOMAIN, PORTS, SANITIZER, TOOL_SCHEMA],
         "lockkeeper-testkit" => vec![DOMAIN, PORTS],
         // The server puts all of it together, and starts the sandbox's binary by its path.
         "lockkeeper" => [&[DOMAIN, PORTS, ORCHESTRATOR, SANITIZER], ADAPTERS, INTERFACES].concat(),

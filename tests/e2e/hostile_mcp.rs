@@ -125,7 +125,7 @@ async fn a_costly_check_is_refused_while_others_go_on(ground: Rc<Ground>) -> Res
     let many: Vec<_> = (0..1_000).map(|at| json!({ "type": "string", "const": at })).collect();
     let costly = tool("costly", &json!({ "type": "object", "properties": { "x": { "items": { "anyOf": many } } } }));
     let server = with_server(&ground, &[costly], ":", "").await?;
-    let mut attackers = vec![server.connect().open().await?, server.connect().open().await?];
+    let mut attackers = [server.connect().open().await?, server.connect().open().await?];
     let mut other = server.connect().open().await?;
     let args = json!({ "x": vec![-1; 5_000] });
     let attack = calls(&[("costly", args.clone()), ("costly", args)]);
@@ -210,7 +210,7 @@ async fn another_session_goes_on_beside_a_hostile_server(ground: Rc<Ground>) -> 
     let before = Times::measure(&quiet, rounds.unwrap_or(8)).await?;
     drop(quiet);
     let server = with_server(&ground, &hostile_tools(), NOISE, warm).await?;
-    let mut attackers = vec![server.connect().open().await?, server.connect().open().await?];
+    let mut attackers = [server.connect().open().await?, server.connect().open().await?];
     let attack = async {
         loop {
             for client in &mut attackers {

@@ -115,6 +115,8 @@ async fn s2_sigterm_hands_a_session_over(ground: Rc<Ground>) -> Result<()> {
     let taken = asked.elapsed();
     eprintln!("after SIGTERM the session was taken over in {taken:?}");
     ensure!(taken < HAND_OVER, "it took {taken:?}");
+    // The workspace went with its server, so the call is asked about anew.
+    there.until("tool:approval_required").await?;
     there.approve(&call, true).await?;
     there.until_matching("the answer", |event| event.text() == "done").await?;
     here.until_closed().await?;

@@ -116,13 +116,13 @@ async fn slow_bodies_of_one_polling_session_leave_room(ground: Rc<Ground>) -> Re
         "POST /socket.io/?EIO=4&transport=polling&sid={sid} HTTP/1.1\r\nHost: {}\r\nContent-Length: 200000\r\n\r\n4",
         address(&server)
     );
-    let mut held = Vec::new();
+    let mut bodies = Vec::new();
     for _ in 0..600 {
-        held.push(connect(&server, &head).await?);
+        bodies.push(connect(&server, &head).await?);
     }
     is_healthy(&server).await?;
     server.connect().open().await.context("a client of the same address is locked out")?;
-    for stream in &mut held {
+    for stream in &mut bodies {
         let mut rest = Vec::new();
         // A reset ends it as well.
         let _ = timeout(PATIENCE, stream.read_to_end(&mut rest)).await.context("a body has no deadline")?;

@@ -176,15 +176,14 @@ impl EmbeddedStore {
     async fn sizes(&self, ids: Vec<SessionId>) -> Result<Vec<Occupied>, StoreError> {
         let mut found = Vec::new();
         for (id, size) in self.shared.read_much(move |txn| query::occupied(txn, ids.clone())).await? {
-            match size {
-                Some(size) => found.push(size),
-                None => {
-                    let unknown = id.clone();
-                    self.write(RECORD_WEIGHT, move |tables| tables.measure(&unknown)).await?;
-                    let counted = self.shared.read(|txn| query::occupied(txn, [id.clone()]))?;
-                    found.extend(counted.into_iter().filter_map(|(_, size)| size));
-                }
+            if let Some(size) = size {
+                found.push(size);
+                continue;
             }
+            let unknown = id.clone();
+            self.write(RECORD_WEIGHT, move |tables| tables.measure(&unknown)).await?;
+            let counted = self.shared.read(|txn| query::occupied(txn, [id.clone()]))?;
+            found.extend(counted.into_iter().filter_map(|(_, size)| size));
         }
         Ok(found)
     }

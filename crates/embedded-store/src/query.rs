@@ -171,10 +171,10 @@ pub(crate) fn occupied(
 
 /// Returns the ids of an owner's sessions, or of all.
 pub(crate) fn ids_of(txn: &ReadTransaction, owner: Option<&PrincipalId>) -> Result<Vec<SessionId>, Halt> {
-    let owned = txn.open_table(schema::OWNED)?;
+    let index = txn.open_table(schema::OWNED)?;
     let entries = match owner {
-        Some(owner) => owned.range((owner.as_str(), i64::MIN, "")..=(owner.as_str(), i64::MAX, AFTER_IDS))?,
-        None => owned.iter()?,
+        Some(owner) => index.range((owner.as_str(), i64::MIN, "")..=(owner.as_str(), i64::MAX, AFTER_IDS))?,
+        None => index.iter()?,
     };
     entries.map(|entry| session_id(entry?.0.value().2)).collect()
 }

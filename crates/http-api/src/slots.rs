@@ -224,7 +224,9 @@ mod tests {
     fn full_server_keeps_a_reserve_for_health_checks() {
         let slots = slots();
         let taken: Vec<_> = (0..4).map(|last| slots.take(address(last), false)).collect();
-        taken.iter().for_each(|slot| slot.activity().works());
+        for slot in &taken {
+            slot.activity().works();
+        }
         let probe = slots.take(address(9), false);
         assert!(probe.is_reserved() && !probe.evicted().is_cancelled());
         probe.activity().works();

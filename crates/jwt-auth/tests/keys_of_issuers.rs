@@ -178,12 +178,11 @@ async fn waiting_client_that_leaves_does_not_stop_the_fetch() {
     let issuer = Issuer::start().await;
     let (known, tokens) = issuer.authenticator(|_| {});
     let known = Arc::new(known);
-    let first = {
-        let (known, token) = (Arc::clone(&known), tokens.signed_by("ed"));
-        tokio::spawn(async move { ask(&known, &token).await })
-    };
+    let mut clients = JoinSet::new();
+    let (asked, token) = (Arc::clone(&known), tokens.signed_by("ed"));
+    clients.spawn(async move { ask(&asked, &token).await });
     issuer.asked(1).await;
-    first.abort();
+    clients.shutdown().await;
     issuer.answer();
     let token = tokens.signed_by("ed");
     let again = tokio::time::timeout(Duration::from_secs(30), ask(&known, &token));

@@ -14,6 +14,7 @@ mod setbacks;
 mod takeover;
 
 use self::checks::Wanted;
+pub(crate) use self::checks::new_workspace_id;
 use crate::{
     Accepted, AgentFactory, Attached, Config, Decided, HistoryPage, NewMessage, Rulebook,
     actor::{ActorHandle, Shared, store_failure},
@@ -30,7 +31,6 @@ use crate::{
     storage::Storage,
 };
 use attach::Waiting;
-pub(crate) use self::checks::new_workspace_id;
 pub use health::McpHealth;
 use lockkeeper_domain::{
     Answer, AuditKey, BudgetAnswer, Code, Failure, Power, Seq, ServerName, SessionId, ToolTrusted, UserMessage,
@@ -142,7 +142,18 @@ impl SessionManager {
         let checks = Arc::new(Checks::new(config.argument_checks.clone()));
         let storage = Storage::new();
         let shared = Arc::new(Shared {
-            config, rules, ports, checks, starter, output, purse, outage, storage, tasks, soft, hard,
+            config,
+            rules,
+            ports,
+            starter,
+            output,
+            purse,
+            outage,
+            checks,
+            storage,
+            tasks,
+            soft,
+            hard,
         });
         let peers = Arc::clone(&shared.ports.peers);
         let (elsewhere, news) = mpsc::channel(LIVE_NEWS);
@@ -197,7 +208,7 @@ impl SessionManager {
         checks::has(by, Power::Drive, "send messages")?;
         let shared = &self.shared;
         checks::check(&message, &shared.config)?;
-        shared.storage.admit_message(&by.id, shared.ports.store.as_ref(), &shared.config).await?;
+        shared.storage.admit_message(&by.id, message.bytes(), shared.ports.store.as_ref(), &shared.config).await?;
         let NewMessage { text, attachments, client_message_id } = message;
         let message = UserMessage { text, attachments, client_message_id, by: by.id.clone() };
         match self.order(id, by, Order::Submit(message)).await? {
@@ -210,7 +221,7 @@ impl SessionManager {
     pub async fn decide(&self, id: &SessionId, by: &Principal, answer: Answer) -> Result<Decided, Failure> {
         let owner = self.decides_for(id, by).await?;
         let answer = Answer { by: by.id.clone(), via: by.via.clone(), ..answer };
-        match self.order(id, &owner, Order::Decide(answer)).await? {
+        match self.order(id, &owner, Order::Decide(Box::new(answer))).await? {
             Outcome::Decided(decided) => Ok(decided),
             _ => Ok(Decided::default()),
         }

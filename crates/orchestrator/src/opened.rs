@@ -20,6 +20,14 @@ pub struct NewMessage {
     pub client_message_id: Option<ClientMessageId>,
 }
 
+impl NewMessage {
+    /// The size of the text and the images, in bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        let images = self.attachments.iter().map(|image| image.data.len()).sum::<usize>();
+        (self.text.len() + images) as u64
+    }
+}
+
 /// A message was accepted: it is stored, and its turn will end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accepted {

@@ -28,7 +28,7 @@ pub(crate) enum Order {
         patience: Duration,
     },
     Submit(UserMessage),
-    Decide(Answer),
+    Decide(Box<Answer>),
     AnswerBudget(BudgetAnswer),
     Trust(ToolTrusted),
     Cancel,

@@ -113,7 +113,7 @@ impl Oversight {
             via,
             rule: None,
         };
-        self.manager.order(id, &owner_of(&record), Order::Decide(answer)).await.map(|_| Some(()))
+        self.manager.order(id, &owner_of(&record), Order::Decide(Box::new(answer))).await.map(|_| Some(()))
     }
 
     /// The digest of this call, if it is the only one of its session that waits: then an operator who gives none can mean no

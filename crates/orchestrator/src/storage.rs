@@ -21,6 +21,7 @@ const KEPT: usize = 4_096;
 
 /// Measurements of what is stored, and the locks that creations of sessions take.
 pub(crate) struct Storage {
+    /// When an owner was measured, and the bytes: those measured, and those of the messages admitted since.
     owners: Mutex<HashMap<PrincipalId, (Instant, u64)>>,
     all: tokio::sync::Mutex<Option<(Instant, u64)>>,
     locks: [tokio::sync::Mutex<()>; 64],
@@ -60,28 +61,36 @@ impl Storage {
         Ok(guard)
     }
 
-    /// Refuses a new message of an owner who is at a bound.
+    /// Refuses a new message of so many bytes of an owner who is at a bound.
     pub(crate) async fn admit_message(
         &self,
         owner: &PrincipalId,
+        bytes: u64,
         store: &dyn SessionStore,
         config: &Config,
     ) -> Result<(), Failure> {
         let most = config.max_stored_bytes_per_principal;
-        if most > 0 {
-            let known = self.owners().get(owner).copied();
-            let is_fresh = known.is_some_and(|(at, bytes)| at.elapsed() < FRESH && bytes < most / 2);
-            if !is_fresh {
-                let used = measured(store.occupied_by(owner).await);
-                owner_fits(used.bytes, config)?;
-                let mut owners = self.owners();
-                if owners.len() >= KEPT {
-                    owners.clear();
-                }
-                owners.insert(owner.clone(), (Instant::now(), used.bytes));
+        if most > 0 && !self.is_far_below(owner, bytes, most) {
+            let used = measured(store.occupied_by(owner).await);
+            owner_fits(used.bytes, config)?;
+            let mut owners = self.owners();
+            if owners.len() >= KEPT {
+                owners.clear();
             }
+            owners.insert(owner.clone(), (Instant::now(), used.bytes + bytes));
         }
         self.all_fits(store, config).await
+    }
+
+    /// Whether a fresh measurement and what was admitted since are below half of the bound. Counts the message if so.
+    fn is_far_below(&self, owner: &PrincipalId, bytes: u64, most: u64) -> bool {
+        match self.owners().get_mut(owner) {
+            Some((at, known)) if at.elapsed() < FRESH && *known + bytes < most / 2 => {
+                *known += bytes;
+                true
+            }
+            _ => false,
+        }
     }
 
     async fn all_fits(&self, store: &dyn SessionStore, config: &Config) -> Result<(), Failure> {

@@ -80,7 +80,16 @@ enum Kind {
 
 fn kind(c: char) -> Kind {
     match c {
-        ' '..='~' => Kind::Plain,
+        // ASCII, and the format characters that are drawn: Prepended_Concatenation_Mark.
+        ' '..='~'
+        | '\u{600}'..='\u{605}'
+        | '\u{6dd}'
+        | '\u{70f}'
+        | '\u{890}'
+        | '\u{891}'
+        | '\u{8e2}'
+        | '\u{110bd}'
+        | '\u{110cd}' => Kind::Plain,
         // Bidi_Control.
         '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => Kind::Turning,
         '\u{fe0f}' => Kind::Emoji,
@@ -99,15 +108,6 @@ fn kind(c: char) -> Kind {
         | '\u{fff0}'..='\u{fff8}'
         | '\u{1d159}'
         | '\u{e0000}'..='\u{e0fff}' => Kind::Hidden,
-        // Format characters that are drawn: Prepended_Concatenation_Mark.
-        '\u{600}'..='\u{605}'
-        | '\u{6dd}'
-        | '\u{70f}'
-        | '\u{890}'
-        | '\u{891}'
-        | '\u{8e2}'
-        | '\u{110bd}'
-        | '\u{110cd}' => Kind::Plain,
         c if is_noncharacter(c) => Kind::Hidden,
         c => match get_general_category(c) {
             GeneralCategory::SpaceSeparator => Kind::Space,

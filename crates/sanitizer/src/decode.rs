@@ -62,15 +62,12 @@ fn percent_decoded(text: &str) -> String {
     let mut bytes = text.as_bytes();
     while let [first, rest @ ..] = bytes {
         let digit = |at: usize| rest.get(at).and_then(|byte| char::from(*byte).to_digit(16));
-        match (*first, digit(0), digit(1)) {
-            (b'%', Some(high), Some(low)) => {
-                out.extend(u8::try_from(high * 16 + low));
-                bytes = &rest[2..];
-            }
-            _ => {
-                out.push(*first);
-                bytes = rest;
-            }
+        if let (b'%', Some(high), Some(low)) = (*first, digit(0), digit(1)) {
+            out.extend(u8::try_from(high * 16 + low));
+            bytes = &rest[2..];
+        } else {
+            out.push(*first);
+            bytes = rest;
         }
     }
     String::from_utf8_lossy(&out).into_owned()

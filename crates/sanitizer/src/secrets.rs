@@ -3,6 +3,7 @@
 use crate::{
     characters, decode,
     patterns::{self, Pattern},
+    stream::ends_word,
 };
 use aho_corasick::{AhoCorasick, MatchKind};
 use base64::{
@@ -43,7 +44,7 @@ impl Secrets {
         let mut forms: Vec<String> = long.flat_map(forms).collect();
         forms.sort_unstable();
         forms.dedup();
-        let spaced = forms.iter().filter(|form| form.contains(char::is_whitespace));
+        let spaced = forms.iter().filter(|form| form.contains(ends_word));
         let longest_spaced = spaced.map(String::len).max().unwrap_or(0);
         let build = || AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&forms).ok();
         let known = (!forms.is_empty()).then(build).flatten();
@@ -75,7 +76,7 @@ impl Secrets {
         found(text).or_else(|| decode::readings(text).iter().find_map(|text| found(&characters::clean(text))))
     }
 
-    /// The longest form of a known secret that has a space or a line break in it, in bytes.
+    /// The longest form of a known secret that does not end with its first word, in bytes.
     pub(crate) fn longest_spaced(&self) -> usize {
         self.longest_spaced
     }

@@ -65,7 +65,7 @@ impl Stream {
         while !held.is_char_boundary(most) {
             most -= 1;
         }
-        let after_space = held[..most].rfind(char::is_whitespace).map_or(0, |at| at + 1);
+        let after_space = held[..most].rfind(ends_word).map_or(0, |at| at + 1);
         let mut cut = ceil(held, after_space);
         if held.len() - cut > MAX_WORD {
             cut = ceil(held, held.len() - MAX_WORD / 2);
@@ -79,8 +79,7 @@ impl Stream {
         }
         for (place, kind) in self.sanitizer.secrets.places(held) {
             let is_open = kind == "private_key" && !held[place.clone()].contains("-----END");
-            let goes_on =
-                place.end >= held.trim_end().len() || (is_open && held.len() - place.end < LAST_LINE);
+            let goes_on = place.end >= held.trim_end().len() || (is_open && held.len() - place.end < LAST_LINE);
             if place.start < cut && (place.end > cut || goes_on) {
                 cut = if held.len() - place.start > MAX_SECRET { held.len() } else { place.start };
                 break;
@@ -88,6 +87,12 @@ impl Stream {
         }
         cut
     }
+}
+
+/// Whether no pattern of a secret goes on after the character: a space, or a letter of a script that is written without
+/// spaces (Thai, and what comes after it in Unicode). Without the latter, an answer in Chinese would not stream.
+pub(crate) fn ends_word(c: char) -> bool {
+    c.is_whitespace() || c >= '\u{e00}'
 }
 
 fn ceil(text: &str, mut at: usize) -> usize {
@@ -133,6 +138,8 @@ mod tests {
         assert_eq!(stream.push("Hello wor"), "Hello ");
         assert_eq!(stream.push("ld, it"), "world, ");
         assert_eq!(stream.finish(), "it");
+        assert_eq!(stream.push("\u{4f60}\u{597d}\u{4e16}\u{754c}a"), "\u{4f60}\u{597d}\u{4e16}\u{754c}");
+        assert_eq!(stream.finish(), "a");
         let long = "x".repeat(30_000);
         assert_eq!(streamed(&long, 100), long);
     }

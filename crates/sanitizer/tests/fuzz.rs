@@ -58,6 +58,7 @@ impl Random {
 /// Covers: S2-4, S2-5, S2-6
 #[test]
 fn no_text_gets_through_unclean() {
+    #[expect(clippy::disallowed_methods, reason = "a test reads how long it may go on")]
     let seconds = std::env::var("LOCKKEEPER_FUZZ_SECS").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
     let end = Instant::now() + Duration::from_secs(seconds);
     let sanitizer = Arc::new(Sanitizer::new(Config::default(), &[SecretString::from(SECRET)]));

@@ -60,8 +60,8 @@ mod tests {
         CallId::parse(format!("call_1_0_{n}")).expect("an id")
     }
 
-    fn digest(n: u8) -> Option<Digest> {
-        Some(Digest::of_bytes(&[n]))
+    fn digest(n: u8) -> Digest {
+        Digest::of_bytes(&[n])
     }
 
     fn question(of: u8, digested: u8, args: u8) -> ApprovalRequired {
@@ -77,7 +77,7 @@ mod tests {
             expires_at: Timestamp::from_millis(1),
             always: None,
             scopes: Vec::new(),
-            digest: digest(digested),
+            digest: Some(digest(digested)),
         }
     }
 
@@ -87,17 +87,17 @@ mod tests {
         let shown = Shown::default();
         assert_eq!(shown.only(&call(0)), None);
         shown.asked(&question(0, 0, 0));
-        assert_eq!((shown.only(&call(0)), shown.only(&call(1))), (digest(0), None));
+        assert_eq!((shown.only(&call(0)), shown.only(&call(1))), (Some(digest(0)), None));
         shown.asked(&question(1, 1, 0));
         assert_eq!((shown.only(&call(0)), shown.only(&call(1))), (None, None), "two are open");
         shown.closed(&call(0));
-        assert_eq!((shown.only(&call(0)), shown.only(&call(1))), (None, digest(1)));
+        assert_eq!((shown.only(&call(0)), shown.only(&call(1))), (None, Some(digest(1))));
         shown.asked(&question(1, 2, 0));
-        assert_eq!(shown.only(&call(1)), digest(2), "asked again about the same arguments");
+        assert_eq!(shown.only(&call(1)), Some(digest(2)), "asked again about the same arguments");
         shown.asked(&question(1, 3, 1));
         assert_eq!(shown.only(&call(1)), None, "an answer could be to the arguments before");
         shown.only_open([&question(2, 2, 0)]);
-        assert_eq!((shown.only(&call(1)), shown.only(&call(2))), (None, digest(2)));
+        assert_eq!((shown.only(&call(1)), shown.only(&call(2))), (None, Some(digest(2))));
         shown.only_open([]);
         assert_eq!(shown.only(&call(2)), None);
     }

@@ -1,4 +1,4 @@
-//! The transports under the connections: the streams of WebSockets and the bodies of polling requests, and their ends.
+//! The transports under the connections: the streams of `WebSocket`s and the bodies of polling requests, and their ends.
 //!
 //! The library keeps the transport of a client that was disconnected open for as long as the client answers pings. So the
 //! gateway wraps each stream, and closes it itself.

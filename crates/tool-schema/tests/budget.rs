@@ -17,10 +17,13 @@ fn chain(levels: usize, level: impl Fn(Value) -> Value) -> Value {
     json!({"$defs": defs, "type": "object", "properties": {"x": {"$ref": "#/$defs/a0"}}})
 }
 
+/// A keyword, and the schema with it around the schema of the next level.
+type Level = (&'static str, fn(Value) -> Value);
+
 /// Covers: S1-1
 #[test]
 fn references_that_double_are_over_budget_in_each_keyword() {
-    let doubled: [(&str, fn(Value) -> Value); 9] = [
+    let doubled: [Level; 9] = [
         ("allOf", |next| json!({"allOf": [next, next]})),
         ("anyOf", |next| json!({"anyOf": [next, next]})),
         ("oneOf", |next| json!({"oneOf": [next, next]})),

@@ -11,7 +11,7 @@ use super::{
 };
 use lockkeeper_domain::ServerName;
 use lockkeeper_ports::McpServer;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::{ExposeSecret, SecretString};
 use std::{
     collections::BTreeMap,
     fs, mem,
@@ -139,7 +139,7 @@ fn built_in(loaded: &Loaded, executable: &Path, found: &mut Servers) {
 pub(super) fn holds_secrets(path: &Path) -> bool {
     let Ok(text) = fs::read_to_string(path) else { return false };
     let servers = parse(&text, path).servers;
-    let mut values = servers.iter().flat_map(|server| server.entry.env.values()).map(|value| value.expose_secret());
+    let mut values = servers.iter().flat_map(|server| server.entry.env.values()).map(ExposeSecret::expose_secret);
     values.any(|value| !value.is_empty() && !is_reference(value))
 }
 

@@ -44,7 +44,7 @@ pub(crate) fn write(workspace: &Workspace, limits: &Limits, request: &WriteFile)
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(failed(error)),
     };
-    if existing.as_ref().is_some_and(|existing| existing.is_symlink()) {
+    if existing.as_ref().is_some_and(Metadata::is_symlink) {
         return Err(workspace.linked(&request.path, &name));
     }
     if let Some(existing) = &existing {

@@ -21,6 +21,7 @@ pub(crate) const SETUID: &str = "/usr/bin/perl-of-root";
 const WORKSPACE: &str = "usr/local/bin/lockkeeper-workspace";
 const GREEDY: &str = r#"#!/bin/sh
 if [ "$1" = hold ]; then
+    chmod 2770 /workspace
     exec perl -e '$SIG{URG} = sub { push @all, "x" x (1 << 20) while 1 }; sleep 1 while 1'
 fi
 exec /usr/local/bin/lockkeeper-workspace-itself "$@"

@@ -230,6 +230,7 @@ fn respelt(value: &Value, seed: u32) -> String {
 /// How long the fuzz test of the matcher runs, in seconds: none unless the environment asks for more than a few cases.
 fn cases() -> u32 {
     const PER_SECOND: u32 = 20_000;
+    #[expect(clippy::disallowed_methods, reason = "a test reads how long it may go on")]
     let seconds = std::env::var("LOCKKEEPER_FUZZ_SECS").ok().and_then(|text| text.parse::<u32>().ok());
     seconds.map_or(512, |seconds| seconds.saturating_mul(PER_SECOND))
 }

@@ -114,7 +114,7 @@ fn a_session_scope_is_a_grant_for_that_very_tool_until_the_session_ends() {
         let asked = Asked { server: "s", tool, hints: &hints, fingerprint, args: &args, user: "someone" };
         world.session.grant_for(asked).is_some()
     };
-    assert!(grants(&world, "a", "f-a") && grants_after_fold(&world, &grants));
+    assert!(grants(&world, "a", "f-a") && grants_after_fold(&world, grants));
     assert!(!grants(&world, "a", "changed"));
     assert!(!grants(&world, "b", "f-a"));
     world.does(Command::End);

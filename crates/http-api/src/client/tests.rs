@@ -8,7 +8,7 @@ fn proxies(trusted: &[&str], header: ForwardedHeader) -> Proxies {
 }
 
 fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
-    let line = |(name, value): &(&'static str, &str)| (HeaderName::from_static(*name), value.parse().expect("a value"));
+    let line = |(name, value): &(&'static str, &str)| (HeaderName::from_static(name), value.parse().expect("a value"));
     let mut headers = HeaderMap::new();
     for (name, value) in lines.iter().map(line) {
         headers.append(name, value);

@@ -32,7 +32,7 @@ impl Actor {
                 send(reply, Ok(self.readiness.subscribe()));
             }
             Request::Submit(message, reply) => self.submit(message, reply).await?,
-            Request::Decide(answer, reply) => self.decide(answer, reply).await?,
+            Request::Decide(answer, reply) => self.decide(*answer, reply).await?,
             Request::AnswerBudget(answer, name, reply) => {
                 self.obey(Command::AnswerBudget(answer), name, reply).await?;
                 self.sure_of_lease().await?;

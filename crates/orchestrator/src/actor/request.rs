@@ -26,7 +26,7 @@ pub(crate) enum Request {
     /// Somebody attached, with wishes for the agent: a sandbox is wanted. The answer tells how far it is.
     Attach(Wish, Reply<watch::Receiver<Readiness>>),
     Submit(UserMessage, Reply<Accepted>),
-    Decide(Answer, Reply<Decided>),
+    Decide(Box<Answer>, Reply<Decided>),
     AnswerBudget(BudgetAnswer, Name, Reply<()>),
     /// Somebody takes a tool as it is now.
     Trust(ToolTrusted, Name, Reply<()>),

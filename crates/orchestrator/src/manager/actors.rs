@@ -54,7 +54,7 @@ impl SessionManager {
         let (driver, handle) = Actor::new(Arc::clone(&self.shared), taken, live);
         let place = self.registry.enter(id, handle.owner.clone());
         self.shared.tasks.spawn(async move {
-            driver.run().await;
+            Box::pin(driver.run()).await;
             drop(place);
         });
         *actor = Some(handle.clone());

@@ -216,7 +216,7 @@ async fn sessions_of_one_principal_on_two_servers_share_a_day() {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_is_broken_off_costs_what_was_heard_of_it() {
-    let desk = desk([Step::new().say("x".repeat(4_000)).hang()], |budgets| budgets.day.max_tokens = Some(100_000));
+    let desk = desk([Step::new().say("x ".repeat(2_000)).hang()], |budgets| budgets.day.max_tokens = Some(100_000));
     let mut ann = User::ready(&desk.manager()).await;
     ann.says("go").await.expect("accepted");
     ann.sees(|body| matches!(body, EventBody::Delta { .. }).then_some(())).await;

@@ -122,7 +122,7 @@ async fn a_session_that_lost_its_key_takes_no_message_until_it_is_brought_again(
 
 #[tokio::test(start_paused = true)]
 async fn a_turn_that_lost_its_key_ends_and_says_why() {
-    let mut desk = Desk::new([Step::new().say("Once").hang()]);
+    let mut desk = Desk::new([Step::new().say("Once ").hang()]);
     keyless(&mut desk);
     let manager = desk.manager();
     let mut ann = with_key(&manager, "anns-key").await;
@@ -161,7 +161,7 @@ async fn a_question_that_waits_for_a_human_waits_for_the_key_too() {
 
 #[tokio::test(start_paused = true)]
 async fn a_turn_of_a_server_that_lost_its_own_key_ends_too() {
-    let desk = Desk::new([Step::new().say("Once").hang()]);
+    let desk = Desk::new([Step::new().say("Once ").hang()]);
     let mut ann = User::ready(&desk.manager()).await;
     ann.says("tell").await.expect("accepted");
     ann.sees(|body| matches!(body, EventBody::Delta { .. }).then_some(())).await;
@@ -210,7 +210,7 @@ async fn the_key_is_nowhere_in_the_store() {
 async fn a_model_that_is_named_later_counts_from_the_next_turn_and_everyone_is_told() {
     let gate = Gate::new();
     let step = || Step::calls([("box__echo", json!({"text": "x"}))]);
-    let mut desk = Desk::new([Step::new().say("a").wait(&gate).say("b"), step(), Step::text("c"), Step::text("d")]);
+    let mut desk = Desk::new([Step::new().say("a ").wait(&gate).say("b"), step(), Step::text("c"), Step::text("d")]);
     desk.rules = serde_json::from_value(json!([{"decision": "allow"}])).expect("a rule");
     let manager = desk.manager();
     let first = open(&manager, None, Some("one")).await.expect("opened");

@@ -22,7 +22,7 @@ fn dense(log: &[lockkeeper_domain::Event]) {
 
 #[tokio::test(start_paused = true)]
 async fn the_next_server_takes_up_an_answer_where_the_log_ends() {
-    let desk = Desk::new([Step::new().say("Once").hang(), Step::text("Once upon a time")]);
+    let desk = Desk::new([Step::new().say("Once ").hang(), Step::text("Once upon a time")]);
     let mut ann = User::ready(&desk.manager()).await;
     ann.says("tell").await.expect("accepted");
     ann.sees(|body| matches!(body, EventBody::Delta { .. }).then_some(())).await;
@@ -42,6 +42,7 @@ async fn the_next_server_takes_up_an_answer_where_the_log_ends() {
             _ => None,
         })
         .await;
+    attempts.dedup();
     assert_eq!((answer.as_str(), attempts), ("Once upon a time", vec![0, 1]));
     assert_eq!(back.sees_end().await, StopReason::EndTurn);
     dense(&desk.store.log(&back.session).await);

@@ -33,7 +33,7 @@ async fn a_session_is_opened_once_however_many_servers_are_asked() {
 
 #[tokio::test(start_paused = true)]
 async fn every_command_reaches_the_owner_from_another_server() {
-    let desk = Desk::new([echo(), Step::text("done"), Step::new().say("long").hang()]);
+    let desk = Desk::new([echo(), Step::text("done"), Step::new().say("long ").hang()]);
     let (mut owner, mut other) = two_views(&desk).await;
     assert!(!other.says("go").await.expect("accepted").duplicate);
     let call = other.is_asked().await;

@@ -42,7 +42,7 @@ fn kill(desk: &Desk, manager: Arc<SessionManager>) {
 
 #[tokio::test(start_paused = true)]
 async fn another_server_goes_on_when_the_owner_dies_in_the_middle_of_an_answer() {
-    let desk = Desk::new([Step::new().say("Once").hang(), Step::text("Once upon a time")]);
+    let desk = Desk::new([Step::new().say("Once ").hang(), Step::text("Once upon a time")]);
     let doomed = desk.another();
     let User { manager: owner, attached, .. } = User::ready(&doomed.manager()).await;
     let mut ann = User::ready(&desk.another().manager()).await;
@@ -159,7 +159,7 @@ async fn a_drain_hands_a_waiting_question_over_within_two_seconds() {
 
 #[tokio::test(start_paused = true)]
 async fn a_turn_that_a_drain_cuts_goes_on_elsewhere_within_two_seconds() {
-    let desk = Desk::new([Step::new().say("Once").hang(), Step::text("Once upon a time")]);
+    let desk = Desk::new([Step::new().say("Once ").hang(), Step::text("Once upon a time")]);
     let ending = User::ready(&desk.another().manager()).await;
     let mut ann = User::ready(&desk.another().manager()).await;
     let _janitor = janitor(&ann.manager);
@@ -298,7 +298,7 @@ async fn command_after_an_outage_reaches_the_living_owner() {
 /// A server that dies in an outage is found out a lease after it.
 #[tokio::test(start_paused = true)]
 async fn server_lost_in_an_outage_is_succeeded_a_lease_later() {
-    let desk = Desk::new([Step::new().say("Once").hang(), Step::text("Once upon a time")]);
+    let desk = Desk::new([Step::new().say("Once ").hang(), Step::text("Once upon a time")]);
     let (doomed, there) = (desk.another(), desk.another());
     let User { manager: owner, attached, .. } = User::ready(&doomed.manager()).await;
     let mut ann = User::ready(&there.manager()).await;

@@ -89,7 +89,7 @@ async fn calls_of_a_step_run_side_by_side_and_go_back_in_order() {
 
 #[tokio::test(start_paused = true)]
 async fn a_cancel_closes_the_connection_to_the_provider() {
-    let desk = Desk::new([Step::new().say("Once").hang()]);
+    let desk = Desk::new([Step::new().say("Once ").hang()]);
     let mut ann = User::ready(&desk.manager()).await;
     ann.says("tell").await.expect("accepted");
     ann.sees(|body| matches!(body, EventBody::Delta { .. }).then_some(())).await;

@@ -130,7 +130,7 @@ impl From<domain::ApprovalResolved> for ApprovalResolved {
             resolved;
         let args_text = edited_args.as_ref().map(ToString::to_string);
         let (call_id, args, rule_id) = (call, edited_args, rule);
-        Self { call_id, decision, by, scope, reason, args, args_text, digest, rule_id, grant }
+        Self { call_id, decision, by, scope, reason, args, args_text, grant, rule_id, digest }
     }
 }
 
