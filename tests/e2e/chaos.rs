@@ -1,30 +1,33 @@
-//! Two servers on one Redis, and each of the three dies again and again, while clients of both servers talk, decide and come
-//! back.
+//! Two servers on one Redis, and each of the three dies again and again, or is away for a while, while clients of both servers
+//! talk, decide and come back.
 
+mod away;
 mod cluster;
+mod crowd;
+mod holders;
 mod witness;
 
 use crate::{
     case::{Case, Ground, cases},
-    crash::{Dice, Driver, Orders},
+    crash::{Dice, Driver},
 };
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use cluster::Cluster;
+use crowd::Crowd;
 use lockkeeper_tests::{Event, EventId, Oracle, chaos_rounds, seed};
 use std::{
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
     time::Duration,
 };
-use tokio::{
-    sync::watch,
-    task::JoinSet,
-    time::{sleep, timeout},
-};
-use witness::Witness;
+use tokio::time::sleep;
+use witness::{Ran, Witness};
 
 pub(crate) fn cases() -> Vec<Case> {
-    cases![two_servers_and_their_redis_killed_at_any_moment needs Redis;]
+    cases![
+        two_servers_and_their_redis_killed_at_any_moment needs Redis;
+        two_servers_and_their_redis_away_for_a_while needs Redis;
+    ]
 }
 
 /// How often servers are killed, and how often Redis is, unless `LOCKKEEPER_CHAOS_ROUNDS` says otherwise.
@@ -32,16 +35,12 @@ const ROUNDS: usize = 4;
 const CLIENTS: usize = 20;
 /// Two clients each: both talk, and both answer for every call, often not the same.
 const SESSIONS: usize = CLIENTS / 2;
-/// How long a round may take that sees fewer events than it waits for.
-const ROUND: Duration = Duration::from_secs(4);
 /// The most events that clients see before something dies.
 const BEFORE: u64 = 300;
 /// The most that they see of a server alone.
 const ALONE: u64 = 600;
 /// The longest that Redis stays away, in milliseconds.
 const AWAY_MS: u64 = 400;
-/// How long the clients may need to bring what they began to its end.
-const REST: Duration = Duration::from_mins(3);
 const BEGINNING: EventId = EventId { epoch: 0, seq: 0 };
 
 /// What dies in a round.
@@ -64,33 +63,15 @@ async fn two_servers_and_their_redis_killed_at_any_moment(ground: Rc<Ground>) ->
 
 async fn rounds(cluster: &mut Cluster, witness: Witness, seed: u64, kills: usize) -> Result<()> {
     let mut dice = Dice::new(seed);
-    let (orders, _) = watch::channel(Orders { urls: cluster.urls(), last: false });
-    let (counter, mut events) = watch::channel(0_u64);
-    let mut drivers = JoinSet::new();
-    for number in 0..CLIENTS {
-        let (name, session) = (format!("c{number}"), format!("chaos-{}", number % SESSIONS));
-        let driver = Driver::new(name, session, Dice::new(dice.next()), counter.clone());
-        let driver = driver.witnessed_by(witness.pipe());
-        drivers.spawn(driver.run(orders.subscribe()));
-    }
+    let mut crowd = Crowd::start(cluster, &witness, &mut dice);
     let mut idle = 0;
     for (round, victim) in victims(kills, &mut dice).into_iter().enumerate() {
-        let before = *events.borrow();
-        until_later(&mut events, dice.below(BEFORE)).await;
-        idle += usize::from(*events.borrow() == before);
-        strike(victim, cluster, &orders, &mut events, &mut dice).await.with_context(|| format!("round {round}"))?;
-        if let Some(ended) = drivers.try_join_next() {
-            ended?.with_context(|| format!("in round {round}"))?;
-            bail!("a client gave up in round {round}");
-        }
+        idle += usize::from(!crowd.goes_on(dice.below(BEFORE)).await);
+        strike(victim, cluster, &mut crowd, &mut dice).await.with_context(|| format!("round {round}"))?;
+        crowd.is_there().with_context(|| format!("in round {round}"))?;
     }
     ensure!(idle < kills, "in {idle} of {} rounds nothing happened at all", 2 * kills);
-    orders.send_modify(|orders| orders.last = true);
-    let mut done = Vec::new();
-    while !drivers.is_empty() {
-        let driver = timeout(REST, drivers.join_next()).await.ok().flatten();
-        done.push(driver.with_context(|| format!("only {} clients came to an end", done.len()))???);
-    }
+    let done = crowd.finish().await?;
     judge(cluster, &done, &witness.end()?).await?;
     let sum = |count: fn(&Driver) -> usize| done.iter().map(count).sum::<usize>();
     let (connections, messages) = (sum(Driver::connections), sum(Driver::acknowledged));
@@ -99,6 +80,16 @@ async fn rounds(cluster: &mut Cluster, witness: Witness, seed: u64, kills: usize
     let silences = sum(Driver::silences);
     ensure!(silences == 0, "{silences} connections stayed open, and nothing came");
     Ok(())
+}
+
+/// Whoever is away and comes back has lost nothing that it had no need to lose.
+async fn two_servers_and_their_redis_away_for_a_while(ground: Rc<Ground>) -> Result<()> {
+    let (seed, strikes) = (seed(), chaos_rounds(away::ROUNDS));
+    eprintln!("seed {seed}; E2E_SEED={seed} LOCKKEEPER_CHAOS_ROUNDS={strikes} replays the choices");
+    let witness = Witness::new(&ground.folder().join("witness"))?;
+    let mut cluster = Cluster::start(&ground, witness.folder()).await?;
+    let outcome = away::rounds(&mut cluster, witness, seed, strikes).await;
+    outcome.with_context(|| format!("with E2E_SEED={seed}; the servers said:\n{}\n", cluster.said()))
 }
 
 /// As many of each, in an order by chance.
@@ -110,27 +101,14 @@ fn victims(kills: usize, dice: &mut Dice) -> Vec<Victim> {
     victims
 }
 
-/// Waits for so many more events, wherever the servers are then. With none to be had, for the end of a round.
-async fn until_later(events: &mut watch::Receiver<u64>, more: u64) {
-    let until = *events.borrow_and_update() + more;
-    let _ = timeout(ROUND, events.wait_for(|seen| *seen >= until)).await;
-}
-
-async fn strike(
-    victim: Victim,
-    cluster: &mut Cluster,
-    orders: &watch::Sender<Orders>,
-    events: &mut watch::Receiver<u64>,
-    dice: &mut Dice,
-) -> Result<()> {
-    let tell = |cluster: &Cluster| orders.send_modify(|orders| orders.urls = cluster.urls());
+async fn strike(victim: Victim, cluster: &mut Cluster, crowd: &mut Crowd, dice: &mut Dice) -> Result<()> {
     match victim {
         Victim::Server => {
             let which = dice.index(2);
             cluster.kill_server(which).await?;
-            tell(cluster);
+            crowd.tell(cluster);
             // The other one goes on for a while, alone.
-            until_later(events, dice.below(ALONE)).await;
+            crowd.goes_on(dice.below(ALONE)).await;
             cluster.start_server(which).await?;
         }
         Victim::Redis => {
@@ -144,17 +122,17 @@ async fn strike(
             }
             cluster.redis.start_again()?;
             if which < 2 {
-                tell(cluster);
+                crowd.tell(cluster);
                 cluster.start_server(which).await?;
             }
         }
     }
-    tell(cluster);
+    crowd.tell(cluster);
     Ok(())
 }
 
-/// By what the clients were told and shown, and by the log as each server gives it now.
-async fn judge(cluster: &Cluster, drivers: &[Driver], ran: &[String]) -> Result<()> {
+/// By what the clients were told and shown, and by the log as each server gives it now. Returns the log of each session.
+async fn judge<'a>(cluster: &Cluster, drivers: &'a [Driver], ran: &[Ran]) -> Result<BTreeMap<&'a str, Oracle>> {
     let mut sessions: BTreeMap<&str, Oracle> = BTreeMap::new();
     for driver in drivers {
         sessions.entry(driver.session()).or_default().join(&driver.oracle);
@@ -181,5 +159,5 @@ async fn judge(cluster: &Cluster, drivers: &[Driver], ran: &[String]) -> Result<
     eprintln!(
         "{events} events by {owners} owners: none lost, none twice, the same to all; {told} calls ran, each once"
     );
-    Ok(())
+    Ok(sessions)
 }

@@ -35,7 +35,7 @@ pub use oracle::Oracle;
 pub use program::Program;
 pub use proxy::Proxy;
 pub use real_model::RealModel;
-pub use redis::{Redis, RedisCluster};
+pub use redis::{Redis, RedisCluster, RedisLink, ask_redis};
 pub use remains::sweep;
 pub use server::{Server, Setup};
 pub use shell::run_shell;

@@ -1,8 +1,11 @@
 mod cluster;
+mod link;
 
 pub use cluster::RedisCluster;
+pub use link::RedisLink;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs,
     os::unix::net::UnixStream,
@@ -45,6 +48,25 @@ impl Redis {
         self.wait()
     }
 
+    /// Makes it stand still, as a machine does that is paused: SIGSTOP.
+    pub fn stop(&self) -> Result<()> {
+        Ok(kill_process(self.pid()?, Signal::STOP)?)
+    }
+
+    /// Lets it go on: SIGCONT.
+    pub fn go_on(&self) -> Result<()> {
+        Ok(kill_process(self.pid()?, Signal::CONT)?)
+    }
+
+    fn pid(&self) -> Result<Pid> {
+        Pid::from_raw(self.process.id().cast_signed()).context("redis-server has no pid")
+    }
+
+    /// The socket on which it listens.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
     /// Where it listens.
     pub fn url(&self) -> String {
         format!("redis+unix://{}", self.socket.display())
@@ -70,6 +92,15 @@ impl Drop for Redis {
         drop(self.process.kill());
         drop(self.process.wait());
     }
+}
+
+/// What the Redis on this socket answers to a command, a line for each value.
+pub async fn ask_redis(socket: &Path, command: &[&str]) -> Result<Vec<String>> {
+    let mut client = tokio::process::Command::new("redis-cli");
+    client.arg("-s").arg(socket).args(command).stdin(Stdio::null()).kill_on_drop(true);
+    let output = client.output().await.context("redis-cli cannot be started")?;
+    ensure!(output.status.success(), "redis-cli: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?.lines().map(str::to_owned).collect())
 }
 
 fn spawn(folder: &Path, socket: &Path) -> Result<Child> {

@@ -1,7 +1,8 @@
 //! Cleans a text that arrives in pieces, such as a model's answer.
 //!
 //! A terminal sequence or a secret may be split between pieces. What could still become a secret is held back: the last word,
-//! and a private key until its end.
+//! and a private key until its end. Where the text stalls, a short last word is shown; if it turns out to be the beginning of
+//! a secret, the rest of that is redacted.
 
 use crate::{Sanitizer, characters::Flow};
 use std::sync::Arc;
@@ -12,6 +13,8 @@ const MAX_WORD: usize = 8 << 10;
 const MAX_SECRET: usize = 16 << 10;
 /// A heading of a private key that is not complete may be this long.
 const HEADING: usize = 80;
+/// A longer last word is not shown where the text stalls.
+const SHORT_WORD: usize = 32;
 /// The last, short line of a private key may be this long, with what stands before it.
 const LAST_LINE: usize = 100;
 
@@ -20,6 +23,8 @@ pub struct Stream {
     sanitizer: Arc<Sanitizer>,
     flow: Flow,
     held: String,
+    /// How many bytes of `held` were shown already.
+    shown: usize,
 }
 
 impl std::fmt::Debug for Stream {
@@ -31,7 +36,7 @@ impl std::fmt::Debug for Stream {
 impl Stream {
     /// Returns a stream that has seen no text.
     pub fn new(sanitizer: Arc<Sanitizer>) -> Self {
-        Self { sanitizer, flow: Flow::default(), held: String::new() }
+        Self { sanitizer, flow: Flow::default(), held: String::new(), shown: 0 }
     }
 
     /// Adds a piece. Returns what can be shown now, which may be empty.
@@ -39,16 +44,49 @@ impl Stream {
         self.flow.push(piece);
         self.held.push_str(&self.flow.take());
         let ready = self.ready();
+        if ready <= self.shown {
+            return String::new();
+        }
         let rest = self.held.split_off(ready);
         let ready = std::mem::replace(&mut self.held, rest);
-        self.redacted(&ready)
+        self.redacted_after(&ready)
     }
 
     /// Ends the text. Returns the rest of it.
     pub fn finish(&mut self) -> String {
         let rest = std::mem::take(&mut self.held);
         self.flow = Flow::default();
-        self.redacted(&rest)
+        self.redacted_after(&rest)
+    }
+
+    /// Whether there is something that [`stall`](Self::stall) would show.
+    pub fn holds_word(&self) -> bool {
+        (self.shown + 1..=SHORT_WORD).contains(&self.held.len())
+            && !self.held.contains("-----")
+            && self.sanitizer.secrets.places(&self.held).is_empty()
+    }
+
+    /// Returns what is held back, if it is a short word: nothing has come for a while, and people wait.
+    pub fn stall(&mut self) -> String {
+        if !self.holds_word() {
+            return String::new();
+        }
+        let word = self.held[self.shown..].to_owned();
+        self.shown = self.held.len();
+        word
+    }
+
+    /// The part of a text that was not shown yet, without secrets: nor the end of one whose beginning was shown.
+    fn redacted_after(&mut self, text: &str) -> String {
+        let shown = std::mem::take(&mut self.shown);
+        if shown == 0 {
+            return self.redacted(text);
+        }
+        let places = if self.sanitizer.config.redact { self.sanitizer.secrets.places(text) } else { Vec::new() };
+        match places.into_iter().find(|(place, _)| place.start < shown && place.end > shown) {
+            Some((place, _)) => self.redacted(&text[place.clone()]) + &self.redacted(&text[place.end..]),
+            None => self.redacted(&text[shown..]),
+        }
     }
 
     fn redacted(&self, text: &str) -> String {
@@ -130,6 +168,18 @@ mod tests {
             assert!(!said.contains("horse") && !said.contains("QUJD") && !said.contains('\u{1b}'), "{size}: {said}");
             assert!(said.ends_with(" and\nthe end."), "{size}: {said}");
         }
+    }
+
+    /// Covers: S2-6
+    #[test]
+    fn short_word_is_shown_where_the_text_stalls() {
+        let mut stream = Stream::new(Arc::new(Sanitizer::new(Config::default(), &[])));
+        assert_eq!((stream.push("I wai"), stream.stall(), stream.stall()), ("I ".into(), "wai".into(), String::new()));
+        assert_eq!((stream.push("t. So"), stream.finish()), ("t. ".into(), "So".into()));
+        // The beginning of a token is shown, and the rest is not.
+        assert_eq!((stream.push("ghp_"), stream.stall()), (String::new(), "ghp_".into()));
+        let said = stream.push(&"a1B2".repeat(9)) + &stream.stall() + &stream.push(" end") + &stream.finish();
+        assert!(said.starts_with("[REDACTED:github_token:") && said.ends_with("] end"), "{said}");
     }
 
     #[test]

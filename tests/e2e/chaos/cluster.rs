@@ -1,6 +1,6 @@
 use crate::case::Ground;
 use anyhow::{Context, Result};
-use lockkeeper_tests::{Redis, Server, Setup};
+use lockkeeper_tests::{Redis, RedisLink, Server, Setup};
 use std::{fs, path::Path};
 
 const SETTINGS: &str = "
@@ -20,6 +20,8 @@ const SAID: usize = 64 << 10;
 pub(super) struct Cluster {
     setups: [Setup; 2],
     servers: [Option<Server>; 2],
+    /// The ways of the servers to Redis.
+    pub(super) links: [RedisLink; 2],
     /// After the servers, which end first.
     pub(super) redis: Redis,
 }
@@ -28,13 +30,15 @@ impl Cluster {
     pub(super) async fn start(ground: &Ground, witness: &Path) -> Result<Self> {
         let redis = Redis::start(ground.folder())?;
         let witness = format!("sandbox.local.read_only = ['{}']", witness.display());
-        let setup = |name: &str| -> Result<Setup> {
+        let setup = |name: &str| -> Result<(Setup, RedisLink)> {
             let folder = ground.folder().join(name);
             fs::create_dir_all(&folder)?;
-            Ok(ground.setup().in_folder(&folder).config(SETTINGS).config(&witness).env("REDIS_URL", &redis.url()))
+            let link = RedisLink::new(&folder.join("link.sock"), redis.socket())?;
+            let setup = ground.setup().in_folder(&folder).config(SETTINGS).config(&witness);
+            Ok((setup.env("REDIS_URL", &link.url()), link))
         };
-        let setups = [setup("one")?, setup("other")?];
-        let mut cluster = Self { setups, servers: [None, None], redis };
+        let ((one, first), (other, second)) = (setup("one")?, setup("other")?);
+        let mut cluster = Self { setups: [one, other], servers: [None, None], links: [first, second], redis };
         cluster.start_server(0).await?;
         cluster.start_server(1).await?;
         Ok(cluster)
@@ -48,6 +52,11 @@ impl Cluster {
 
     pub(super) async fn kill_server(&mut self, which: usize) -> Result<()> {
         self.servers[which].take().context("it is dead already")?.crash().await.map(drop)
+    }
+
+    /// A server that runs.
+    pub(super) fn server(&self, which: usize) -> Result<&Server> {
+        self.servers[which].as_ref().context("it is dead")
     }
 
     pub(super) fn servers(&self) -> impl Iterator<Item = &Server> {

@@ -1,6 +1,7 @@
 use anyhow::{Context, Result, ensure};
 use lockkeeper_tests::Oracle;
 use rustix::fs::{CWD, Mode, mkfifoat};
+use serde_json::Value;
 use std::{
     collections::{HashMap, HashSet},
     fs::{self, File},
@@ -8,6 +9,7 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     thread::{self, JoinHandle},
+    time::Instant,
 };
 
 /// The last line, which no call writes.
@@ -19,7 +21,14 @@ pub(super) struct Witness {
     folder: PathBuf,
     /// Writes, so that the pipe stays open whatever ends.
     writer: File,
-    reader: JoinHandle<std::io::Result<Vec<String>>>,
+    reader: JoinHandle<std::io::Result<Vec<Ran>>>,
+}
+
+/// A call that ran.
+#[derive(Clone, Debug)]
+pub(super) struct Ran {
+    pub(super) name: String,
+    pub(super) at: Instant,
 }
 
 impl Witness {
@@ -33,7 +42,8 @@ impl Witness {
         let writer = File::options().read(true).write(true).open(&pipe)?;
         let lines = BufReader::new(writer.try_clone()?).lines();
         let until_end = |line: &std::io::Result<String>| !line.as_ref().is_ok_and(|line| line == END);
-        let reader = thread::spawn(move || lines.take_while(until_end).collect());
+        let ran = |line: std::io::Result<String>| line.map(|name| Ran { name, at: Instant::now() });
+        let reader = thread::spawn(move || lines.take_while(until_end).map(ran).collect());
         Ok(Self { folder: folder.to_owned(), writer, reader })
     }
 
@@ -45,8 +55,8 @@ impl Witness {
         self.folder.join("pipe")
     }
 
-    /// Everything that ran, by its name.
-    pub(super) fn end(mut self) -> Result<Vec<String>> {
+    /// Everything that ran.
+    pub(super) fn end(mut self) -> Result<Vec<Ran>> {
         writeln!(self.writer, "{END}")?;
         Ok(self.reader.join().ok().context("the witness fell")??)
     }
@@ -54,21 +64,17 @@ impl Witness {
 
 /// Holds what ran against a session's log: each call at most once, none that was not started, and each that has an output.
 /// How many of the session's calls ran.
-pub(super) fn judge(oracle: &Oracle, ran: &[String]) -> Result<usize> {
+pub(super) fn judge(oracle: &Oracle, ran: &[Ran]) -> Result<usize> {
     let calls = oracle.log().filter(|event| event.name == "tool:calls");
     let calls = calls.flat_map(|event| event.payload.as_array().into_iter().flatten());
-    // `echo NAME > PIPE; ..`
-    let named = calls.filter_map(|call| {
-        let name = call["args"]["command"].as_str()?.strip_prefix("echo ")?.split(' ').next()?;
-        Some((name, call["callId"].as_str()?))
-    });
+    let named = calls.filter_map(|call| Some((name(call)?, call["callId"].as_str()?)));
     let of = |name: &'static str| -> HashSet<&str> {
         oracle.log().filter(|event| event.name == name).filter_map(|event| event.call()).collect()
     };
     let (started, output) = (of("tool:started"), of("tool:output"));
     let mut times: HashMap<&str, usize> = HashMap::new();
-    for name in ran {
-        *times.entry(name).or_default() += 1;
+    for call in ran {
+        *times.entry(&call.name).or_default() += 1;
     }
     let mut told = 0;
     for (name, call) in named {
@@ -79,4 +85,9 @@ pub(super) fn judge(oracle: &Oracle, ran: &[String]) -> Result<usize> {
         told += times;
     }
     Ok(told)
+}
+
+/// By which name a call tells that it runs: `echo NAME > PIPE; ..`
+pub(super) fn name(call: &Value) -> Option<&str> {
+    call["args"]["command"].as_str()?.strip_prefix("echo ")?.split(' ').next()
 }

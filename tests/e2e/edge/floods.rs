@@ -21,8 +21,9 @@ async fn answers(client: &mut Client) -> Result<()> {
 
 pub(super) async fn c7_reconnect_storm(ground: Rc<Ground>) -> Result<()> {
     const STORM: usize = 500;
-    // The defaults, which these tests relax.
-    let limits = "gateway.connection_burst = 50\ngateway.connections_per_sec = 10\nsession.warm_sandboxes = 0";
+    // The defaults, which these tests relax, and room for the storm's requests beside each other.
+    let limits = "gateway.connection_burst = 50\ngateway.connections_per_sec = 10\nsession.warm_sandboxes = 0\n\
+                  http.max_connections_per_address = 1024";
     let server = ground.setup().config(limits).start().await?;
     let mut early = server.connect().session("early").open().await?;
     let storm = join_all((0..STORM).map(|_| Wire::ask(&server, "&sessionId=storm"))).await;

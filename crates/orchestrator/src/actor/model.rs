@@ -11,7 +11,7 @@ use lockkeeper_domain::{
     Changes, Code, Command, Failure, HistoryLimits, Message, ModelOutcome, Said, Spend, TurnId, Usage,
 };
 use lockkeeper_ports::{Completion, GenerateRequest, LlmError, LlmProvider, ModelEvent, RecordChange};
-use std::{sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -37,6 +37,8 @@ pub(super) enum NoAnswer {
 
 /// How many pieces may wait while a step is being written. They then become one event.
 const PIECES: usize = 64;
+/// How long a model says nothing until what it said last is shown, also if its last word may go on.
+const STALL: Duration = Duration::from_millis(300);
 /// How long the text of one event gets, in bytes.
 const PIECE_BYTES: usize = 16 << 10;
 
@@ -244,7 +246,7 @@ async fn listen(
     grant.costs(tokens(read));
     let silent = || LlmError::Timeout(format!("nothing came for {} s", idle.as_secs()));
     let asked = tokio::time::timeout(idle, provider.generate(request)).await;
-    let mut stream = match asked.unwrap_or_else(|_| Err(silent())) {
+    let stream = match asked.unwrap_or_else(|_| Err(silent())) {
         Ok(stream) => stream,
         Err(error) => {
             // What was not answered costs nothing but time.
@@ -252,7 +254,11 @@ async fn listen(
             return drop(items.send(Err(NoAnswer::Failed(failure(&error, Some(&model))))).await);
         }
     };
+    let mut stream = stream.peekable();
     loop {
+        if words.holds_word() && tokio::time::timeout(STALL, Pin::new(&mut stream).peek()).await.is_err() {
+            pass_on(&items, words.stall(), (checks, catalog)).await;
+        }
         let item = match tokio::time::timeout(idle, stream.next()).await {
             Ok(Some(item)) => item,
             Ok(None) => Err(LlmError::Cut("it ended before the answer did".to_owned())),

@@ -41,6 +41,12 @@ impl Track {
         rest
     }
 
+    fn stall(&mut self) -> String {
+        let word = self.stream.stall();
+        self.clean.push_str(&word);
+        word
+    }
+
     /// The whole of it: what was shown, unless the provider streamed something else.
     fn whole(&self, whole: &str, output: &Output) -> String {
         if whole == self.raw {
@@ -69,6 +75,18 @@ impl Words {
                 events
             }
         }
+    }
+
+    /// Whether a short word is held back.
+    pub(super) fn holds_word(&self) -> bool {
+        self.text.stream.holds_word() || self.reasoning.stream.holds_word()
+    }
+
+    /// Returns short words that were held back: nothing has come for a while.
+    pub(super) fn stall(&mut self) -> Vec<ModelEvent> {
+        let mut events = some(self.reasoning.stall(), ModelEvent::Reasoning);
+        events.extend(some(self.text.stall(), ModelEvent::Text));
+        events
     }
 
     /// Returns what was held back.
