@@ -60,7 +60,14 @@ impl Hub {
     pub(crate) fn over(subscriber: SubscriberClient, is_cluster: bool, config: &Config) -> Self {
         let table = Arc::new(Table::default());
         let timeout = Duration::from_millis(config.operation_timeout_ms);
-        let keeper = Keeper { table: Arc::clone(&table), subscriber, timeout, is_cluster, standing: HashSet::new() };
+        let keeper = Keeper {
+            table: Arc::clone(&table),
+            subscriber,
+            timeout,
+            is_cluster,
+            standing: HashSet::new(),
+            stale: HashSet::new(),
+        };
         let task = AbortOnDropHandle::new(tokio::runtime::Handle::current().spawn(keeper.run()));
         Self { table, _task: task }
     }
@@ -154,8 +161,10 @@ struct Keeper {
     timeout: Duration,
     /// Whether some channels belong to one node of a cluster.
     is_cluster: bool,
-    /// The subscriptions that the server has.
+    /// The subscriptions that the server has confirmed.
     standing: HashSet<String>,
+    /// The subscriptions that it may have besides: they were confirmed on a connection before.
+    stale: HashSet<String>,
 }
 
 impl Keeper {
@@ -195,10 +204,11 @@ impl Keeper {
     fn fall(&mut self) {
         let fallen: Vec<String> = self.standing.drain().collect();
         self.table.stands(&fallen, false);
+        self.stale.extend(fallen);
     }
 
     async fn begin_anew(&mut self, again: &mut tokio::time::Interval) {
-        self.standing.clear();
+        self.stale.extend(self.standing.drain());
         self.keep_up(again).await;
     }
 
@@ -207,8 +217,8 @@ impl Keeper {
         let (missing, gone) = {
             let channels = self.table.lock();
             let missing: Vec<String> = channels.keys().filter(|name| !self.standing.contains(*name)).cloned().collect();
-            let gone: Vec<String> =
-                self.standing.iter().filter(|name| !channels.contains_key(*name)).cloned().collect();
+            let known = self.standing.union(&self.stale);
+            let gone: Vec<String> = known.filter(|name| !channels.contains_key(*name)).cloned().collect();
             (missing, gone)
         };
         let missing = self.in_groups(missing);
@@ -221,6 +231,7 @@ impl Keeper {
                 return;
             }
             self.standing.extend(names.iter().cloned());
+            self.stale.retain(|name| !self.standing.contains(name));
             self.table.stands(names, true);
         }
         for names in self.in_groups(gone) {
@@ -228,6 +239,7 @@ impl Keeper {
             drop(tokio::time::timeout(self.timeout, self.unsubscribe(&names)).await);
             for name in names {
                 self.standing.remove(&name);
+                self.stale.remove(&name);
             }
         }
     }

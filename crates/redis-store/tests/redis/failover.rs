@@ -10,11 +10,21 @@ use futures::StreamExt as _;
 use lockkeeper_domain::Seq;
 use lockkeeper_ports::{Committed, EventLog as _, SessionRepository as _, SessionStore as _, StoreError};
 use lockkeeper_redis_store::{Config, RedisStore};
-use std::time::Duration;
-use tokio::time::{sleep, timeout};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 
 pub(crate) fn cases() -> Vec<Case> {
-    crate::cases![r6_a_failover_loses_the_end_of_a_log, a_sentinel_names_the_new_primary, a_cluster_node_comes_back]
+    crate::cases![
+        r6_a_failover_loses_the_end_of_a_log,
+        a_sentinel_names_the_new_primary,
+        a_cluster_node_comes_back,
+        sentinel_failover_under_load_leaves_dense_logs,
+        cluster_failover_under_load_leaves_dense_logs
+    ]
 }
 
 /// A replica that has all that its primary has.
@@ -116,6 +126,107 @@ async fn a_sentinel_names_the_new_primary() {
     };
     timeout(Duration::from_mins(1), go_on).await.unwrap();
     owner.assert_stored(&store, &[2, 4]).await;
+}
+
+/// How many steps each owner under load writes before the failover and after it.
+const STEPS: u64 = 200;
+
+/// What an owner under load has come to.
+struct Load {
+    owner: Owner,
+    /// Events that were acknowledged and are not there: their primary ended before its replica had them.
+    lost: u64,
+    conflicts: u64,
+}
+
+/// Writes step after step until `STEPS` were written after the failover. An owner whose log ends elsewhere than it believes
+/// claims the session anew and goes on from there.
+async fn drive(store: Arc<RedisStore>, written: watch::Sender<u64>, failed_over: watch::Receiver<bool>) -> Load {
+    let mut load = Load { owner: Owner::new(&*store).await, lost: 0, conflicts: 0 };
+    let mut after = 0;
+    while after < STEPS {
+        let over = *failed_over.borrow();
+        let step = load.owner.step(1);
+        match load.owner.commit(&*store, &step).await {
+            Ok(_) => {
+                written.send_modify(|written| *written += 1);
+                after += u64::from(over);
+            }
+            Err(StoreError::Unavailable(_)) => {}
+            Err(StoreError::Conflict { found, .. }) => {
+                load.conflicts += 1;
+                load.lost += load.owner.last - found.get();
+                take_up(&store, &mut load.owner).await;
+            }
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    load
+}
+
+async fn take_up(store: &RedisStore, owner: &mut Owner) {
+    let claim = loop {
+        match store.claim(owner.id(), "one", at(0), TTL).await {
+            Ok(claim) => break claim,
+            Err(StoreError::Unavailable(_)) => {}
+            Err(error) => panic!("{error:?}"),
+        }
+    };
+    assert!(claim.lease.epoch > owner.epoch, "an epoch was given twice");
+    (owner.epoch, owner.last) = (claim.lease.epoch, claim.last.seq.get());
+}
+
+/// Drives sessions while `fail_over` ends a primary, and judges what is there in the end.
+async fn under_load(store: RedisStore, fail_over: impl AsyncFnOnce()) {
+    const OWNERS: usize = 8;
+    let store = Arc::new(store);
+    let (written, mut seen) = watch::channel(0);
+    let (over, failed_over) = watch::channel(false);
+    let mut owners = JoinSet::new();
+    for _ in 0..OWNERS {
+        owners.spawn(drive(Arc::clone(&store), written.clone(), failed_over.clone()));
+    }
+    timeout(Duration::from_mins(2), seen.wait_for(|written| *written >= OWNERS as u64 * STEPS)).await.unwrap().unwrap();
+    fail_over().await;
+    over.send_replace(true);
+    let (mut lost, mut conflicts) = (0, 0);
+    while let Some(load) = timeout(Duration::from_mins(2), owners.join_next()).await.unwrap() {
+        let load = load.unwrap();
+        (lost, conflicts) = (lost + load.lost, conflicts + load.conflicts);
+        let events = store.read(load.owner.id(), Seq::new(0), usize::MAX).await.unwrap();
+        let ids: Vec<_> = events.iter().map(|event| event.id).collect();
+        assert!((1..).zip(&ids).all(|(seq, id)| id.seq.get() == seq), "the log has a hole");
+        assert!(ids.is_sorted_by_key(|id| id.epoch), "an owner wrote after its successor");
+        assert_eq!(ids.len() as u64, load.owner.last, "the owner's picture is not what is stored");
+    }
+    let all = *seen.borrow();
+    eprintln!(
+        "{all} steps were acknowledged; the failover lost {lost} of them in {conflicts} sessions, and each owner heard of it"
+    );
+}
+
+async fn sentinel_failover_under_load_leaves_dense_logs() {
+    let mut primary = Server::start_on_port(&["--repl-diskless-sync-delay 0"]).await;
+    let replica = replica_of(&primary).await;
+    let sentinel = Server::start_sentinel(primary.port()).await;
+    let knows = async {
+        while !sentinel.ask(&["SENTINEL", "REPLICAS", "main"]).await.contains(&replica.port().to_string()) {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(Duration::from_mins(1), knows).await.unwrap();
+    let url = format!("redis-sentinel://127.0.0.1:{}?sentinelServiceName=main", sentinel.port());
+    let store = RedisStore::connect(&Config { operation_timeout_ms: 1_000, ..patient(url) }).await.unwrap();
+    under_load(store, async || primary.kill()).await;
+}
+
+async fn cluster_failover_under_load_leaves_dense_logs() {
+    let mut cluster = crate::cluster::Cluster::start_with_replicas().await;
+    let config = Config { operation_timeout_ms: 1_000, ..patient(cluster.url()) };
+    let store = RedisStore::connect(&config).await.unwrap();
+    under_load(store, async || cluster.nodes()[1].kill()).await;
+    let info = cluster.nodes()[0].ask(&["CLUSTER", "INFO"]).await;
+    assert!(info.contains("cluster_state:ok"), "{info}");
 }
 
 async fn a_cluster_node_comes_back() {
