@@ -131,19 +131,37 @@ async fn warnings(connection: &Connection) -> Vec<String> {
         Err(error) => tracing::debug!(%error, "it cannot be seen whether there is an append-only file"),
     }
     if let Ok(Some(policy)) = memory.map(|answer| value_of(answer, "maxmemory_policy"))
-        && policy.starts_with("allkeys")
+        && let Some(lost) = evicted(&policy)
     {
         warnings.push(format!(
-            "the Redis at {address} drops any key when it is full (`maxmemory-policy {policy}`), sessions too; set \
+            "the Redis at {address} evicts {lost} when it is full (`maxmemory-policy {policy}`); set \
              `maxmemory-policy noeviction`"
         ));
     }
     warnings
 }
 
+/// What a Redis with this policy evicts when it is full.
+fn evicted(policy: &str) -> Option<&'static str> {
+    match policy.split('-').next() {
+        Some("allkeys") => Some("any key, sessions too,"),
+        // Budgets always have an expiry, and sessions do with `store.redis.retention_secs`.
+        Some("volatile") => Some("keys with an expiry, budgets and with `store.redis.retention_secs` sessions too,"),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn policies_that_evict_data_are_warned_of() {
+        for policy in ["allkeys-lru", "allkeys-random", "volatile-ttl", "volatile-lfu"] {
+            assert!(evicted(policy).is_some(), "{policy}");
+        }
+        assert_eq!(evicted("noeviction"), None);
+    }
 
     #[test]
     fn versions_are_compared_by_their_numbers() {
