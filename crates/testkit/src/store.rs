@@ -25,6 +25,7 @@ pub mod indexes;
 #[doc(hidden)]
 pub mod leases;
 mod material;
+pub mod model;
 #[doc(hidden)]
 pub mod races;
 #[doc(hidden)]

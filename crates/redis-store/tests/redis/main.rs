@@ -11,6 +11,7 @@ mod environment;
 mod failover;
 mod faults;
 mod indexes;
+mod model;
 mod owner;
 mod proxy;
 mod records;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         failover::cases(),
         faults::cases(),
         indexes::cases(),
+        model::cases(),
         records::cases(),
         refusals::cases(),
         ways::cases(),

@@ -1,11 +1,11 @@
 use proptest::prelude::*;
 
 /// How many sessions there are.
-pub(crate) const SESSIONS: usize = 3;
+pub(super) const SESSIONS: usize = 3;
 
-/// What is asked of a store. An epoch is chosen among those that were given, by its place from the last.
+/// An operation of a store. An epoch is chosen among those that were given, by its place from the last.
 #[derive(Clone, Debug)]
-pub(crate) enum Op {
+pub(super) enum Op {
     Create { session: usize, owner: usize, at: i64 },
     Touch { session: usize, at: i64 },
     Claim { session: usize, holder: usize, at: i64 },
@@ -20,21 +20,21 @@ pub(crate) enum Op {
 
 /// A change of the history: so many messages come, and so many go.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Told {
+pub(super) enum Told {
     Slide(usize, usize),
     Clear,
 }
 
 /// A commit, but for its epoch. It is at the log's end, give or take `off`.
 #[derive(Clone, Debug)]
-pub(crate) struct Step {
-    pub(crate) off: i64,
-    pub(crate) events: u64,
-    pub(crate) history: Option<Told>,
-    pub(crate) active: Option<i64>,
-    pub(crate) sandbox: Option<bool>,
-    pub(crate) checkpoint: Option<u64>,
-    pub(crate) busy: Option<bool>,
+pub(super) struct Step {
+    pub(super) off: i64,
+    pub(super) events: u64,
+    pub(super) history: Option<Told>,
+    pub(super) active: Option<i64>,
+    pub(super) sandbox: Option<bool>,
+    pub(super) checkpoint: Option<u64>,
+    pub(super) busy: Option<bool>,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -61,8 +61,16 @@ fn step() -> impl Strategy<Value = Step> {
         })
 }
 
-/// Any question.
-pub(crate) fn op() -> impl Strategy<Value = Op> {
+/// A sequence of operations.
+#[derive(Clone, Debug)]
+pub struct Ops(pub(super) Vec<Op>);
+
+/// Sequences of up to 60 operations.
+pub fn ops() -> impl Strategy<Value = Ops> {
+    proptest::collection::vec(op(), 1..60).prop_map(Ops)
+}
+
+fn op() -> impl Strategy<Value = Op> {
     let session = 0..SESSIONS;
     let epoch = prop_oneof![6 => Just(0_usize), 1 => 1..3_usize];
     let at = 0..40_i64;

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 /// What the ports' documentation says, over a map and without regard to speed.
 #[derive(Default)]
-pub(crate) struct Reference(BTreeMap<SessionId, Session>);
+pub(super) struct Reference(BTreeMap<SessionId, Session>);
 
 struct Session {
     record: SessionRecord,
@@ -44,7 +44,7 @@ impl Reference {
         }
     }
 
-    pub(crate) fn create(&mut self, record: &SessionRecord) -> Result<(), StoreError> {
+    pub(super) fn create(&mut self, record: &SessionRecord) -> Result<(), StoreError> {
         if self.0.contains_key(&record.id) {
             return Err(StoreError::AlreadyExists);
         }
@@ -54,14 +54,14 @@ impl Reference {
         Ok(())
     }
 
-    pub(crate) fn touch(&mut self, id: &SessionId, at: Timestamp) -> Result<(), StoreError> {
+    pub(super) fn touch(&mut self, id: &SessionId, at: Timestamp) -> Result<(), StoreError> {
         let record = &mut self.0.get_mut(id).ok_or(StoreError::NotFound)?.record;
         record.last_active_at = record.last_active_at.max(at);
         Ok(())
     }
 
     /// `epoch` is the one that the store chose.
-    pub(crate) fn claim(
+    pub(super) fn claim(
         &mut self,
         id: &SessionId,
         holder: &str,
@@ -80,7 +80,7 @@ impl Reference {
         }
     }
 
-    pub(crate) fn renew(
+    pub(super) fn renew(
         &mut self,
         id: &SessionId,
         epoch: Epoch,
@@ -93,17 +93,17 @@ impl Reference {
         Ok(())
     }
 
-    pub(crate) fn release(&mut self, id: &SessionId, epoch: Epoch) {
+    pub(super) fn release(&mut self, id: &SessionId, epoch: Epoch) {
         if let Ok(session) = self.owned(id, epoch) {
             session.lease = None;
         }
     }
 
-    pub(crate) fn void_leases(&mut self) {
+    pub(super) fn void_leases(&mut self) {
         self.0.values_mut().for_each(|session| session.lease = None);
     }
 
-    pub(crate) fn delete(&mut self, id: &SessionId, now: Timestamp) -> Result<(), StoreError> {
+    pub(super) fn delete(&mut self, id: &SessionId, now: Timestamp) -> Result<(), StoreError> {
         if let Some(lease) = self.0.get(id).and_then(|session| session.held_at(now)) {
             return Err(held(lease));
         }
@@ -111,14 +111,14 @@ impl Reference {
         Ok(())
     }
 
-    pub(crate) fn trim(&mut self, id: &SessionId, epoch: Epoch, through: Seq) -> Result<(), StoreError> {
+    pub(super) fn trim(&mut self, id: &SessionId, epoch: Epoch, through: Seq) -> Result<(), StoreError> {
         let session = self.owned(id, epoch)?;
         let through = through.min(session.record.checkpoint).min(session.last().seq);
         session.trimmed = session.trimmed.max(through.get());
         Ok(())
     }
 
-    pub(crate) fn commit(&mut self, id: &SessionId, commit: &Commit) -> Result<Committed, StoreError> {
+    pub(super) fn commit(&mut self, id: &SessionId, commit: &Commit) -> Result<Committed, StoreError> {
         if self.0.get(id).is_some_and(|session| session.holds(&commit.events)) {
             let is_owner = self.owned(id, commit.epoch).is_ok();
             return Ok(if is_owner { Committed::Before } else { Committed::Superseded });
@@ -144,19 +144,19 @@ impl Reference {
         Ok(Committed::Written)
     }
 
-    pub(crate) fn get(&self, id: &SessionId) -> Option<SessionRecord> {
+    pub(super) fn get(&self, id: &SessionId) -> Option<SessionRecord> {
         self.0.get(id).map(|session| session.record.clone())
     }
 
-    pub(crate) fn history(&self, id: &SessionId) -> Vec<Message> {
+    pub(super) fn history(&self, id: &SessionId) -> Vec<Message> {
         self.0.get(id).map(|session| session.history.clone()).unwrap_or_default()
     }
 
-    pub(crate) fn last(&self, id: &SessionId) -> EventId {
+    pub(super) fn last(&self, id: &SessionId) -> EventId {
         self.0.get(id).map(Session::last).unwrap_or_default()
     }
 
-    pub(crate) fn read(&self, id: &SessionId, after: Seq, limit: usize) -> Result<Vec<Event>, StoreError> {
+    pub(super) fn read(&self, id: &SessionId, after: Seq, limit: usize) -> Result<Vec<Event>, StoreError> {
         let Some(session) = self.0.get(id) else { return Ok(Vec::new()) };
         if after.get() < session.trimmed {
             return Err(StoreError::Trimmed(Seq::new(session.trimmed)));
@@ -164,16 +164,16 @@ impl Reference {
         Ok(session.log.iter().filter(|event| event.id.seq > after).take(limit).cloned().collect())
     }
 
-    pub(crate) fn abandoned(&self, now: Timestamp) -> Vec<SessionId> {
+    pub(super) fn abandoned(&self, now: Timestamp) -> Vec<SessionId> {
         self.ids(|session| session.record.busy && session.held_at(now).is_none())
     }
 
-    pub(crate) fn expired(&self, before: Timestamp) -> Vec<SessionId> {
+    pub(super) fn expired(&self, before: Timestamp) -> Vec<SessionId> {
         let idle = |record: &SessionRecord| record.sandbox.is_some() && !record.busy;
         self.ids(|session| idle(&session.record) && session.record.last_active_at < before)
     }
 
-    pub(crate) fn owned_by(&self, owner: &PrincipalId) -> Vec<SessionId> {
+    pub(super) fn owned_by(&self, owner: &PrincipalId) -> Vec<SessionId> {
         self.ids(|session| session.record.owner == *owner)
     }
 
