@@ -1,13 +1,24 @@
-//! MCP servers that attack the server that started them, while another session goes on.
+//! MCP servers that attack the server that started them, while another session goes on: their schemas here, their names and answers
+//! in `answers`, and all of it beside another user's session in `beside`.
+
+mod answers;
+mod beside;
+mod program;
 
 use crate::{
     case::{Case, Ground, cases},
     conversation::stdout,
     script::{calls, run, script},
 };
+use answers::{
+    answers_in_wrong_shapes_fail_their_own_call, lists_that_keep_changing_offer_no_unseen_tool,
+    names_that_read_as_others_are_left_out,
+};
 use anyhow::{Context as _, Result, ensure};
+use beside::another_users_session_goes_on_beside_a_hostile_server;
 use futures::future::{join, join_all};
-use lockkeeper_tests::{Client, Server};
+use lockkeeper_tests::Client;
+use program::{Hostile, tool};
 use serde_json::{Value, json};
 use std::{
     rc::Rc,
@@ -18,37 +29,11 @@ pub(crate) fn cases() -> Vec<Case> {
     cases![
         schemas_over_budget_are_left_out_with_a_reason;
         a_costly_check_is_refused_while_others_go_on;
-        another_session_goes_on_beside_a_hostile_server;
+        names_that_read_as_others_are_left_out;
+        answers_in_wrong_shapes_fail_their_own_call;
+        lists_that_keep_changing_offer_no_unseen_tool;
+        another_users_session_goes_on_beside_a_hostile_server;
     ]
-}
-
-/// An MCP server that lists the tools of its first argument, and answers calls of `good`. What it does beside is its second
-/// argument, a line of the shell.
-const SERVER: &str = r#"
-eval "$1" &
-while read -r line; do
-  id=$(printf '%s' "$line" | sed -n 's/.*"id":\([0-9]*\).*/\1/p')
-  case "$line" in
-    *'"initialize"'*) printf '{"jsonrpc":"2.0","id":%s,"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{"listChanged":true}},"serverInfo":{"name":"hostile","version":"1"}}}\n' "$id" ;;
-    *'"tools/list"'*) printf '{"jsonrpc":"2.0","id":%s,"result":{"tools":%s}}\n' "$id" "$0" ;;
-    *'"tools/call"'*) printf '{"jsonrpc":"2.0","id":%s,"result":{"content":[{"type":"text","text":"it ran"}]}}\n' "$id" ;;
-    *'"ping"'*) printf '{"jsonrpc":"2.0","id":%s,"result":{}}\n' "$id" ;;
-  esac
-done
-"#;
-
-/// Changes of the list, notifications that answer nothing, lines that are no messages, and a torrent on standard error.
-const NOISE: &str = r#"
-while :; do
-  printf '{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}\n'
-  printf '{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"%01000d"}}\n' 7
-  printf '{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"%s","progress":1}}\n' x
-  printf '%04000d\n' 7 >&2
-done
-"#;
-
-fn tool(name: &str, schema: &Value) -> Value {
-    json!({ "name": name, "inputSchema": schema })
 }
 
 /// `levels` definitions, each made of references to the next, and one that takes anything.
@@ -78,24 +63,15 @@ fn hostile_tools() -> Vec<Value> {
             "deep",
             &json!({ "properties": { "x": deep }, "$defs": doubled(200, |next| json!({ "allOf": [next] })), "$ref": "#/$defs/$defs/a0" }),
         ),
-        tool("large", &json!({ "type": "object", "title": "x".repeat(70_000) })),
+        tool("large", &json!({ "type": "object", "required": (0..13_500).collect::<Vec<_>>() })),
     ]
-}
-
-/// A server with this MCP server beside the built-in one; calls of both run without a question.
-async fn with_server(ground: &Ground, tools: &[Value], beside: &str, settings: &str) -> Result<Server> {
-    let allowed =
-        "policy.rules = [{ server = 'workspace', decision = 'allow' }, { server = 'hostile', decision = 'allow' }]";
-    let args = json!(["-c", SERVER, Value::from(tools.to_vec()).to_string(), beside]);
-    let server = format!("mcp_servers.hostile = {{ command = '/bin/sh', args = {args} }}");
-    ground.setup().config(&format!("{allowed}\n{server}\n{settings}")).start().await
 }
 
 /// Covers: S1-1
 async fn schemas_over_budget_are_left_out_with_a_reason(ground: Rc<Ground>) -> Result<()> {
     let mut tools = hostile_tools();
-    tools.push(tool("good", &json!({ "type": "object" })));
-    let server = with_server(&ground, &tools, ":", "").await?;
+    tools.push(program::plain("good"));
+    let server = Hostile::with(tools).start(&ground).await?;
     let mut client = server.connect().open().await?;
     let told = client.until_matching("left-out tools", |event| event.payload["leftOut"].is_array()).await?;
     ensure!(
@@ -114,21 +90,29 @@ async fn schemas_over_budget_are_left_out_with_a_reason(ground: Rc<Ground>) -> R
     ensure!(refused.payload["code"] == "unknown_tool", "{refused:?}");
     ensure!(stdout(&client.until("tool:output").await?).contains("it ran"));
     client.until("turn:completed").await?;
-    ensure!(ground.setup().log().contains("left out a tool over its schema budget"), "the log does not name them");
+    ensure!(ground.setup().log().contains("its input schema expands to more than"), "the log does not name them");
     Ok(())
+}
+
+/// A schema within its budget.
+fn costly() -> Value {
+    let many: Vec<_> = (0..1_000).map(|at| json!({ "type": "string", "const": at })).collect();
+    tool("costly", &json!({ "type": "object", "properties": { "x": { "items": { "anyOf": many } } } }))
+}
+
+/// Five million pairs for [`costly`].
+fn costly_arguments() -> Value {
+    json!({ "x": vec![-1; 5_000] })
 }
 
 /// Arguments that cost too much for a schema within its budget; many of them at once, from two sessions.
 ///
 /// Covers: S1-1
 async fn a_costly_check_is_refused_while_others_go_on(ground: Rc<Ground>) -> Result<()> {
-    let many: Vec<_> = (0..1_000).map(|at| json!({ "type": "string", "const": at })).collect();
-    let costly = tool("costly", &json!({ "type": "object", "properties": { "x": { "items": { "anyOf": many } } } }));
-    let server = with_server(&ground, &[costly], ":", "").await?;
+    let server = Hostile::with(vec![costly()]).start(&ground).await?;
     let mut attackers = [server.connect().open().await?, server.connect().open().await?];
     let mut other = server.connect().open().await?;
-    let args = json!({ "x": vec![-1; 5_000] });
-    let attack = calls(&[("costly", args.clone()), ("costly", args)]);
+    let attack = calls(&[("costly", costly_arguments()), ("costly", costly_arguments())]);
     let attacking = async {
         join_all(attackers.iter_mut().map(|client| async {
             client.say(&script(&[attack.clone(), json!({ "text": "over" })])).await?;
@@ -160,86 +144,4 @@ async fn turn(client: &mut Client) -> Result<Duration> {
     ensure!(stdout(&client.until("tool:output").await?).contains("well"));
     client.until("turn:completed").await?;
     Ok(acknowledged)
-}
-
-/// How long acknowledgements and health checks took, the shortest first.
-struct Times {
-    acks: Vec<Duration>,
-    health: Vec<Duration>,
-}
-
-impl Times {
-    async fn measure(server: &Server, rounds: usize) -> Result<Self> {
-        let mut client = server.connect().open().await?;
-        let mut times = Self { acks: Vec::new(), health: Vec::new() };
-        for _ in 0..rounds {
-            times.acks.push(turn(&mut client).await?);
-            let started = Instant::now();
-            ensure!(server.get("/healthz", &[]).await?.0 == 200);
-            times.health.push(started.elapsed());
-        }
-        times.acks.sort();
-        times.health.sort();
-        Ok(times)
-    }
-
-    fn median_ack(&self) -> Duration {
-        self.acks[self.acks.len() / 2]
-    }
-
-    fn p99_ack(&self) -> Duration {
-        self.acks[(self.acks.len() * 99 / 100).min(self.acks.len() - 1)]
-    }
-
-    fn slowest_health(&self) -> Duration {
-        self.health[self.health.len() - 1]
-    }
-}
-
-/// With `LOCKKEEPER_HOSTILE_ROUNDS`, the figures themselves are held to their limits; by default, their ratio to the same without a
-/// hostile server.
-///
-/// Covers: S1-1
-async fn another_session_goes_on_beside_a_hostile_server(ground: Rc<Ground>) -> Result<()> {
-    // Far beyond noise: what blocks a worker takes seconds.
-    const RATIO: u32 = 20;
-    const FLOOR: Duration = Duration::from_millis(20);
-    let rounds: Option<usize> = lockkeeper_tests::hostile_rounds();
-    let warm = "session.warm_sandboxes = 0";
-    let quiet = with_server(&ground, &[tool("good", &json!({ "type": "object" }))], ":", warm).await?;
-    let before = Times::measure(&quiet, rounds.unwrap_or(8)).await?;
-    drop(quiet);
-    let server = with_server(&ground, &hostile_tools(), NOISE, warm).await?;
-    let mut attackers = [server.connect().open().await?, server.connect().open().await?];
-    let attack = async {
-        loop {
-            for client in &mut attackers {
-                let steps = [
-                    calls(&[("all_of", json!({ "x": "y" })), ("any_of", json!({ "x": "y" }))]),
-                    json!({ "text": "over" }),
-                ];
-                client.say(&script(&steps)).await?;
-                client.until("turn:completed").await?;
-            }
-        }
-    };
-    let during = tokio::select! {
-        times = Times::measure(&server, rounds.unwrap_or(8)) => times?,
-        attack = attack => return attack,
-    };
-    let figures = format!(
-        "acknowledgements: median {:?} and p99 {:?}, without the hostile server {:?} and {:?}; /healthz at most {:?}",
-        during.median_ack(),
-        during.p99_ack(),
-        before.median_ack(),
-        before.p99_ack(),
-        during.slowest_health(),
-    );
-    if rounds.is_some() {
-        println!("{figures}");
-        ensure!(during.p99_ack() < Duration::from_millis(50), "{figures}");
-        ensure!(during.slowest_health() < Duration::from_millis(100), "{figures}");
-    }
-    ensure!(during.median_ack() < before.median_ack().max(FLOOR) * RATIO, "{figures}");
-    Ok(())
 }
