@@ -15,6 +15,8 @@ pub(crate) fn cases() -> Vec<Case> {
     cases![
         an_approved_command_cannot_reach_another_server;
         files_of_every_server_are_seen_and_shared;
+        server_that_one_user_stops_starts_for_another;
+        server_that_one_user_crashes_starts_for_another;
         a_runtime_that_hangs_at_the_start_is_told needs OwnEngine;
     ]
 }
@@ -97,6 +99,52 @@ async fn files_of_every_server_are_seen_and_shared(ground: Rc<Ground>) -> Result
     ensure!(listed["ok"] == true && listed.to_string().contains("closed"), "{listed}");
     let closed = client.call("workspace:read", json!({ "path": "closed" })).await?;
     ensure!(closed["ok"] != true && closed.to_string().contains("permission denied"), "{closed}");
+    Ok(())
+}
+
+/// A server that reads in its sandbox's workspace whether to start.
+const WILLING: &str = r#"case "$(cat /workspace/mode 2>/dev/null)" in stop) kill -STOP $$ ;; crash) exit 3 ;; esac
+exec lockkeeper-workspace serve --root /workspace"#;
+
+async fn server_that_one_user_stops_starts_for_another(ground: Rc<Ground>) -> Result<()> {
+    one_users_failures_are_not_anothers(&ground, "stop").await
+}
+
+async fn server_that_one_user_crashes_starts_for_another(ground: Rc<Ground>) -> Result<()> {
+    one_users_failures_are_not_anothers(&ground, "crash").await
+}
+
+/// Covers: S2-1
+async fn one_users_failures_are_not_anothers(ground: &Ground, mode: &str) -> Result<()> {
+    const ALICE: &str = "token-of-alice-0123456789abc";
+    const BOB: &str = "token-of-bob-0123456789abcdef";
+    let args = json!(["-c", WILLING]);
+    let server = ground
+        .setup()
+        .config(&format!(
+            "mcp_servers.github = {{ command = '/bin/sh', args = {args} }}
+             mcp.limits.initialize_secs = 2
+             mcp.limits.breaker_failures = 2
+             mcp.limits.breaker_secs = 600
+             auth.tokens.alice = '{ALICE}'
+             auth.tokens.bob = '{BOB}'"
+        ))
+        .start()
+        .await?;
+    let mut alice = server.connect().auth("token", ALICE).open().await?;
+    let end = calls(&[("github__execute_command", json!({ "command": "kill -9 $PPID" }))]);
+    alice.say(&script(&[in_workspace(&format!("echo {mode} > mode")), end])).await?;
+    alice.approve_all().await?;
+    let is_held_back = |event: &Event| event.name == "mcp:status" && event.payload["state"] == "held_back";
+    let held = alice.until_matching("the server to be held back", is_held_back).await?;
+    ensure!(held.payload["server"] == "github", "{held:?}");
+    // Only for her, in her next session as well.
+    let mut next = server.connect().auth("token", ALICE).open().await?;
+    next.until_matching("the server to be held back in the next session", is_held_back).await?;
+    let mut bob = server.connect().auth("token", BOB).open().await?;
+    let through = calls(&[("github__execute_command", json!({ "command": "echo it works" }))]);
+    let seen = outputs(&mut bob, &[through]).await?;
+    ensure!(stdout(&seen[0]).contains("it works"), "{seen:?}");
     Ok(())
 }
 
