@@ -55,7 +55,7 @@ impl Sanitizer {
     /// The same without a limit.
     pub fn clean_whole(&self, text: &str) -> String {
         let visible = characters::clean(text);
-        if self.config.redact { self.secrets.redact(&visible) } else { visible }
+        if self.config.redact { self.secrets.redact_whole(&visible) } else { visible }
     }
 
     /// The same for each string of a value, names included. What is longer than the configuration allows as a whole becomes
