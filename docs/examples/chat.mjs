@@ -14,7 +14,7 @@ async function ask(question) {
 
 // What a reconnect names: the session, and the last event that was seen of it.
 let last;
-const socket = io(url, { auth: (give) => give({ token, lastEventId: last }) });
+const socket = io(url, { auth: (give) => give({ protocol: 2, token, lastEventId: last }) });
 const number = (id) => Number(id.split("-")[1]);
 socket.onAny((name, payload, meta) => {
   if (meta?.id && last && number(meta.id) <= number(last)) return; // seen before the connection broke

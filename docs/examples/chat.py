@@ -27,7 +27,7 @@ async def main(url: str = "http://127.0.0.1:3000", token: str | None = None) -> 
         return f"{url}?sessionId={session}" if session else url
 
     def auth() -> dict:
-        return {"token": token, "lastEventId": last}
+        return {"protocol": 2, "token": token, "lastEventId": last}
 
     async def send(name: str, payload) -> bool:
         answer = await client.call(name, payload, timeout=20)

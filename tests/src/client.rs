@@ -25,7 +25,8 @@ impl Connect {
     /// To the server at `url`, as in `http://127.0.0.1:3000`.
     pub fn to(url: &str) -> Self {
         let address = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
-        Self { address, query: String::new(), auth: serde_json::Map::new(), is_checked: true }
+        let auth = serde_json::Map::from_iter([("protocol".to_owned(), 2.into())]);
+        Self { address, query: String::new(), auth, is_checked: true }
     }
 
     /// To this session.

@@ -1,5 +1,5 @@
 import { io } from "socket.io-client";
-import type { HandshakeAuth } from "./events.ts";
+import { PROTOCOL, type HandshakeAuth } from "./events.ts";
 import { Session, type Timing } from "./session.ts";
 
 /** How to connect. */
@@ -41,7 +41,9 @@ export function connect(url: string, options: Options = {}): Session {
       reconnectionDelayMax: 5_000,
       query: present({ sessionId: session }),
       auth: (give) => {
-        void asked(token).then((token) => give(present({ token, model, apiKey, role, lastEventId: lastEventId() })));
+        void asked(token).then((token) =>
+          give({ protocol: PROTOCOL, ...present({ token, model, apiKey, role, lastEventId: lastEventId() }) }),
+        );
       },
     });
     // Each attempt is a request of its own, and names the session as it is called by then.

@@ -3,7 +3,7 @@
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
 /** The version of the contract. */
-export const PROTOCOL = 1;
+export const PROTOCOL = 2;
 
 /** What acknowledges a message. */
 export interface Accepted {
@@ -487,6 +487,8 @@ export interface HandshakeAuth {
   apiKey?: string;
   /** Resume: replay what comes after this event, in order, then go on live. `0-0` stands before the first. */
   lastEventId?: string;
+  /** The version of the contract that the client knows: 2. Without it the client gets the basic contract: one argument for each event, and `agent:error` as a sentence. */
+  protocol?: number;
   /** What the connection may do. */
   role?: Role;
 }
@@ -651,6 +653,10 @@ export interface HistorySnapshot {
   turn?: TurnId;
   /** What the open turn's answer said so far. */
   partial: string;
+  /** The step of the turn that said so; absent where nothing was said. */
+  partialStep?: number;
+  /** Which attempt at the step: a delta of a higher one replaces `partial`. */
+  partialAttempt?: number;
   /** Whether the model is being asked right now. */
   thinking: boolean;
   /** The calls without a result. */
@@ -737,7 +743,7 @@ export interface MessageCommand {
   clientMessageId?: ClientMessageId;
 }
 
-/** The second argument of every event from the server. */
+/** The second argument of every event from the server, for clients that ask for version 2. */
 export interface Meta {
   /** The event's place in the session's log; absent on events that are not logged. */
   id?: string;

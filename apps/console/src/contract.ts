@@ -4,7 +4,7 @@
 import type * as contract from "../../client/src/events.ts";
 
 export type * from "../../client/src/events.ts";
-export { EVENT_NAMES, RETRYABLE } from "../../client/src/events.ts";
+export { EVENT_NAMES, PROTOCOL, RETRYABLE } from "../../client/src/events.ts";
 
 // What the console calls them.
 export type Approval = contract.ApprovalRequired;

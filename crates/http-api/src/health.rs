@@ -48,7 +48,7 @@ pub(crate) async fn readyz(State(health): State<Health>) -> Response {
 
 /// What runs here.
 pub(crate) async fn version(State(health): State<Health>) -> Response {
-    (NOT_STORED, Json(json!({ "name": "lockkeeper", "version": health.version, "protocol": 1 }))).into_response()
+    (NOT_STORED, Json(json!({ "name": "lockkeeper", "version": health.version, "protocol": 2 }))).into_response()
 }
 
 /// There is nothing by that name.
@@ -61,7 +61,7 @@ pub(crate) async fn not_allowed() -> Response {
     refusal(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This cannot be done here.")
 }
 
-fn refusal(status: StatusCode, code: &str, message: &str) -> Response {
+pub(crate) fn refusal(status: StatusCode, code: &str, message: &str) -> Response {
     let body: Value = json!({ "code": code, "message": message });
     (status, NOT_STORED, Json(body)).into_response()
 }

@@ -23,11 +23,10 @@ const CLIENT: &str = r#"import { io } from "socket.io-client";
 
 const socket = io(location.origin, { query: { sessionId: "demo" }, auth: { token: "..." } });
 socket.on("system:ready", () => socket.emit("message", "List the files."));
-socket.on("agent:delta", ({ text }) => console.log(text));
 socket.on("agent:response", (text) => console.log(text));
 socket.on("tool:approval_required", ({ callId, name, args }) =>
   socket.emit("tool:approval", { callId, approved: confirm(name + " " + JSON.stringify(args)) }));
-socket.on("agent:error", ({ message }) => console.error(message));
+socket.on("agent:error", (problem) => console.error(problem));
 socket.on("error", (reason) => console.error(reason));"#;
 
 impl Page {

@@ -120,7 +120,7 @@ async fn health_readiness_and_version_are_json() {
     assert_eq!((status, &*body), (StatusCode::OK, r#"{"ok":true}"#));
     assert!(head.contains("content-type: application/json") && head.contains("cache-control: no-store"), "{head}");
     let (status, _, body) = server.ask("GET", "/version").await;
-    assert_eq!((status, &*body), (StatusCode::OK, r#"{"name":"lockkeeper","version":"1.2.3","protocol":1}"#));
+    assert_eq!((status, &*body), (StatusCode::OK, r#"{"name":"lockkeeper","version":"1.2.3","protocol":2}"#));
     let (status, _, body) = server.ask("GET", "/readyz").await;
     assert_eq!((status, &*body), (StatusCode::OK, r#"{"ready":true,"reasons":[],"warnings":[]}"#));
     server.manager.drain(Duration::ZERO).await;

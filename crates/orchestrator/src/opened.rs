@@ -114,6 +114,8 @@ pub struct Snapshot {
     pub turn: Option<TurnId>,
     /// What the open turn's answer said so far.
     pub partial: String,
+    /// The step and the attempt at it that said so; `None` where nothing was said.
+    pub partial_of: Option<(u32, u32)>,
     /// Whether the model is being asked right now.
     pub thinking: bool,
     /// The calls without a result.

@@ -29,7 +29,7 @@ pub(crate) struct Desk {
     pub(crate) role: Role,
     pub(crate) since: Since,
     /// The questions that the client was shown.
-    pub(crate) shown: Shown,
+    pub(crate) shown: Arc<Shown>,
 }
 
 impl From<Malformed> for Failure {

@@ -31,6 +31,11 @@ pub struct Config {
     pub event_burst: u32,
     /// How many events a connection may send per second after that: 5.
     pub events_per_sec: u32,
+    /// How many answers (`tool:approval`, `budget:answer`, `turn:cancel`) a connection may send at once: 64. They have this
+    /// limit instead of those of events, and the first answer to each question that the connection was shown has none.
+    pub answer_burst: u32,
+    /// How many answers a connection may send per second after that: 10.
+    pub answers_per_sec: u32,
     /// How many events all connections of one principal may send at once: 80. More are refused as `rate_limited`.
     pub event_burst_per_principal: u32,
     /// How many events they may send per second after that: 20.
@@ -96,6 +101,8 @@ impl Default for Config {
             max_waiting_bytes: 1 << 20,
             event_burst: 20,
             events_per_sec: 5,
+            answer_burst: 64,
+            answers_per_sec: 10,
             event_burst_per_principal: 80,
             events_per_sec_per_principal: 20,
             event_burst_per_address: 400,
@@ -140,6 +147,8 @@ impl Config {
         least("max_waiting_bytes", self.max_waiting_bytes as u64, self.max_payload_bytes as u64);
         least("event_burst", self.event_burst.into(), 1);
         least("events_per_sec", self.events_per_sec.into(), 1);
+        least("answer_burst", self.answer_burst.into(), 1);
+        least("answers_per_sec", self.answers_per_sec.into(), 1);
         least("event_burst_per_principal", self.event_burst_per_principal.into(), 1);
         least("events_per_sec_per_principal", self.events_per_sec_per_principal.into(), 1);
         least("event_burst_per_address", self.event_burst_per_address.into(), 1);

@@ -7,12 +7,12 @@ use crate::{
     pass::{Pass, Version, expired},
     peer::{Lost, Peer},
     places::{Connections, Place},
-    shown::Shown,
     tally::Refusals,
     transports::Transports,
     view::{Ended, View},
-    wire::{Answer, Expiry, Role, ServerEvent, Time},
+    wire::{Answer, Command, Expiry, Role, ServerEvent, Time, event_name},
 };
+use futures::StreamExt;
 use lockkeeper_domain::{Code, Failure, Via};
 use lockkeeper_orchestrator::{Attached, OpenSession, SessionManager};
 use lockkeeper_ports::{AuthError, Authenticator, Clock, Credentials};
@@ -24,7 +24,11 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{Mutex, mpsc, watch},
+    sync::{
+        Mutex,
+        mpsc::{self, error::TrySendError},
+        watch,
+    },
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -90,7 +94,7 @@ impl Connection {
         // Also when something below panics.
         let _hang_up = self.peer.hang_up_on_drop(self.inbox.gone.clone(), Arc::clone(&self.shared.transports));
         let end = match self.establish(auth).await {
-            Ok(Some((desk, attached, _seat))) => self.attend(&desk, attached, receiver).await,
+            Ok(Some((desk, attached, _seat))) => Box::pin(self.attend(&desk, attached, receiver)).await,
             Ok(None) => End::Gone,
             Err(failure) => End::Refused(failure),
         };
@@ -148,7 +152,7 @@ impl Connection {
         let (authenticator, clock) = (Arc::clone(&shared.authenticator), Arc::clone(&shared.clock));
         let patience = config.connect_timeout();
         let pass = Pass::new(principal, credentials, (rechecks, checked), authenticator, clock, patience);
-        let shown = Shown::default();
+        let shown = Arc::clone(&self.inbox.shown);
         Ok(Some((Desk { manager, config, session, pass, role, since, shown }, attached, seat)))
     }
 
@@ -215,9 +219,18 @@ impl Connection {
         }
     }
 
-    /// Handles the client's events, one after the other. What had come before the client went is done all the same: a
-    /// disconnect is not a cancel.
-    async fn obey(&self, desk: &Desk, mut receiver: mpsc::Receiver<Taken>) -> End {
+    /// Handles the client's events, one after the other, and its looks into the sandbox beside them. What had come before
+    /// the client went is done all the same: a disconnect is not a cancel.
+    async fn obey(&self, desk: &Desk, receiver: mpsc::Receiver<Taken>) -> End {
+        let (looks, looked) = mpsc::channel(self.shared.config.max_waiting_events);
+        tokio::select! {
+            end = self.obey_in_order(desk, receiver, looks) => end,
+            () = self.look(desk, looked) => End::Slow,
+        }
+    }
+
+    /// Handles the events whose order matters, and hands the others on to `looks`.
+    async fn obey_in_order(&self, desk: &Desk, mut receiver: mpsc::Receiver<Taken>, looks: mpsc::Sender<Taken>) -> End {
         loop {
             let taken = tokio::select! {
                 biased;
@@ -228,24 +241,68 @@ impl Connection {
                 }
             };
             let Some(taken) = taken else { return End::Gone };
-            let _handling = self.handling.lock().await;
-            let outcome = desk.handle(&taken).await;
-            if let Err(failure) = &outcome {
-                self.shared.refusals.command(failure.code);
-            }
-            let tell = async {
-                match (taken.ack, outcome) {
-                    (Some(ack), Ok((answer, version))) => self.answer(desk, ack, answer, version).await,
-                    (Some(ack), Err(failure)) => self.peer.acknowledge(ack, &Err(failure)).await,
-                    (None, Err(failure)) => self.peer.report(failure).await,
-                    (None, Ok(_)) => Ok(()),
+            let told = if is_look(&taken) {
+                match looks.try_send(taken) {
+                    Ok(()) => Ok(()),
+                    Err(TrySendError::Full(taken) | TrySendError::Closed(taken)) => {
+                        let busy = Failure::new(Code::Busy, "Too many requests for files wait to be handled already.");
+                        self.tell(desk, taken.ack, Err(busy)).await
+                    }
                 }
+            } else {
+                let _handling = self.handling.lock().await;
+                let outcome = desk.handle(&taken).await;
+                self.tell(desk, taken.ack, outcome).await
             };
-            if let Some(Err(Lost::Slow)) = self.inbox.gone.run_until_cancelled(tell).await {
+            if let Err(Lost::Slow) = told {
                 return End::Slow;
             }
         }
     }
+
+    /// Handles requests for files of the sandbox, some at once. A tool server that does not answer holds up these alone,
+    /// and neither a cancel nor an approval. Returns when the client reads too slowly.
+    async fn look(&self, desk: &Desk, looked: mpsc::Receiver<Taken>) {
+        const AT_ONCE: usize = 4;
+        let looks = futures::stream::unfold(looked, |mut looked| async move { Some((looked.recv().await?, looked)) });
+        let told = looks.map(|taken: Taken| async move {
+            let outcome = desk.handle(&taken).await;
+            self.tell(desk, taken.ack, outcome).await
+        });
+        let slow = told.buffer_unordered(AT_ONCE).filter(|told| std::future::ready(*told == Err(Lost::Slow)));
+        tokio::pin!(slow);
+        if slow.next().await.is_none() {
+            // The client has gone: what it wanted to see is of no use.
+            pending::<()>().await;
+        }
+    }
+
+    /// Answers an event, unless the client has gone.
+    async fn tell(
+        &self,
+        desk: &Desk,
+        ack: Option<i64>,
+        outcome: Result<(Answer, Option<Version>), Failure>,
+    ) -> Result<(), Lost> {
+        if let Err(failure) = &outcome {
+            self.shared.refusals.command(failure.code);
+        }
+        let tell = async {
+            match (ack, outcome) {
+                (Some(ack), Ok((answer, version))) => self.answer(desk, ack, answer, version).await,
+                (Some(ack), Err(failure)) => self.peer.acknowledge(ack, &Err(failure)).await,
+                (None, Err(failure)) => self.peer.report(failure).await,
+                (None, Ok(_)) => Ok(()),
+            }
+        };
+        self.inbox.gone.run_until_cancelled(tell).await.unwrap_or(Ok(()))
+    }
+}
+
+/// Whether an event asks for files of the sandbox. It changes nothing, so that later events need not wait for it.
+fn is_look(taken: &Taken) -> bool {
+    let command = event_name(&taken.arguments).as_deref().and_then(Command::named);
+    matches!(command, Some(Command::WorkspaceList | Command::WorkspaceRead))
 }
 
 impl Connection {

@@ -9,6 +9,7 @@ use crate::{
     rates::EventRates,
     tally::{Refusals, Tally},
     transports::Transports,
+    wire::Protocol,
 };
 use http::{HeaderMap, Uri};
 use lockkeeper_domain::{Code, Failure};
@@ -151,6 +152,7 @@ fn engine(
 ) -> (socketioxide::service::SocketIoService<engineioxide::service::NotFoundService>, SocketIo) {
     // Half a kilobyte to read into is enough for what clients send, and each connection has one.
     const READ_BUFFER: usize = 512;
+    const MAX_BINARIES: usize = 256;
     SocketIo::builder()
         // Both transports take the same.
         .max_payload(config.max_payload_bytes as u64)
@@ -161,8 +163,13 @@ fn engine(
         .connect_timeout(config.connect_timeout())
         .ping_interval(Duration::from_secs(config.ping_interval_secs))
         .ping_timeout(Duration::from_secs(config.ping_timeout_secs))
-        // No event of the contract has a binary part.
-        .with_parser(ParserConfig::common().max_incoming_binaries(0).max_incoming_binary_buf_size(0))
+        // No event of the contract has a binary part. The library would close the connection of a client that sends one;
+        // what it reads whole can be refused with an answer.
+        .with_parser(
+            ParserConfig::common()
+                .max_incoming_binaries(MAX_BINARIES)
+                .max_incoming_binary_buf_size(config.max_waiting_bytes),
+        )
         .build_svc()
 }
 
@@ -175,7 +182,7 @@ fn serve(io: &SocketIo, shared: Arc<Shared>) {
     let prepared = Arc::clone(&shared);
     let rates = Arc::new(EventRates::new(&shared.config));
     // Handlers are there before the client is told that it is connected, so that its first events find them.
-    let prepare = move |Raw(socket): Raw| {
+    let prepare = move |Raw(socket): Raw, TryData(auth): TryData<Value>| {
         if socket.req_parts().extensions.get::<Arc<Place>>().is_some_and(|place| !place.greets_first()) {
             return ready(Err(GreetedBefore));
         }
@@ -187,6 +194,8 @@ fn serve(io: &SocketIo, shared: Arc<Shared>) {
             address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             Arc::clone(&prepared.clock),
             gone.clone(),
+            // What is no version is refused with the rest of the handshake.
+            auth.ok().as_ref().and_then(Protocol::asked).unwrap_or_default(),
         );
         socket.on_fallback(|_: Intake| ready(()));
         socket.on_disconnect(move || {
@@ -199,7 +208,7 @@ fn serve(io: &SocketIo, shared: Arc<Shared>) {
     };
     let connect = move |Raw(socket): Raw, TryData(auth): TryData<Value>| {
         if let Some(inbox) = socket.extensions.get::<Arc<Inbox>>() {
-            let peer = Peer::new(socket, Arc::clone(&shared.clock), shared.config.slow_client());
+            let peer = Peer::new(socket, inbox.protocol, Arc::clone(&shared.clock), shared.config.slow_client());
             let connection = Connection { shared: Arc::clone(&shared), peer, inbox, handling: Mutex::default() };
             shared.tasks.spawn(connection.serve(auth));
         }

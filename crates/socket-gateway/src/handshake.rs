@@ -1,4 +1,4 @@
-use crate::wire::{Malformed, Role};
+use crate::wire::{Malformed, Protocol, Role};
 use lockkeeper_domain::{EventId, SessionId};
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -35,13 +35,16 @@ impl Handshake {
         let (mut session, mut model) = (None, None);
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*name {
-                "sessionId" if session.is_none() && !value.is_empty() => {
+                "sessionId" if session.is_none() && !is_nothing(&value) => {
                     let rule = Malformed("A sessionId is 1 to 128 characters out of A-Z, a-z, 0-9, '_' and '-'.");
                     session = Some(SessionId::parse(value).map_err(|_| rule)?);
                 }
-                "model" if model.is_none() && !value.is_empty() => model = Some(value.into_owned()),
+                "model" if model.is_none() && !is_nothing(&value) => model = Some(value.into_owned()),
                 _ => {}
             }
+        }
+        if auth.as_ref().is_ok_and(|auth| Protocol::asked(auth).is_none()) {
+            return Err(Malformed("auth.protocol is the version of the events: 1 or 2."));
         }
         let auth = match auth {
             Ok(Value::Object(auth)) => auth,
@@ -51,6 +54,12 @@ impl Handshake {
         let model = named_model(&auth)?.or(model);
         Ok(Self { session, model, token: token(&auth)?, key: key(&auth)?, since: since(&auth), role: role(&auth)? })
     }
+}
+
+/// Whether a value stands for none: what programs make of a variable that is not set when they write it into a text. A
+/// page whose storage is empty sends `null` as its session; all first visits would share that session.
+fn is_nothing(value: &str) -> bool {
+    matches!(value.trim(), "" | "null" | "undefined" | "None" | "NaN" | "[object Object]")
 }
 
 fn token(auth: &Map<String, Value>) -> Result<Option<SecretString>, Malformed> {
@@ -66,7 +75,7 @@ fn token(auth: &Map<String, Value>) -> Result<Option<SecretString>, Malformed> {
 fn named_model(auth: &Map<String, Value>) -> Result<Option<String>, Malformed> {
     match auth.get("model") {
         None | Some(Value::Null) => Ok(None),
-        Some(Value::String(model)) => Ok((!model.is_empty()).then(|| model.clone())),
+        Some(Value::String(model)) => Ok((!is_nothing(model)).then(|| model.clone())),
         Some(_) => Err(Malformed("auth.model is a string.")),
     }
 }
@@ -89,13 +98,13 @@ pub(crate) fn provider_key(text: &str) -> Result<Option<SecretString>, Malformed
     if !possible {
         return Err(BAD_KEY);
     }
-    Ok((!key.is_empty()).then(|| key.to_owned().into()))
+    Ok((!is_nothing(key)).then(|| key.to_owned().into()))
 }
 
 fn since(auth: &Map<String, Value>) -> Since {
     match auth.get("lastEventId") {
         None | Some(Value::Null) => Since::Nothing,
-        Some(Value::String(id)) if id.is_empty() => Since::Nothing,
+        Some(Value::String(id)) if is_nothing(id) => Since::Nothing,
         Some(Value::String(id)) => id.parse().map_or(Since::Unknown, Since::Event),
         Some(_) => Since::Unknown,
     }
@@ -139,6 +148,20 @@ mod tests {
     }
 
     #[test]
+    fn words_of_an_empty_storage_are_no_session() {
+        for word in ["null", "undefined", "None", "NaN", "", "%20%20", "%5Bobject%20Object%5D"] {
+            let auth = json!({"model": "undefined", "lastEventId": "null"});
+            let handshake = parse(&format!("sessionId={word}&model={word}"), auth).expect("valid");
+            assert!(handshake.session.is_none() && handshake.model.is_none(), "{word}");
+            assert_eq!(handshake.since, Since::Nothing);
+        }
+        let named = parse("sessionId=null&sessionId=mine", json!({})).expect("valid").session;
+        assert_eq!(named.as_ref().map(SessionId::as_str), Some("mine"));
+        let similar = parse("sessionId=nullable", json!({})).expect("valid").session;
+        assert_eq!(similar.as_ref().map(SessionId::as_str), Some("nullable"));
+    }
+
+    #[test]
     fn a_place_in_the_log_that_cannot_be_read_is_unknown() {
         for odd in [json!("x"), json!("1-"), json!(17), json!({}), json!("-1-1")] {
             assert_eq!(parse("", json!({"lastEventId": odd})).expect("valid").since, Since::Unknown, "{odd}");
@@ -152,9 +175,15 @@ mod tests {
         }
         let long = format!("sessionId={}", "x".repeat(129));
         assert!(parse(&long, json!({})).is_err());
-        for auth in
-            [json!([]), json!("t"), json!(7), json!({"token": 7}), json!({"token": {}}), json!({"role": "admin"})]
-        {
+        for auth in [
+            json!([]),
+            json!("t"),
+            json!(7),
+            json!({"token": 7}),
+            json!({"token": {}}),
+            json!({"role": "admin"}),
+            json!({"protocol": "x"}),
+        ] {
             assert!(parse("", auth.clone()).is_err(), "{auth}");
         }
         assert!(Handshake::parse("", Err(())).is_err());

@@ -65,6 +65,9 @@ impl Doorman {
         let peer = request.extensions().get::<SocketAddr>().map(SocketAddr::ip);
         let forbidden = |message| Refusal { status: StatusCode::FORBIDDEN, code: Code::Forbidden, message };
         self.origins.check(request.headers(), request.uri()).map_err(forbidden)?;
+        if let Some(refusal) = outdated(request).filter(|_| request.method() != Method::OPTIONS) {
+            return Err(refusal);
+        }
         if opens(request) {
             if self.closing.load(Ordering::Acquire) {
                 let message = "The server is shutting down; try again in a moment.";
@@ -85,6 +88,24 @@ fn busy(code: Code) -> StatusCode {
 fn opens<B>(request: &Request<B>) -> bool {
     let query = request.uri().query().unwrap_or_default();
     request.method() == Method::GET && !query.split('&').any(|pair| pair.starts_with("sid="))
+}
+
+/// Why a request of an older Engine.IO protocol is refused. Its clients show at most the status, so the reason is logged.
+fn outdated<B>(request: &Request<B>) -> Option<Refusal> {
+    let query = request.uri().query().unwrap_or_default();
+    let version = query.split('&').find_map(|pair| pair.strip_prefix("EIO="))?;
+    let message = match version {
+        "4" => return None,
+        "1" | "2" | "3" => {
+            "This server speaks Socket.IO 4 (Engine.IO 4), and the client speaks Engine.IO 3 or older, as Socket.IO 1 and 2 \
+             do: use socket.io-client 3 or 4, or python-socketio 5."
+        }
+        _ => {
+            "This server speaks Socket.IO 4 (Engine.IO 4), and the client speaks another version: use socket.io-client 4."
+        }
+    };
+    tracing::info!("a client of another version of Socket.IO is refused");
+    Some(Refusal { status: StatusCode::BAD_REQUEST, code: Code::InvalidPayload, message })
 }
 
 struct Refusal {
@@ -133,7 +154,13 @@ where
         let origin = request.headers().get(header::ORIGIN).cloned();
         let place = match self.doorman.check(&request) {
             Ok(place) => place,
-            Err(refusal) => return Box::pin(std::future::ready(Ok(refusal.into_response()))),
+            Err(refusal) => {
+                // A page that may connect may also read why it is refused.
+                let origin = origin.filter(|_| refusal.code != Code::Forbidden);
+                let mut response = refusal.into_response();
+                share(response.headers_mut(), origin.as_ref());
+                return Box::pin(std::future::ready(Ok(response)));
+            }
         };
         if request.method() == Method::OPTIONS {
             return Box::pin(std::future::ready(Ok(preflight(origin.as_ref()))));

@@ -6,7 +6,9 @@
 use crate::{
     Config,
     peer::refuse_now,
-    rates::{EventRates, Rate},
+    rates::{EventRates, Rate, TooMuch},
+    shown::Shown,
+    wire::{Command, Protocol, answered_call, event_name},
 };
 use lockkeeper_domain::{Code, Failure, PrincipalId};
 use lockkeeper_ports::Clock;
@@ -30,6 +32,20 @@ pub(crate) struct Taken {
     _room: OwnedSemaphorePermit,
 }
 
+/// How many first answers fit into a queue that is full for other events.
+const RESERVED: usize = 256;
+
+/// Which limits an event has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// The first answer to a question that the client was shown.
+    FirstAnswer,
+    /// Another answer, or a cancel.
+    Answer,
+    /// Anything else.
+    Event,
+}
+
 /// What became of an event.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
@@ -47,9 +63,14 @@ pub(crate) struct Inbox {
     pub(crate) gone: CancellationToken,
     /// The client sends far more than it may: the connection must end.
     pub(crate) flooded: CancellationToken,
+    /// The form in which the client gets events.
+    pub(crate) protocol: Protocol,
+    /// The questions that the client was shown.
+    pub(crate) shown: Arc<Shown>,
     queue: mpsc::Sender<Taken>,
     room: Arc<Semaphore>,
     events: Rate,
+    answers: Rate,
     refusals: Rate,
     shared: Arc<EventRates>,
     address: IpAddr,
@@ -67,14 +88,18 @@ impl Inbox {
         address: IpAddr,
         clock: Arc<dyn Clock>,
         gone: CancellationToken,
+        protocol: Protocol,
     ) -> Arc<Self> {
-        let (queue, receiver) = mpsc::channel(config.max_waiting_events);
+        let (queue, receiver) = mpsc::channel(config.max_waiting_events + RESERVED);
         Arc::new(Self {
             gone,
             flooded: CancellationToken::new(),
+            protocol,
+            shown: Arc::default(),
             queue,
             room: Arc::new(Semaphore::new(config.max_waiting_bytes)),
             events: Rate::new(config.event_burst, config.events_per_sec),
+            answers: Rate::new(config.answer_burst, config.answers_per_sec),
             refusals: Rate::new(config.flood_refusals, config.events_per_sec),
             shared,
             address,
@@ -105,10 +130,8 @@ impl Inbox {
         if self.flooded.is_cancelled() || self.gone.is_cancelled() {
             return Admission::Dropped;
         }
-        if !self.events.take() {
-            return self.refuse(Code::RateLimited, "Too many events; wait a moment.");
-        }
-        if let Err((code, message)) = self.shared.take(self.address, self.principal.get()) {
+        let kind = self.kind(arguments);
+        if let Err((code, message)) = self.allowed(kind) {
             return self.refuse(code, message);
         }
         let Ok(size) = u32::try_from(arguments.len()) else {
@@ -117,12 +140,52 @@ impl Inbox {
         let Ok(room) = Arc::clone(&self.room).try_acquire_many_owned(size) else {
             return self.refuse(Code::Busy, "Too much waits to be handled already.");
         };
+        if kind != Kind::FirstAnswer && self.queue.capacity() <= RESERVED {
+            return self.refuse(Code::Busy, "Too many events wait to be handled already.");
+        }
         match self.queue.try_send(Taken { arguments: arguments.into(), ack, _room: room }) {
             Ok(()) => Admission::Taken,
             Err(mpsc::error::TrySendError::Full(_)) => {
                 self.refuse(Code::Busy, "Too many events wait to be handled already.")
             }
             Err(mpsc::error::TrySendError::Closed(_)) => Admission::Dropped,
+        }
+    }
+
+    /// Refuses an event with binary parts: no event of the contract has one. It draws from the limits like any other.
+    fn take_binary(&self) -> Admission {
+        if self.flooded.is_cancelled() || self.gone.is_cancelled() {
+            return Admission::Dropped;
+        }
+        if let Err((code, message)) = self.allowed(Kind::Event) {
+            return self.refuse(code, message);
+        }
+        let message = "An event has no binary parts: nothing of it was done.";
+        let hint = "Send text, and images as base64: { text, attachments: [{ mimeType, data }] }.";
+        Admission::Refused(Failure::new(Code::InvalidPayload, message).with_hint(hint))
+    }
+
+    /// What an event counts as. A client may answer each question that it was shown once, whatever else it sends: a
+    /// refused answer leaves a turn waiting.
+    fn kind(&self, arguments: &str) -> Kind {
+        match event_name(arguments).as_deref().and_then(Command::named) {
+            Some(Command::ToolApproval) => match answered_call(arguments) {
+                Some(call) if self.shown.first_answer(&call) => Kind::FirstAnswer,
+                _ => Kind::Answer,
+            },
+            Some(Command::BudgetAnswer | Command::TurnCancel) => Kind::Answer,
+            _ => Kind::Event,
+        }
+    }
+
+    /// Draws from the limits of the kind.
+    fn allowed(&self, kind: Kind) -> Result<(), TooMuch> {
+        match kind {
+            Kind::FirstAnswer => Ok(()),
+            Kind::Answer if self.answers.take() => Ok(()),
+            Kind::Answer => Err((Code::RateLimited, "Too many answers; wait a moment.")),
+            Kind::Event if self.events.take() => self.shared.take(self.address, self.principal.get()),
+            Kind::Event => Err((Code::RateLimited, "Too many events; wait a moment.")),
         }
     }
 
@@ -147,9 +210,12 @@ impl FromMessageParts<LocalAdapter> for Intake {
         ack: &Option<i64>,
     ) -> Result<Self, Infallible> {
         let Some(inbox) = socket.extensions.get::<Arc<Inbox>>() else { return Ok(Self) };
-        let arguments = value.as_str().map_or("", |text| text.as_str());
-        if let Admission::Refused(failure) = inbox.take(arguments, *ack)
-            && !refuse_now(socket, *ack, failure, &*inbox.clock)
+        let admission = match value {
+            socketioxide_core::Value::Str(_, Some(_)) | socketioxide_core::Value::Bytes(_) => inbox.take_binary(),
+            socketioxide_core::Value::Str(text, None) => inbox.take(text.as_str(), *ack),
+        };
+        if let Admission::Refused(failure) = admission
+            && !refuse_now(socket, inbox.protocol, *ack, failure, &*inbox.clock)
             && socket.connected()
         {
             // A client that sends too much and reads nothing cannot even be told.
@@ -167,7 +233,8 @@ mod tests {
 
     fn inbox(config: &Config) -> Arc<Inbox> {
         let (rates, clock) = (Arc::new(EventRates::new(config)), Arc::new(TokioClock::start()));
-        Inbox::new(config, rates, IpAddr::from([192, 0, 2, 1]), clock, CancellationToken::new())
+        let (address, gone) = (IpAddr::from([192, 0, 2, 1]), CancellationToken::new());
+        Inbox::new(config, rates, address, clock, gone, Protocol::Basic)
     }
 
     fn code(admission: &Admission) -> Option<Code> {

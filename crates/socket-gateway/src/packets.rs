@@ -9,6 +9,8 @@ use crate::rates::Rate;
 #[derive(Debug)]
 pub(crate) struct PacketMeter {
     rate: Rate,
+    /// Parts of binary events, many of which may belong to one that is refused as a whole.
+    binary: Rate,
 }
 
 /// The client sends far more packets than an honest one.
@@ -20,13 +22,27 @@ pub(crate) struct TooMany;
 pub(crate) const HEAD: usize = 3;
 
 impl PacketMeter {
+    /// How many parts of binary events count as one packet.
+    const PARTS: u32 = 16;
+
     pub(crate) fn new(burst: u32, per_sec: u32) -> Self {
-        Self { rate: Rate::new(burst, per_sec) }
+        let binary = Rate::new(burst.saturating_mul(Self::PARTS), per_sec.saturating_mul(Self::PARTS));
+        Self { rate: Rate::new(burst, per_sec), binary }
     }
 
     /// Counts a packet that begins with `head`, unless it is an event: events have limits of their own.
     pub(crate) fn count(&self, head: &[u8]) -> Result<(), TooMany> {
-        if is_event(head) || self.rate.take() { Ok(()) } else { Err(TooMany) }
+        let is_taken = match head {
+            _ if is_event(head) => true,
+            [b'4', b'5', b'0'..=b'9'] | [b'b', ..] => self.binary.take(),
+            _ => self.rate.take(),
+        };
+        if is_taken { Ok(()) } else { Err(TooMany) }
+    }
+
+    /// Counts a binary frame.
+    fn count_binary(&self) -> Result<(), TooMany> {
+        if self.binary.take() { Ok(()) } else { Err(TooMany) }
     }
 }
 
@@ -95,6 +111,7 @@ struct Head {
 
 impl Frames {
     const TEXT: u8 = 1;
+    const BINARY: u8 = 2;
 
     pub(crate) fn new(meter: PacketMeter) -> Self {
         Self { meter, header: Vec::with_capacity(14), left: 0, head: None }
@@ -139,13 +156,14 @@ impl Frames {
         let length = length.iter().fold(0_u64, |length, byte| length << 8 | u64::from(*byte));
         self.left = if size == 0 { u64::from(short) } else { length };
         let mask = mask.try_into().unwrap_or_default();
-        let is_text = first & 0x0f == Self::TEXT;
+        let opcode = first & 0x0f;
+        let is_text = opcode == Self::TEXT;
         self.header.clear();
         if is_text && self.left > 0 {
             self.head = Some(Head { mask, bytes: Vec::with_capacity(HEAD) });
             return Ok(());
         }
-        self.meter.count(&[])
+        if opcode == Self::BINARY { self.meter.count_binary() } else { self.meter.count(&[]) }
     }
 }
 
@@ -173,7 +191,7 @@ mod tests {
     /// Covers: S3-packets
     #[tokio::test(start_paused = true)]
     async fn frames_that_are_no_events_are_counted() {
-        let others: [(u8, &[u8]); 9] = [
+        let others: [(u8, &[u8]); 8] = [
             (1, b"40{}"),
             (1, b"40/aaaa,"),
             (1, b"42/aaaa,[\"x\"]"),
@@ -181,7 +199,6 @@ mod tests {
             (1, b"3"),
             (1, b""),
             (0, b""),
-            (2, b"42[\"message\"]"),
             (9, b"42["),
         ];
         for (opcode, payload) in others {
@@ -192,6 +209,22 @@ mod tests {
             }
             assert_eq!(frames.read(&frame), Err(TooMany), "{opcode} {payload:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn parts_of_binary_events_are_counted_apart() {
+        let header = frame(1, b"451-[\"message\",{\"_placeholder\":true,\"num\":0}]");
+        let parts = [header, frame(2, b"bytes")].concat();
+        let mut frames = Frames::new(meter());
+        // Three packets at once, of sixteen parts each.
+        for _ in 0..24 {
+            assert_eq!(frames.read(&parts), Ok(()));
+        }
+        assert_eq!(frames.read(&parts), Err(TooMany));
+        let body = ["bAAAA"; 49].join("\u{1e}");
+        assert_eq!(Payload::new(meter()).read(body.as_bytes()), Err(TooMany));
+        let few = ["bAAAA"; 48].join("\u{1e}");
+        assert_eq!(Payload::new(meter()).read(few.as_bytes()), Ok(()));
     }
 
     #[tokio::test(start_paused = true)]
@@ -212,7 +245,7 @@ mod tests {
     /// Covers: S3-packets
     #[tokio::test(start_paused = true)]
     async fn packets_of_a_polling_body_are_counted() {
-        for other in ["40{}", "3", "", "42/x,[]", "bAAAA"] {
+        for other in ["40{}", "3", "", "42/x,[]"] {
             let body = [other; 10].join("\u{1e}");
             assert_eq!(Payload::new(meter()).read(body.as_bytes()), Err(TooMany), "{other}");
         }

@@ -1,7 +1,7 @@
 use crate::{
     pass::{Pass, Version},
     transports::Transports,
-    wire::{Answer, Meta, Refused, ServerEvent},
+    wire::{AgentError, Answer, Meta, Protocol, Refused, Sent, ServerEvent},
 };
 use lockkeeper_domain::{Failure, Via};
 use lockkeeper_ports::Clock;
@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone)]
 pub(crate) struct Peer {
     socket: Arc<Socket<LocalAdapter>>,
+    protocol: Protocol,
     clock: Arc<dyn Clock>,
     patience: Duration,
 }
@@ -51,8 +52,18 @@ impl FromConnectParts<LocalAdapter> for Raw {
 }
 
 impl Peer {
-    pub(crate) fn new(socket: Arc<Socket<LocalAdapter>>, clock: Arc<dyn Clock>, patience: Duration) -> Self {
-        Self { socket, clock, patience }
+    pub(crate) fn new(
+        socket: Arc<Socket<LocalAdapter>>,
+        protocol: Protocol,
+        clock: Arc<dyn Clock>,
+        patience: Duration,
+    ) -> Self {
+        Self { socket, protocol, clock, patience }
+    }
+
+    /// The form in which the client gets events.
+    pub(crate) fn protocol(&self) -> Protocol {
+        self.protocol
     }
 
     /// The query of the request that opened the connection.
@@ -84,7 +95,7 @@ impl Peer {
     /// Sends an event. A full buffer refuses it; then this waits for room, so that nothing is lost and the buffer is all that
     /// a slow client costs.
     pub(crate) async fn emit(&self, event: &ServerEvent, meta: &Meta) -> Result<(), Lost> {
-        self.patiently(|| Some(self.socket.emit(event.name(), &(event, meta)))).await.map(drop)
+        self.patiently(|| Some(send(&self.socket, self.protocol, event, meta))).await.map(drop)
     }
 
     /// Sends an event if `pass` still is at `version` at the moment of sending. Returns whether it is.
@@ -95,7 +106,7 @@ impl Peer {
         pass: &Pass,
         version: Version,
     ) -> Result<bool, Lost> {
-        self.patiently(|| pass.while_stands(version, || self.socket.emit(event.name(), &(event, meta)))).await
+        self.patiently(|| pass.while_stands(version, || send(&self.socket, self.protocol, event, meta))).await
     }
 
     /// Acknowledges a command.
@@ -129,10 +140,7 @@ impl Peer {
     /// Says why the connection ends.
     pub(crate) async fn refuse(&self, failure: Failure) -> Result<(), Lost> {
         let meta = Meta { code: Some(failure.code), ..self.now() };
-        let reason = match failure.hint {
-            Some(hint) => format!("{} {hint}", failure.message),
-            None => failure.message,
-        };
+        let reason = AgentError::from(failure).sentence();
         self.emit(&ServerEvent::Error(reason), &meta).await
     }
 
@@ -195,6 +203,7 @@ impl Drop for HangUp {
 /// Answers a command in the reader's task, where nothing may wait. Whether it was possible.
 pub(crate) fn refuse_now(
     socket: &Arc<Socket<LocalAdapter>>,
+    protocol: Protocol,
     ack: Option<i64>,
     failure: Failure,
     clock: &dyn Clock,
@@ -203,9 +212,19 @@ pub(crate) fn refuse_now(
         send_ack(socket, ack, &Refused::from(failure))
     } else {
         let (event, meta) = (ServerEvent::AgentError(failure.into()), Meta::unlogged(clock.now()));
-        socket.emit(event.name(), &(&event, &meta))
+        send(socket, protocol, &event, &meta)
     };
     sent.is_ok()
+}
+
+/// Sends an event in the form that the client asked for.
+fn send(socket: &Socket<LocalAdapter>, protocol: Protocol, event: &ServerEvent, meta: &Meta) -> Result<(), SendError> {
+    match protocol.arguments(event, meta) {
+        Sent::Nothing(arguments) => socket.emit(event.name(), &arguments),
+        Sent::Text(arguments) => socket.emit(event.name(), &arguments),
+        Sent::Payload(arguments) => socket.emit(event.name(), &arguments),
+        Sent::WithMeta(arguments) => socket.emit(event.name(), &arguments),
+    }
 }
 
 fn send_ack(socket: &Arc<Socket<LocalAdapter>>, ack: i64, answer: &impl Serialize) -> Result<(), SendError> {

@@ -7,10 +7,10 @@ use crate::{
     handshake::Since,
     pass::Version,
     peer::{Lost, Peer},
-    wire::{self, HistorySnapshot, Meta, PROTOCOL, Ready, ServerEvent, Time, Tool},
+    wire::{self, HistorySnapshot, Meta, Protocol, Ready, ServerEvent, Time, Tool},
 };
 use futures::StreamExt;
-use lockkeeper_domain::{Code, Decision, Event, EventBody, EventId, Failure, Seq, ToolDefinition};
+use lockkeeper_domain::{CallStatus, Code, Decision, Event, EventBody, EventId, Failure, Seq, ToolDefinition};
 use lockkeeper_orchestrator::{Attached, Live, LiveEvent, Snapshot};
 use lockkeeper_ports::{EventStream, StoreError, ToolSessionStatus};
 use news::{Due, News};
@@ -71,7 +71,7 @@ impl<'a> View<'a> {
         let is_troubled = |server: &&ToolSessionStatus| server.problem.is_some() || !server.left_out.is_empty();
         let troubled: Vec<_> = ready.servers.iter().filter(is_troubled).cloned().collect();
         self.shows_open(&snapshot);
-        let ready = ready_event(self.desk, ready, attached.resumed(), &snapshot);
+        let ready = ready_event(self.desk, self.peer.protocol(), ready, attached.resumed(), &snapshot);
         self.emit(&ready, &self.peer.now()).await?;
         for server in troubled {
             self.tell(Live { after: snapshot.last.seq, event: LiveEvent::Server(server) }).await?;
@@ -161,6 +161,8 @@ impl<'a> View<'a> {
     /// Remembers which questions the client is shown as open.
     fn shows_open(&self, snapshot: &Snapshot) {
         self.desk.shown.only_open(snapshot.pending.iter().map(|(_, asked)| asked));
+        let waiting = snapshot.calls.iter().filter(|open| open.waiting);
+        self.desk.shown.waiting(waiting.map(|open| &open.call.id));
     }
 
     /// Shows events as they come. Returns when those that should come next are not kept any more.
@@ -191,6 +193,11 @@ impl<'a> View<'a> {
         }
         let goes_on = seq > self.live_from && is_approval(&event.body);
         match &event.body {
+            EventBody::ToolCalls(calls) => {
+                let gated = calls.message.calls.iter().zip(&calls.gates);
+                let waiting = gated.filter(|(_, gate)| gate.status == CallStatus::Waiting);
+                self.desk.shown.waiting(waiting.map(|(call, _)| &call.id));
+            }
             EventBody::ApprovalRequired(asked) => self.desk.shown.asked(asked),
             EventBody::ApprovalResolved(resolved) => self.desk.shown.closed(&resolved.call),
             EventBody::ToolSettled(settled) => self.desk.shown.closed(&settled.call),
@@ -265,7 +272,13 @@ fn ended_by_itself() -> Ended {
     Ended::Broken(Failure::new(Code::Internal, "The session's log ended unexpectedly.").with_hint("Connect again."))
 }
 
-fn ready_event(desk: &Desk, ready: lockkeeper_orchestrator::Ready, resumed: bool, snapshot: &Snapshot) -> ServerEvent {
+fn ready_event(
+    desk: &Desk,
+    protocol: Protocol,
+    ready: lockkeeper_orchestrator::Ready,
+    resumed: bool,
+    snapshot: &Snapshot,
+) -> ServerEvent {
     let tool = |tool: &ToolDefinition| Tool {
         name: tool.tool.clone(),
         server: tool.server.clone(),
@@ -280,7 +293,7 @@ fn ready_event(desk: &Desk, ready: lockkeeper_orchestrator::Ready, resumed: bool
         provider: ready.provider,
         model: ready.model,
         tools: ready.tools.iter().map(tool).collect(),
-        protocol: PROTOCOL,
+        protocol: protocol.version(),
         last_event_id: snapshot.last,
         resumed,
         pending: snapshot.pending.iter().map(|(_, approval)| approval.clone().into()).collect(),

@@ -1,7 +1,8 @@
-//! What goes over a connection: every event and answer of the contract, version 1, each defined once.
+//! What goes over a connection: every event and answer of the contract, each defined once.
 //!
-//! Every event from the server has two arguments, a payload and a [`Meta`]. An event without a payload
-//! (`agent:thinking`) has `null` in its place, so that `meta` is the second argument always.
+//! A client of the basic contract gets each event's payload alone. A client that asks for [`PROTOCOL`] gets two
+//! arguments, the payload and a [`Meta`]; an event without a payload (`agent:thinking`) then has `null` in its place,
+//! so that `meta` is the second argument always.
 
 mod answer;
 mod arguments;
@@ -11,6 +12,7 @@ mod client;
 mod command;
 mod history;
 mod project;
+mod protocol;
 mod rules;
 mod server;
 mod session;
@@ -25,6 +27,7 @@ pub use client::{
     RevokeCommand, Role, TrustCommand,
 };
 pub use history::{HistoryCall, HistoryEntry, HistoryMessage, HistoryResult, HistorySnapshot};
+pub use protocol::Protocol;
 pub use rules::{FileRule, StoredRule};
 pub use server::{
     AgentError, Expired, Expiry, McpStatus, Meta, Piece, Ready, ServerEvent, Time, Tool, TurnCompleted, UserMessage,
@@ -34,15 +37,16 @@ pub use tool::{
     ApprovalRequired, ApprovalResolved, ToolCall, ToolError, ToolQuarantined, ToolShape, ToolStarted, ToolTrusted,
 };
 
-pub(crate) use arguments::{Arguments, is_shallow};
+pub(crate) use arguments::{Arguments, answered_call, event_name, is_shallow};
 pub(crate) use client::Malformed;
 pub(crate) use command::{By, Command};
 pub(crate) use history::{page, snapshot};
 pub(crate) use project::{live, logged};
+pub(crate) use protocol::Sent;
 pub(crate) use rules::rules;
 
 #[cfg(test)]
 pub(crate) use {client::Said, command::COMMANDS, server::SERVER_EVENTS};
 
-/// The version of the contract that this crate speaks.
-pub const PROTOCOL: u32 = 1;
+/// The newest version of the contract that this crate speaks. Version 1 is the basic contract: see [`Protocol`].
+pub const PROTOCOL: u32 = 2;

@@ -1,9 +1,12 @@
 // A frontend from before there was more: message, tool:approval, agent:thinking, agent:response,
-// tool:approval_required, tool:output, agent:error, system:ready, and error.
+// tool:approval_required, tool:output, agent:error, system:ready, and error. Its handlers take one argument each.
 import { io } from "socket.io-client";
 
 const socket = io(process.argv[2]);
 const order = [];
+socket.onAny((name, ...args) => {
+  if (args.length > 1) end(`${name} has ${args.length} arguments`);
+});
 const deadline = setTimeout(() => end(`it did not end; seen: ${order}`), 20_000);
 
 function end(problem) {
@@ -36,5 +39,5 @@ socket.on("agent:response", (text) => {
   const found = order.filter((name, place) => name !== "thinking" || place === 0).join();
   end(found === wanted ? undefined : `the order was ${order}`);
 });
-socket.on("agent:error", (error) => end(`agent:error ${JSON.stringify(error)}`));
+socket.on("agent:error", (text) => end("agent:error " + text));
 socket.on("error", (reason) => end(`error ${reason}`));

@@ -8,7 +8,7 @@ let sessionId;
 const session = new Session(url, {
   transports: ["websocket"],
   query: {},
-  auth: (give) => give(last ? { lastEventId: last } : {}),
+  auth: (give) => give({ protocol: 2, lastEventId: last }),
 });
 session.socket.on("system:ready", (ready) => {
   sessionId = ready.sessionId;

@@ -12,7 +12,8 @@ PATIENCE = 20
 async def main(url: str, transports: str, answer: str) -> None:
     client = socketio.AsyncClient(reconnection=False)
     events: asyncio.Queue = asyncio.Queue()
-    client.on("*", lambda name, *args: events.put_nowait((name, args[0] if args else None)))
+    # Of one payload at most, like the handlers of most programs.
+    client.on("*", lambda name, payload=None: events.put_nowait((name, payload)))
     seen = []
 
     async def until(wanted: str):

@@ -1,7 +1,7 @@
 // One session's connection: it comes back by itself, from where the log was applied to, unless the server says no for good.
 
 import { io, type Socket } from "socket.io-client";
-import { EVENT_NAMES, RETRYABLE, type Answer, type Meta, type ServerEvent } from "../contract.ts";
+import { EVENT_NAMES, PROTOCOL, RETRYABLE, type Answer, type Meta, type ServerEvent } from "../contract.ts";
 
 /** What a connection tells its owner. */
 export interface Listener {
@@ -45,7 +45,7 @@ export class Connection {
       query: identity.session === undefined ? {} : { sessionId: identity.session },
       auth: (give) => {
         const token = identity.token();
-        give({ ...(token === undefined ? {} : { token }), lastEventId: identity.lastEventId() });
+        give({ protocol: PROTOCOL, ...(token === undefined ? {} : { token }), lastEventId: identity.lastEventId() });
       },
     });
     this.#socket.on("connect", () => {

@@ -206,6 +206,7 @@ impl Link {
         if let Some(token) = &self.target.token {
             auth.insert("token".to_owned(), token.expose_secret().into());
         }
+        auth.insert("protocol".to_owned(), lockkeeper_socket_gateway::wire::PROTOCOL.into());
         if let Some(id) = &self.last_event {
             auth.insert("lastEventId".to_owned(), id.as_str().into());
         }

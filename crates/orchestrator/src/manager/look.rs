@@ -99,6 +99,7 @@ impl Snapshot {
             messages: session.conversation(everything),
             turn: session.turn().map(Turn::id),
             partial: session.turn().map(|t| t.partial().to_owned()).unwrap_or_default(),
+            partial_of: session.turn().filter(|t| !t.partial().is_empty()).map(|t| (t.step(), t.attempt())),
             thinking,
             calls: calls.iter().map(OpenCall::of).collect(),
             pending: question.into_iter().collect(),

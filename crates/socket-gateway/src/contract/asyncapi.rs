@@ -40,7 +40,7 @@ pub(super) fn document(schema: &Value) -> Value {
             "title": "Lockkeeper over Socket.IO",
             "version": format!("{PROTOCOL}.0.0"),
             "description": "Generated from crates/socket-gateway/src/wire by `just contract`. Socket.IO 4 over WebSocket or \
-                long polling, path /socket.io/. Every event from the server has a second argument, the schema Meta.",
+                long polling, path /socket.io/. For clients that ask for version 2, every event from the server has a second argument, the schema Meta.",
             "license": { "name": "Apache-2.0" },
         },
         "defaultContentType": "application/json",

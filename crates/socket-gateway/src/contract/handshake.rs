@@ -19,6 +19,9 @@ pub(super) struct HandshakeAuth {
     api_key: Option<String>,
     /// Resume: replay what comes after this event, in order, then go on live. `0-0` stands before the first.
     last_event_id: Option<EventId>,
+    /// The version of the contract that the client knows: 2. Without it the client gets the basic contract: one argument
+    /// for each event, and `agent:error` as a sentence.
+    protocol: Option<u32>,
     /// What the connection may do.
     #[serde(default)]
     role: Role,

@@ -69,8 +69,20 @@ fn is_own_fetch(headers: &HeaderMap, uri: &Uri) -> bool {
     if !headers.contains_key(SITE) || is(SITE, "same-origin") || is(SITE, "none") {
         return true;
     }
+    if is_client_script(uri) {
+        return true;
+    }
     let is_page = !["/socket.io", "/api/", "/metrics"].iter().any(|path| uri.path().starts_with(path));
     is_page && is(MODE, "navigate") && is(DEST, "document")
+}
+
+/// Whether it is Socket.IO's own script, which any page may load: it is public, and browsers say nothing of the page that
+/// does.
+fn is_client_script(uri: &Uri) -> bool {
+    uri.path().strip_prefix("/socket.io/").is_some_and(|file| {
+        let (name, extension) = file.rsplit_once('.').unwrap_or_default();
+        extension == "js" && !name.contains('/')
+    })
 }
 
 /// Whether `text` is an origin as browsers write it.
@@ -197,6 +209,9 @@ mod tests {
         for site in ["same-origin", "none"] {
             assert!(may("/socket.io/", &[(SITE, site)]), "{site}");
         }
+        let script = [(SITE, "cross-site"), (MODE, "no-cors"), (DEST, "script")];
+        assert!(may("/socket.io/socket.io.js", &script), "a public script");
+        assert!(!may("/socket.io/", &script) && !may("/socket.io/a/b.js", &script) && !may("/metrics.js", &script));
     }
 
     #[test]

@@ -86,3 +86,25 @@ async fn nothing_new_is_let_in_while_the_gateway_closes() {
     let (response, _) = ask(&doorman, get("transport=polling&sid=AAAAAAAAAAAAAAHs")).await;
     assert_eq!(response.status(), StatusCode::OK);
 }
+
+#[tokio::test]
+async fn older_protocol_is_refused_with_both_versions() {
+    let peer: SocketAddr = "127.0.0.1:999".parse().expect("an address");
+    let request =
+        |query: &str| Request::get(format!("/socket.io/?{query}")).header("host", "localhost:3000").extension(peer);
+    let doorman = doorman(&Config::default());
+    for transport in ["polling", "websocket"] {
+        let old = request(&format!("EIO=3&transport={transport}")).header("origin", "http://localhost:3000");
+        let (response, place) = ask(&doorman, old).await;
+        assert_eq!((response.status(), place.is_none()), (StatusCode::BAD_REQUEST, true));
+        assert_eq!(response.headers()["access-control-allow-origin"], "http://localhost:3000");
+        let body = body(response).await;
+        let message = body["message"].as_str().expect("text");
+        for part in ["Engine.IO 3", "Socket.IO 4", "socket.io-client 3 or 4", "python-socketio 5"] {
+            assert!(message.contains(part), "{message}");
+        }
+    }
+    assert_eq!(ask(&doorman, request("EIO=5&transport=polling")).await.0.status(), StatusCode::BAD_REQUEST);
+    assert_eq!(ask(&doorman, request("transport=polling")).await.0.status(), StatusCode::OK, "the engine says more");
+    assert_eq!(doorman.connections.open(), (0, 0));
+}

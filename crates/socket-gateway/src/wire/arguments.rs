@@ -1,3 +1,4 @@
+use lockkeeper_domain::CallId;
 use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
 use std::fmt;
@@ -28,6 +29,24 @@ impl<'de> Deserialize<'de> for Arguments {
         }
         from.deserialize_seq(Visitor)
     }
+}
+
+/// The name of an event, without a look at its arguments. `None` where the text is not an event.
+pub(crate) fn event_name(arguments: &str) -> Option<String> {
+    let rest = arguments.trim_start().strip_prefix('[')?;
+    serde_json::Deserializer::from_str(rest).into_iter::<String>().next()?.ok()
+}
+
+/// The call that the payload of an event names.
+pub(crate) fn answered_call(arguments: &str) -> Option<CallId> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Answer {
+        call_id: CallId,
+    }
+    #[derive(Deserialize)]
+    struct Event(de::IgnoredAny, Answer);
+    serde_json::from_str(arguments).ok().map(|Event(_, answer)| answer.call_id)
 }
 
 /// Whether the JSON in `text` is nested no deeper than `most`. Looks at brackets alone: what is not JSON fails later.
@@ -70,6 +89,19 @@ mod tests {
         assert_eq!(read(r#"["message","a",{"b":[1]}]"#), Some(("message".to_owned(), Some(json!("a")))));
         for bad in ["[]", "{}", "[1]", "[null,1]", "[\"a\"", "7", ""] {
             assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_and_calls_are_read_without_the_rest() {
+        assert_eq!(event_name(" [\"tool:approval\", {broken").as_deref(), Some("tool:approval"));
+        assert_eq!(event_name("[7]"), None);
+        assert_eq!(event_name("{}"), None);
+        let call = |text: &str| answered_call(text).map(|call| call.to_string());
+        let answer = r#"["tool:approval",{"callId":"call_1_0_0","approved":true}]"#;
+        assert_eq!(call(answer).as_deref(), Some("call_1_0_0"));
+        for other in [r#"["tool:approval"]"#, r#"["tool:approval",{"callId":7}]"#, r#"["tool:approval",null]"#, "["] {
+            assert_eq!(call(other), None, "{other}");
         }
     }
 

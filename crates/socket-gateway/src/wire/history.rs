@@ -21,6 +21,12 @@ pub struct HistorySnapshot {
     pub turn: Option<TurnId>,
     /// What the open turn's answer said so far.
     pub partial: String,
+    /// The step of the turn that said so; absent where nothing was said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partial_step: Option<u32>,
+    /// Which attempt at the step: a delta of a higher one replaces `partial`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partial_attempt: Option<u32>,
     /// Whether the model is being asked right now.
     pub thinking: bool,
     /// The calls without a result.
@@ -124,13 +130,16 @@ pub struct HistoryEntry {
 
 /// The session as it stands.
 pub(crate) fn snapshot(snapshot: Snapshot) -> HistorySnapshot {
-    let Snapshot { last, messages, turn, partial, thinking, calls, pending, budget } = snapshot;
+    let Snapshot { last, messages, turn, partial, partial_of, thinking, calls, pending, budget } = snapshot;
+    let (partial_step, partial_attempt) = partial_of.unzip();
     let open = |open: OpenCall| HistoryCall { waiting: Some(open.waiting), digest: open.digest, ..open.call.into() };
     HistorySnapshot {
         last_event_id: last,
         messages: messages.into_iter().map(Into::into).collect(),
         turn,
         partial,
+        partial_step,
+        partial_attempt,
         thinking,
         calls: calls.into_iter().map(open).collect(),
         pending: pending.into_iter().map(|(_, approval)| approval.into()).collect(),

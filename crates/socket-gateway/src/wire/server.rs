@@ -67,7 +67,7 @@ server_events! {
     Error(String) = "error", logged: Never;
 }
 
-/// The second argument of every event from the server.
+/// The second argument of every event from the server, for clients that ask for version 2.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Meta {
@@ -205,6 +205,16 @@ pub struct AgentError {
     /// What to do about it, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+}
+
+impl AgentError {
+    /// The error as a sentence, with the hint.
+    pub fn sentence(&self) -> String {
+        match &self.hint {
+            Some(hint) => format!("{} {hint}", self.message),
+            None => self.message.clone(),
+        }
+    }
 }
 
 impl From<Failure> for AgentError {

@@ -242,7 +242,7 @@ fn a_session_is_ready() {
         token_expires_at: None,
     }));
     let expected = json!({
-        "sessionId": "s1", "containerId": "box", "provider": "demo", "model": "demo-1", "protocol": 1,
+        "sessionId": "s1", "containerId": "box", "provider": "demo", "model": "demo-1", "protocol": 2,
         "tools": [{"name": "ls", "server": "workspace", "description": "Lists", "inputSchema": {"type": "object"},
                    "annotations": {}}],
         "lastEventId": "0-0", "resumed": false, "pending": [],
@@ -267,13 +267,15 @@ fn a_snapshot_holds_the_conversation() {
         messages,
         turn: Some(TurnId::new(2)),
         partial: "Al".to_owned(),
+        partial_of: Some((1, 2)),
         thinking: true,
         calls: Vec::new(),
         pending: Vec::new(),
         budget: None,
     });
     let expected = json!({
-        "lastEventId": "1-9", "turn": 2, "partial": "Al", "thinking": true, "calls": [], "pending": [],
+        "lastEventId": "1-9", "turn": 2, "partial": "Al", "partialStep": 1, "partialAttempt": 2, "thinking": true,
+        "calls": [], "pending": [],
         "messages": [
             {"role": "user", "turn": 1, "at": TIME, "text": "list"},
             {"role": "assistant", "turn": 1, "at": TIME, "text": "",

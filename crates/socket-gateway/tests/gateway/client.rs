@@ -44,7 +44,11 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) async fn connect(world: &World, query: &str, auth: Value, buffer: usize) -> Self {
+    /// Connects with `meta` as the second argument of each event, unless `auth` names another protocol.
+    pub(crate) async fn connect(world: &World, query: &str, mut auth: Value, buffer: usize) -> Self {
+        if let Value::Object(auth) = &mut auth {
+            auth.entry("protocol").or_insert(json!(2));
+        }
         let stream = world.open(query, buffer).await.expect("let in");
         let ws = WebSocketStream::from_raw_socket(stream, Role::Client, None).await;
         let mut client = Self { ws, seen: Vec::new(), passed: 0, raw: Vec::new(), sid: String::new(), acks: 0 };
@@ -89,11 +93,16 @@ impl Client {
         self.acks += 1;
         let id = self.acks;
         self.send(&format!("42{id}{arguments}")).await;
+        self.until_ack(id).await
+    }
+
+    /// The acknowledgement with this id; others are passed over.
+    pub(crate) async fn until_ack(&mut self, id: i64) -> Value {
         loop {
             match self.next().await {
                 Frame::Ack(ack, answer) if ack == id => return answer,
                 Frame::Event(_) | Frame::Ack(..) => {}
-                end => panic!("{end:?} instead of the acknowledgement of {}", &arguments[..arguments.len().min(80)]),
+                end => panic!("{end:?} instead of the acknowledgement {id}"),
             }
         }
     }
@@ -114,8 +123,10 @@ impl Client {
             return Frame::Ack(rest[..digits].parse().expect("an id"), answer[0].clone());
         }
         let arguments = packet.strip_prefix("42").unwrap_or_else(|| panic!("an event, not {packet}"));
-        let [name, payload, meta]: [Value; 3] = serde_json::from_str(arguments).expect("a name, a payload and a meta");
-        let event = Event { name: name.as_str().expect("a name").to_owned(), payload, meta };
+        let arguments: Vec<Value> = serde_json::from_str(arguments).expect("a name and arguments");
+        let argument = |index: usize| arguments.get(index).cloned().unwrap_or_default();
+        let name = argument(0).as_str().expect("a name").to_owned();
+        let event = Event { name, payload: argument(1), meta: argument(2) };
         self.seen.push(event.clone());
         Frame::Event(event)
     }

@@ -1,5 +1,7 @@
 //! The Socket.IO interface as clients see it: real handlers, a real session manager, and no port.
 
+mod answers;
+mod basic;
 mod client;
 mod closing;
 mod conversation;

@@ -67,7 +67,7 @@ async fn a_conversation_works_over_polling() {
     poller.until("42[\"system:ready\"").await;
     assert_eq!(poller.post("427[\"message\",\"go\"]").await.0, StatusCode::OK);
     let response = poller.until("42[\"agent:response\"").await;
-    assert!(response.starts_with("42[\"agent:response\",\"Hi.\","), "{response}");
+    assert_eq!(response, "42[\"agent:response\",\"Hi.\"]");
     assert_eq!(world.gateway.connections(), 1);
 }
 
@@ -111,4 +111,27 @@ async fn polling_body_of_many_handshakes_is_refused() {
     let (status, _) = poller.post(&["40/aaaa,"; 1_000].join("\u{1e}")).await;
     assert!(status.is_client_error(), "{status}");
     eventually("its place is free", || world.gateway.connections() == 0).await;
+}
+
+#[tokio::test]
+async fn path_works_without_its_last_slash() {
+    let world = World::new([]);
+    let request = Request::get("/socket.io?EIO=4&transport=polling").header("host", "localhost:3000");
+    let request = request.body(Full::<Bytes>::default()).expect("a request");
+    let response = world.service.clone().oneshot(request).await.expect("infallible");
+    assert_eq!(response.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn binary_event_over_polling_is_refused_and_the_connection_stays() {
+    let world = World::new([]);
+    let poller = Poller::open(&world).await;
+    poller.post("40{}").await;
+    poller.until("42[\"system:ready\"").await;
+    let event = "451-7[\"message\",{\"_placeholder\":true,\"num\":0}]\u{1e}bAAECAw==";
+    assert_eq!(poller.post(event).await.0, StatusCode::OK);
+    let refused = poller.until("437[").await;
+    assert!(refused.contains("invalid_payload") && refused.contains("base64"), "{refused}");
+    assert_eq!(poller.post("428[\"history:get\"]").await.0, StatusCode::OK);
+    assert!(poller.until("438[").await.contains("\"ok\":true"));
 }

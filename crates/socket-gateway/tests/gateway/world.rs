@@ -43,6 +43,7 @@ pub(crate) struct Builder {
     has_key: bool,
     takes_keys: bool,
     outage: Outage,
+    tools: Vec<FakeTool>,
 }
 
 impl World {
@@ -59,6 +60,7 @@ impl World {
             has_key: true,
             takes_keys: false,
             outage: Outage::default(),
+            tools: Vec::new(),
         }
     }
 
@@ -127,6 +129,12 @@ impl Builder {
         self
     }
 
+    /// With another tool.
+    pub(crate) fn tool(mut self, tool: FakeTool) -> Self {
+        self.tools.push(tool);
+        self
+    }
+
     pub(crate) fn without_key(mut self) -> Self {
         self.has_key = false;
         self
@@ -165,7 +173,7 @@ impl Builder {
             FakeTool::hangs("box", "hang"),
             FakeTool::fails("box", "fail", lockkeeper_domain::Code::ToolFailed, "no such file"),
         ];
-        let host = FakeToolHost::new(tools);
+        let host = FakeToolHost::new(tools.into_iter().chain(self.tools));
         let (store, clock) = (Arc::new(EmbeddedStore::in_memory()), Arc::new(TokioClock::start()));
         let server = McpServer { name: ServerName::new("box"), command: vec!["box".to_owned()], env: BTreeMap::new() };
         let ports = Ports {
