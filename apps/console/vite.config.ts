@@ -1,4 +1,5 @@
 import { defineConfig } from "vitest/config";
+import { client } from "./build/client.ts";
 import { preload } from "./build/preload.ts";
 import { small } from "./build/small.ts";
 
@@ -11,7 +12,7 @@ export default defineConfig({
     reportCompressedSize: false,
     cssTarget: ["chrome123", "firefox120", "safari17.5"],
   },
-  plugins: [preload(["connection"]), small(100_000)],
+  plugins: [preload(["connection"]), client(), small(100_000)],
   // For `npm run dev` beside a server on its usual port.
   server: {
     proxy: { "/socket.io": { target: "http://127.0.0.1:3000", ws: true }, "/readyz": "http://127.0.0.1:3000" },

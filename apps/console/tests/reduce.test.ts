@@ -248,6 +248,17 @@ describe("a snapshot", () => {
     expect([session.order.lastId, session.fromSnapshot, isRunning(session)]).toEqual(["3-40", true, true]);
   });
 
+  test("has a text that a higher attempt takes the place of, and a lower one does not touch", () => {
+    const begun = unlogged("history:snapshot", { ...snapshot, partialStep: 1, partialAttempt: 0 });
+    const log = new Log(40, 4)
+      .add("agent:delta", { text: "Begun ", step: 1, attempt: 1 }, 2)
+      .add("agent:delta", { text: "never", step: 1, attempt: 0 }, 2)
+      .add("agent:delta", { text: "again.", step: 1, attempt: 1 }, 2);
+    expect(told(play([begun, ...log.events])).at(-1)).toBe("agent: Begun again.…");
+    const goesOn = new Log(40, 4).add("agent:delta", { text: "it is.", step: 1, attempt: 0 }, 2);
+    expect(told(play([begun, ...goesOn.events])).at(-1)).toBe("agent: Here it is.…");
+  });
+
   test("is gone on from, and the question that follows it is not asked twice", () => {
     const pending = {
       ...snapshot,

@@ -1,6 +1,8 @@
+use crate::health::refusal;
 use axum::{
     Router,
     body::Body,
+    extract::Path,
     http::{HeaderMap, HeaderName, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
@@ -14,6 +16,17 @@ pub(crate) struct File {
     pub(crate) path: &'static str,
     pub(crate) bytes: &'static [u8],
     pub(crate) gzip: Option<&'static [u8]>,
+}
+
+impl File {
+    /// Whether it is Socket.IO's client for pages to load, and no file of the console.
+    fn is_client(&self) -> bool {
+        self.path.starts_with("socket.io/")
+    }
+
+    fn tag(&self) -> String {
+        format!("\"{}\"", &hex(&Sha256::digest(self.bytes))[..32])
+    }
 }
 
 /// The web console, out of this program's own memory.
@@ -34,20 +47,46 @@ impl Console {
         Some(Self { files: FILES }).filter(|console| !console.files.is_empty())
     }
 
-    /// A route for each file. The page itself is `/`.
+    /// A route for each file of the console. The page itself is `/`.
     pub(crate) fn routes(self) -> Router {
-        self.files.iter().fold(Router::new(), |router, file| {
+        let files = self.files.iter().filter(|file| !file.is_client());
+        files.fold(Router::new(), |router, file| {
             let path = if file.path == "index.html" { "/".to_owned() } else { format!("/{}", file.path) };
-            let tag = format!("\"{}\"", &hex(&Sha256::digest(file.bytes))[..32]);
+            let tag = file.tag();
             router.route(&path, get(move |headers: HeaderMap| std::future::ready(serve(file, &tag, &headers))))
         })
     }
+
+    /// The route of the JavaScript client, for pages that are not the console's. It is there without the client, too, and
+    /// then says why.
+    pub(crate) fn client_route() -> Router {
+        let files = Self::built().map(|console| console.files).unwrap_or_default();
+        Router::new()
+            .route("/socket.io/{file}", get(move |name, headers| std::future::ready(client(files, &name, &headers))))
+    }
+}
+
+fn client(files: &'static [File], Path(name): &Path<String>, asked: &HeaderMap) -> Response {
+    let named = |file: &&File| file.path.strip_prefix("socket.io/") == Some(name);
+    match files.iter().find(named) {
+        Some(file) => serve(file, &file.tag(), asked),
+        None => missing_client(),
+    }
+}
+
+/// The client comes with the console: npm has it, and the build takes it from there.
+fn missing_client() -> Response {
+    let message = "There is no such file. The JavaScript client is socket.io.js, socket.io.min.js or socket.io.esm.min.js, \
+         in servers that were built after the console (scripts/console); npm and CDNs have it as socket.io-client.";
+    refusal(StatusCode::NOT_FOUND, "not_found", message)
 }
 
 fn serve(file: &'static File, tag: &str, asked: &HeaderMap) -> Response {
     let known = asked.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
     // What is built into `assets` has its hash in its name.
     let cache = if file.path.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
+    // The client is a public script, for the pages of other servers too.
+    let readers = if file.is_client() { "cross-origin" } else { "same-origin" };
     let headers = [
         (header::CONTENT_TYPE, media_type(file.path)),
         (header::CACHE_CONTROL, cache),
@@ -55,7 +94,7 @@ fn serve(file: &'static File, tag: &str, asked: &HeaderMap) -> Response {
         (header::VARY, "accept-encoding"),
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), readers),
         (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"),
     ];
     if known.is_some_and(|tags| tags.split(',').any(|known| known.trim().trim_start_matches("W/") == tag)) {
@@ -109,6 +148,7 @@ mod tests {
     const FILES: &[File] = &[
         File { path: "index.html", bytes: b"<!doctype html>", gzip: None },
         File { path: "assets/a-1.js", bytes: b"whole", gzip: Some(b"packed") },
+        File { path: "socket.io/socket.io.js", bytes: b"client", gzip: None },
     ];
 
     async fn ask(path: &str, headers: &[(HeaderName, &str)]) -> (StatusCode, HeaderMap, Vec<u8>) {
@@ -155,6 +195,22 @@ mod tests {
             assert_eq!(body == b"packed", wanted, "{asked}");
             assert_eq!(headers.contains_key(header::CONTENT_ENCODING), wanted, "{asked}");
         }
+    }
+
+    #[tokio::test]
+    async fn client_is_there_for_pages_of_other_servers() {
+        let get = |name: &str| client(FILES, &Path(name.to_owned()), &HeaderMap::new());
+        let answer = get("socket.io.js");
+        assert_eq!(answer.status(), StatusCode::OK);
+        assert_eq!(answer.headers()[header::CONTENT_TYPE], "text/javascript; charset=utf-8");
+        assert_eq!(answer.headers()["cross-origin-resource-policy"], "cross-origin");
+        assert_eq!(ask("/socket.io/socket.io.js", &[]).await.0, StatusCode::NOT_FOUND, "it is not the console's");
+        for other in ["index.html", "../index.html", "socket.io.js.map", ""] {
+            assert_eq!(get(other).status(), StatusCode::NOT_FOUND, "{other}");
+        }
+        let missing = client(&[], &Path("socket.io.js".to_owned()), &HeaderMap::new());
+        let body = missing.into_body().collect().await.expect("a body").to_bytes();
+        assert!(String::from_utf8_lossy(&body).contains("scripts/console"), "{body:?}");
     }
 
     #[tokio::test]

@@ -1,6 +1,6 @@
 // What the user does and what the server says, brought together in one state.
 
-import type { Answer, Answers, GrantScope, Refusal, Scope, ServerEvent } from "../contract.ts";
+import type { Answer, Answers, GrantScope, Scope, ServerEvent } from "../contract.ts";
 import { hasGap, numberOf } from "../session/order.ts";
 import { reduce } from "../session/reduce.ts";
 import { EMPTY, type Session } from "../session/state.ts";
@@ -8,6 +8,7 @@ import type { Connection, Identity, Listener } from "../transport/connection.ts"
 import { keepToken, nameSession, sessionInAddress, token } from "../transport/credentials.ts";
 import { readiness, type Readiness } from "../transport/readiness.ts";
 import { announcement } from "./announce.ts";
+import { deliver, explained } from "./delivery.ts";
 import { recorded, type Frame } from "./frames.ts";
 import { afterBreak, marked, restored, save, without, type Outbox } from "./outbox.ts";
 import { Store } from "./store.ts";
@@ -266,22 +267,12 @@ export class Controller {
 
   /** Sends what waits, in the order in which it was said. */
   async #deliver(): Promise<void> {
-    while (this.#state.link.kind === "ready") {
-      const next = this.#state.outbox.find((each) => each.state === "waiting");
-      if (next === undefined) return;
-      const { id, text } = next;
-      this.#post(marked(this.#state.outbox, id, "sent"));
-      try {
-        const answer = await this.#send("message", { text, clientMessageId: id });
-        if (!answer.ok) this.#post(marked(this.#state.outbox, id, "refused", explained(answer)));
-        else if (answer.duplicate) this.discard(id);
-        else this.#post(marked(this.#state.outbox, id, "accepted"));
-      } catch {
-        // It goes out again, by the same name, with the next connection.
-        this.#post(afterBreak(this.#state.outbox));
-        return;
-      }
-    }
+    await deliver({
+      outbox: () => this.#state.outbox,
+      post: (outbox) => this.#post(outbox),
+      isReady: () => this.#state.link.kind === "ready",
+      send: (message) => this.#send("message", message),
+    });
   }
 
   /** What stands in the log is on its way no more. */
@@ -340,8 +331,4 @@ export class Controller {
   #set(change: Partial<AppState>): void {
     this.store.change((state) => ({ ...state, ...change }));
   }
-}
-
-function explained(answer: Refusal): string {
-  return answer.hint === undefined ? answer.message : `${answer.message} ${answer.hint}`;
 }

@@ -16,7 +16,9 @@ export function restore(before: Session, snapshot: Snapshot): Session {
   for (const approval of snapshot.pending) session = ask(session, approval, snapshot.turn);
   const { turn, partial, thinking, lastEventId } = snapshot;
   if (partial !== "") {
-    const answer = { kind: "answer", key: "partial", turn, step: undefined, attempt: 0, reasoning: "" } as const;
+    // Servers before this field do not say whose text it is.
+    const { partialStep: step, partialAttempt: attempt = 0 } = snapshot;
+    const answer = { kind: "answer", key: "partial", turn, step, attempt, reasoning: "" } as const;
     session = append(session, { ...answer, text: partial, open: true });
   }
   const openTurns = new Set(turn === undefined ? [] : [turn]);
