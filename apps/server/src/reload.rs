@@ -53,22 +53,27 @@ type Stamp = Option<(u64, u64, SystemTime)>;
 pub(crate) struct Source {
     hangups: Hangups,
     paths: Vec<PathBuf>,
-    seen: Vec<Stamp>,
+    /// What each file was before it was read last; `None` of one that may have changed since it was read.
+    seen: Vec<Option<Stamp>>,
     period: Duration,
 }
 
 impl Source {
-    /// Files as they are now, or nothing but SIGHUP. They are looked at once in a `period`; never if that is zero.
+    /// These files, or nothing but SIGHUP. They are looked at once in a `period`; never if that is zero. What was read of
+    /// them before this may be older than they are now, so that they are read once more.
     pub(crate) fn new(hangups: Hangups, paths: impl IntoIterator<Item = PathBuf>, period: Duration) -> Self {
         let mut source = Self { hangups, paths: Vec::new(), seen: Vec::new(), period };
         source.look_at(paths);
         source
     }
 
-    /// From now on it is these files.
+    /// From now on it is these files. One that was among them before counts as read when [`is_new`](Self::is_new)
+    /// returned; another one has yet to be read.
     pub(crate) fn look_at(&mut self, paths: impl IntoIterator<Item = PathBuf>) {
-        self.paths = paths.into_iter().collect();
-        self.seen = stamps(&self.paths);
+        let paths: Vec<_> = paths.into_iter().collect();
+        let known = |path: &PathBuf| self.paths.iter().position(|known| known == path);
+        let seen = paths.iter().map(|path| self.seen.get(known(path)?).copied().flatten()).collect();
+        (self.paths, self.seen) = (paths, seen);
     }
 
     /// Waits until it is to be read: at once after a SIGHUP; after a change when the files have rested for a period, so that one that
@@ -81,20 +86,23 @@ impl Source {
             }
             let mut look = interval(*period);
             look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            let mut before = seen.clone();
+            let mut before = None;
             loop {
                 look.tick().await;
                 let now = stamps(paths);
-                if now != *seen && now == before {
+                let is_read = now.iter().copied().map(Some).eq(seen.iter().copied());
+                if !is_read && before.as_ref() == Some(&now) {
                     return now;
                 }
-                before = now;
+                before = Some(now);
             }
         };
-        tokio::select! {
-            () = hangups.next() => *seen = stamps(paths),
-            now = changed => *seen = now,
-        }
+        // Taken before the files are read: what is written meanwhile counts as a change.
+        let stamps = tokio::select! {
+            () = hangups.next() => stamps(paths),
+            now = changed => now,
+        };
+        *seen = stamps.into_iter().map(Some).collect();
     }
 }
 
@@ -119,6 +127,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("p.toml");
         let mut source = Source::new(Hangups::none(), Some(path.clone()), PERIOD);
+        source.is_new().await;
         assert!(timeout(PERIOD * 10, source.is_new()).await.is_err(), "nothing has changed");
         fs::write(&path, "a").expect("written");
         let started = Instant::now();
@@ -130,6 +139,25 @@ mod tests {
         source.is_new().await;
         fs::remove_file(&path).expect("removed");
         source.is_new().await;
+    }
+
+    /// What is written after the files were read and before they are watched again is not taken for what was read.
+    #[tokio::test(start_paused = true)]
+    async fn change_while_the_file_is_read_is_told() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let [rules, others] = ["p.toml", "q.toml"].map(|name| folder.path().join(name));
+        fs::write(&rules, "read at the start").expect("written");
+        fs::write(&rules, "written before it was watched").expect("written");
+        let mut source = Source::new(Hangups::none(), [rules.clone()], PERIOD);
+        source.is_new().await;
+        fs::write(&rules, "written while the one before was read").expect("written");
+        source.look_at([rules.clone()]);
+        timeout(PERIOD * 10, source.is_new()).await.expect("told");
+        // The rules now lie in another file as well.
+        source.look_at([rules.clone(), others.clone()]);
+        timeout(PERIOD * 10, source.is_new()).await.expect("told");
+        source.look_at([rules, others]);
+        assert!(timeout(PERIOD * 10, source.is_new()).await.is_err(), "all of it was read");
     }
 
     #[tokio::test(start_paused = true)]
