@@ -8,6 +8,7 @@ mod model;
 mod persist;
 mod pins;
 mod request;
+mod rest;
 mod rules;
 mod wish;
 mod words;
@@ -35,10 +36,12 @@ use model::{ModelCall, ModelItem};
 use persist::Lost;
 pub(crate) use persist::{remember_question, store_failure};
 use request::send;
-pub(crate) use request::{Reply, Request, Unhandled};
+pub(crate) use request::{Reply, Request, Rest, Unhandled};
+use rest::Unwatched;
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 use tokio::{
     sync::{Semaphore, mpsc, oneshot, watch},
@@ -136,6 +139,9 @@ pub(crate) struct Actor {
     request: Option<RequestId>,
     /// Commands that were refused lately.
     refused: VecDeque<(RequestId, Failure)>,
+    unwatched: Unwatched,
+    /// Nobody used the session, and its record may go.
+    forgotten: bool,
 }
 
 /// What an actor takes over from the store.
@@ -167,6 +173,7 @@ enum Wake {
     Edited(Edited),
     Deadline,
     Rules,
+    Unused,
     Renew,
     Drain,
     Stop,
@@ -238,21 +245,26 @@ impl Actor {
             leased_until: Arc::new(Mutex::new(taken_at + shared.config.lease())),
             request: None,
             refused: VecDeque::new(),
+            unwatched: Unwatched::default(),
+            forgotten: false,
             shared,
         };
         (actor, handle)
     }
 
-    /// Drives the session until it ends, expires, is lost to another owner, or the server stops.
+    /// Drives the session until it ends, expires, is lost to another owner, or the server stops. Returns whether nobody used
+    /// the session, so that its record need not stay.
     #[tracing::instrument(name = "session.actor", skip_all, fields(session.id = %self.id, epoch = %self.epoch))]
-    pub(crate) async fn run(mut self) {
+    pub(crate) async fn run(mut self) -> bool {
         if let Err(lost) = self.drive().await {
             lost.log();
             if let Lost::Store(failure) = lost {
                 self.readiness.send_replace(Some(Err(failure)));
             }
         }
+        let forgotten = self.forgotten;
         self.tear_down().await;
+        forgotten
     }
 
     async fn drive(&mut self) -> Result<(), Lost> {
@@ -284,12 +296,14 @@ impl Actor {
     async fn sleep(&mut self, renew: &mut tokio::time::Interval) -> Wake {
         let deadline = self.session.next_deadline(&self.shared.rules).map(|at| at.since(self.shared.now()));
         let draining = self.shared.soft.is_cancelled();
+        let (may_be_unused, grace) = (self.may_be_unused(), Duration::from_secs(self.shared.config.unused_secs));
         tokio::select! {
             () = self.shared.hard.cancelled() => Wake::Stop,
             () = self.shared.soft.cancelled(), if !draining => Wake::Drain,
             _ = renew.tick() => Wake::Renew,
             () = tokio::time::sleep(deadline.unwrap_or_default()), if deadline.is_some() => Wake::Deadline,
             Ok(()) = self.rules.changed() => Wake::Rules,
+            () = self.unwatched.for_long(&self.live, grace), if may_be_unused => Wake::Unused,
             asked = self.mailbox.recv() => asked.map_or(Wake::Abandoned, Wake::Asked),
             ended = self.calls.next_end(), if !self.calls.is_empty() => Wake::Called(ended.0, ended.1),
             Some(Ok(edited)) = self.edits.join_next(), if !self.edits.is_empty() => Wake::Edited(edited),
@@ -319,6 +333,7 @@ impl Actor {
                 self.rules.mark_changed();
                 self.heed_rules().await?;
             }
+            Wake::Unused => return Ok(self.leave_unused()),
             Wake::Renew | Wake::Drain => {}
             Wake::Stop | Wake::Abandoned => return Ok(Flow::Exit),
         }

@@ -62,13 +62,17 @@ pub struct Config {
     pub approval_ttl_secs: u64,
     /// How long a session may be idle before its sandbox is removed, in seconds.
     pub idle_secs: u64,
+    /// How long a session without a message stays when its last client has gone, in seconds: 10. Then it is given up with its
+    /// record; 0 keeps it as long as any other.
+    pub unused_secs: u64,
     /// How often the janitor looks, in seconds.
     pub janitor_period_secs: u64,
     /// How old a sandbox must be before it is removed because no session names it, in seconds: its session may be about to.
     pub orphan_grace_secs: u64,
     /// How many sessions may have an actor in this process at once.
     pub max_sessions: usize,
-    /// How many of them one principal may have.
+    /// How many of them one principal may have: 16. For one more, the session that has been idle for longest gives way: its
+    /// record stays, its sandbox goes. A session with an open turn never does.
     pub max_sessions_per_principal: usize,
     /// How long a lease lasts unless it is renewed, in seconds.
     pub lease_secs: u64,
@@ -145,6 +149,7 @@ impl Default for Config {
             max_attachment_bytes: 160 << 10,
             approval_ttl_secs: 300,
             idle_secs: 900,
+            unused_secs: 10,
             janitor_period_secs: 30,
             orphan_grace_secs: 60,
             max_sessions: 256,

@@ -66,6 +66,16 @@ impl LiveSender {
         let _ = self.here.send(live);
     }
 
+    /// How many look here.
+    pub(crate) fn watchers(&self) -> usize {
+        self.here.receiver_count()
+    }
+
+    /// Waits until nobody looks here.
+    pub(crate) async fn unwatched(&self) {
+        self.here.closed().await;
+    }
+
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<Live> {
         self.here.subscribe()
     }

@@ -174,6 +174,18 @@ impl SessionManager {
     /// Attaches a view to a session, which is created where there is none by that name. Its sandbox starts if it has none;
     /// [`Attached::ready`] waits for it. Messages are taken from now on.
     pub async fn open(self: &Arc<Self>, request: OpenSession) -> Result<Attached, Failure> {
+        let named = request.id.clone();
+        match self.try_open(request.clone()).await {
+            // A session that nobody used may have been given up between two steps of this; then it is a new one.
+            Err(failure) if failure.code == Code::Forbidden => match named {
+                Some(id) if !self.exists(&id).await? => self.try_open(request).await,
+                _ => Err(failure),
+            },
+            opened => opened,
+        }
+    }
+
+    async fn try_open(self: &Arc<Self>, request: OpenSession) -> Result<Attached, Failure> {
         self.refuse_when_draining()?;
         let OpenSession { id, principal, model, key } = request;
         // Before anything is created for the client.
@@ -285,6 +297,11 @@ impl SessionManager {
     /// Ends the session: its sandbox goes now, its history stays.
     pub async fn end(&self, id: &SessionId, by: &Principal) -> Result<(), Failure> {
         checks::has(by, Power::Drive, "end sessions")?;
+        let record = self.owned(id, by).await?;
+        if record.sandbox.is_none() && !record.busy && self.live_actor(id).await.is_none() {
+            // Nothing runs. To drive it only to end it would start a sandbox, and take another session's place.
+            return Ok(());
+        }
         self.order(id, by, Order::End).await.map(drop)
     }
 

@@ -27,6 +27,7 @@ impl Actor {
         match request {
             Request::Attach(wish, reply) => {
                 self.use_now();
+                self.is_watched();
                 self.take_wish(wish).await?;
                 self.want_bench();
                 send(reply, Ok(self.readiness.subscribe()));
@@ -45,6 +46,8 @@ impl Actor {
             Request::Snapshot(reply) => send(reply, Ok(self.snapshot())),
             Request::Look(look, reply) => self.look(look, reply),
             Request::ExpireIfIdle(before, reply) => return self.expire(before, reply).await,
+            Request::Rest(reply) => send(reply, Ok(self.rest())),
+            Request::GiveWay(rest, reply) => return self.give_way(rest, reply).await,
         }
         Ok(Flow::Continue)
     }
@@ -296,14 +299,20 @@ impl Actor {
             send(reply, Ok(false));
             return Ok(Flow::Continue);
         }
-        let reason = IDLE_TOO_LONG.to_owned();
-        if let Ok(reaction) = self.session.handle(Command::Expire { reason }, self.shared.now(), &self.shared.rules) {
+        self.suspend(IDLE_TOO_LONG).await?;
+        send(reply, Ok(true));
+        Ok(Flow::Exit)
+    }
+
+    /// Writes that the session's sandbox goes, for this reason. Whoever comes from now on gets a successor.
+    pub(super) async fn suspend(&mut self, reason: &str) -> Result<(), Lost> {
+        let expire = Command::Expire { reason: reason.to_owned() };
+        if let Ok(reaction) = self.session.handle(expire, self.shared.now(), &self.shared.rules) {
             let record = RecordChange { sandbox: Some(None), ..RecordChange::default() };
             self.carry_out(reaction, record).await?;
         }
         self.mailbox.close();
-        send(reply, Ok(true));
-        Ok(Flow::Exit)
+        Ok(())
     }
 
     fn snapshot(&self) -> Snapshot {

@@ -21,6 +21,17 @@ pub(super) fn send<T>(reply: Reply<T>, answer: Result<T, Failure>) {
     drop(reply.send(Ok(answer)));
 }
 
+/// How a session stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rest {
+    /// Whether a turn runs or waits.
+    pub(crate) busy: bool,
+    /// Whether anything was ever said or done in it.
+    pub(crate) used: bool,
+    /// When it was used last.
+    pub(crate) since: Timestamp,
+}
+
 /// What an actor can be asked.
 pub(crate) enum Request {
     /// Somebody attached, with wishes for the agent: a sandbox is wanted. The answer tells how far it is.
@@ -38,6 +49,10 @@ pub(crate) enum Request {
     Look(Look, Reply<Seen>),
     /// The session is over if nobody used it since then.
     ExpireIfIdle(Timestamp, Reply<bool>),
+    /// How the session stands, for those that need its place.
+    Rest(Reply<Rest>),
+    /// The session gives its place to another one, if it still stands so.
+    GiveWay(Rest, Reply<bool>),
 }
 
 impl Request {
@@ -55,7 +70,8 @@ impl Request {
             | Self::End(_, reply) => send(reply, Err(failure)),
             Self::Snapshot(reply) => send(reply, Err(failure)),
             Self::Look(_, reply) => send(reply, Err(failure)),
-            Self::ExpireIfIdle(_, reply) => send(reply, Ok(false)),
+            Self::ExpireIfIdle(_, reply) | Self::GiveWay(_, reply) => send(reply, Ok(false)),
+            Self::Rest(reply) => send(reply, Err(failure)),
         }
     }
 
@@ -74,7 +90,8 @@ impl Request {
             }
             Self::Snapshot(reply) => drop(reply.send(Err(Unhandled))),
             Self::Look(_, reply) => drop(reply.send(Err(Unhandled))),
-            Self::ExpireIfIdle(_, reply) => drop(reply.send(Err(Unhandled))),
+            Self::ExpireIfIdle(_, reply) | Self::GiveWay(_, reply) => drop(reply.send(Err(Unhandled))),
+            Self::Rest(reply) => drop(reply.send(Err(Unhandled))),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Finds or starts the actor of a session.
 
 use super::{SessionManager, checks};
-use crate::actor::{Actor, ActorHandle, Taken, store_failure};
-use lockkeeper_domain::{Event, Failure, SessionId, Timestamp};
+use crate::actor::{Actor, ActorHandle, Shared, Taken, store_failure};
+use lockkeeper_domain::{Event, Failure, PrincipalId, SessionId, Timestamp};
 use lockkeeper_ports::{Claim, Principal, StoreError};
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -35,8 +35,7 @@ impl SessionManager {
         };
         let epoch = claim.lease.epoch;
         // Only now is it known that the session is to be driven here.
-        let fits = self.registry.room_for(&by.id, &self.shared.config);
-        let taken = match fits {
+        let taken = match self.make_room(&by.id).await {
             Ok(()) => self.taken(id, claim, claimed_at).await,
             Err(full) => Err(full),
         };
@@ -52,13 +51,33 @@ impl SessionManager {
         };
         let live = slot.live.everywhere(id.clone(), self.elsewhere.clone());
         let (driver, handle) = Actor::new(Arc::clone(&self.shared), taken, live);
-        let place = self.registry.enter(id, handle.owner.clone());
+        let place = self.registry.enter(id, handle.clone());
+        let (shared, unused) = (Arc::clone(&self.shared), id.clone());
         self.shared.tasks.spawn(async move {
-            Box::pin(driver.run()).await;
+            if Box::pin(driver.run()).await {
+                forget(&shared, &unused).await;
+            }
             drop(place);
         });
         *actor = Some(handle.clone());
         Ok(Owner::Here(handle))
+    }
+
+    /// Has idle sessions give way until there is room for one more of this owner's.
+    async fn make_room(&self, owner: &PrincipalId) -> Result<(), Failure> {
+        while let Err(full) = self.registry.room_for(owner, &self.shared.config) {
+            let mut made = false;
+            for candidate in self.registry.candidates(owner, &full).await {
+                made = self.registry.dismiss(candidate).await;
+                if made {
+                    break;
+                }
+            }
+            if !made {
+                return Err(full.into());
+            }
+        }
+        Ok(())
     }
 
     /// What the actor of a session that was claimed needs.
@@ -75,5 +94,18 @@ impl SessionManager {
             events.extend(batch);
         }
         Ok(Taken { claim, claimed_at, history, events })
+    }
+}
+
+/// Removes the record of a session that nobody used, unless somebody has it again or has given it a name.
+async fn forget(shared: &Shared, id: &SessionId) {
+    let store = &shared.ports.store;
+    let outcome = match store.get(id).await {
+        Ok(Some(record)) if record.title.is_none() && !record.busy => store.delete(id, shared.now()).await,
+        Ok(_) => Ok(()),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = outcome {
+        tracing::debug!(session.id = %id, %error, "a session that nobody used keeps its record");
     }
 }

@@ -1,11 +1,22 @@
-use crate::{Config, actor::ActorHandle, live::LiveSender};
+use crate::{
+    Config,
+    actor::{ActorHandle, Request, Rest},
+    live::LiveSender,
+};
+use futures::{StreamExt as _, stream};
 use lockkeeper_domain::{Code, Failure, PrincipalId, SessionId};
 use std::{
     collections::HashMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
+use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
+
+/// How long a session may take to say whether it gives way, and how many are asked at once.
+const PATIENCE: Duration = Duration::from_secs(2);
+const AT_ONCE: usize = 64;
 
 /// A session's place: its actor while it has one, and its live news, which views keep while actors come and go.
 pub(crate) struct Slot {
@@ -56,13 +67,44 @@ pub(super) struct Registry {
 #[derive(Default)]
 struct Inner {
     slots: HashMap<SessionId, Arc<Slot>>,
-    /// Actors that run, by owner.
-    running: HashMap<PrincipalId, usize>,
+    /// Actors that run, by the numbers of their places.
+    running: HashMap<u64, Running>,
+    /// How many places there were.
+    places: u64,
 }
 
-impl Inner {
-    fn running(&self) -> usize {
-        self.running.values().sum()
+struct Running {
+    id: SessionId,
+    actor: ActorHandle,
+    /// It gives its place to another one, and goes.
+    leaving: bool,
+}
+
+/// An actor that may give way.
+pub(super) struct Candidate {
+    place: u64,
+    actor: ActorHandle,
+    rest: Rest,
+    watched: bool,
+}
+
+/// Why there is no room for one more session.
+#[derive(Debug)]
+pub(super) enum Full {
+    /// Its owner has as many as one may have.
+    Own(usize),
+    /// The server has as many as there may be.
+    All(usize),
+}
+
+impl From<Full> for Failure {
+    fn from(full: Full) -> Self {
+        let message = match full {
+            Full::Own(own) => format!("You have {own} sessions with open turns, as many as are allowed."),
+            Full::All(all) => format!("The server has {all} sessions running, as many as are allowed."),
+        };
+        Self::new(Code::RateLimited, message)
+            .with_hint("End or delete a session that is not needed any more: DELETE /api/sessions/ID does it without a connection.")
     }
 }
 
@@ -87,49 +129,74 @@ impl Registry {
     }
 
     pub(super) fn live(&self) -> usize {
-        self.inner().running()
+        self.inner().running.len()
     }
 
     /// Whether one more session fits.
-    pub(super) fn room_for(&self, owner: &PrincipalId, config: &Config) -> Result<(), Failure> {
+    pub(super) fn room_for(&self, owner: &PrincipalId, config: &Config) -> Result<(), Full> {
         let inner = self.inner();
-        let refuse = |message: String| {
-            Err(Failure::new(Code::RateLimited, message).with_hint("End a session that is not needed any more."))
-        };
-        let own = inner.running.get(owner).copied().unwrap_or_default();
+        let staying = || inner.running.values().filter(|running| !running.leaving);
+        let own = staying().filter(|running| running.actor.owner == *owner).count();
         if own >= config.max_sessions_per_principal {
-            return refuse(format!("You have {own} sessions running, as many as are allowed."));
+            return Err(Full::Own(own));
         }
-        let all = inner.running();
-        if all >= config.max_sessions {
-            return refuse(format!("The server has {all} sessions running, as many as are allowed."));
+        let all = staying().count();
+        if all >= config.max_sessions { Err(Full::All(all)) } else { Ok(()) }
+    }
+
+    /// The sessions that may give way to one more of this owner's, the first to go first: those that nobody used or looks at,
+    /// then those that nobody looks at, then the others, and among them the longest idle.
+    pub(super) async fn candidates(&self, owner: &PrincipalId, full: &Full) -> Vec<Candidate> {
+        let asked: Vec<_> = {
+            let inner = self.inner();
+            let may =
+                |running: &Running| !running.leaving && (running.actor.owner == *owner || matches!(full, Full::All(_)));
+            let watched = |id: &SessionId| inner.slots.get(id).is_some_and(|slot| slot.live.watchers() > 0);
+            let running = inner.running.iter().filter(|(_, running)| may(running));
+            running.map(|(place, running)| (*place, running.actor.clone(), watched(&running.id))).collect()
+        };
+        let answers = stream::iter(asked).map(|(place, actor, watched)| async move {
+            let rest = timeout(PATIENCE, actor.put(Request::Rest)).await.ok()?.ok()?;
+            Some(Candidate { place, actor, rest, watched })
+        });
+        let mut all: Vec<_> = answers.buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect().await;
+        // Of another user's sessions only those that nobody would miss.
+        all.retain(|each| !each.rest.busy && (each.actor.owner == *owner || (!each.rest.used && !each.watched)));
+        all.sort_by_key(|each| (each.watched, each.rest.used, each.rest.since, each.place));
+        all
+    }
+
+    /// Has a session give way. Returns whether it does; from then on it takes no place.
+    pub(super) async fn dismiss(&self, candidate: Candidate) -> bool {
+        let Candidate { place, actor, rest, .. } = candidate;
+        let went = timeout(PATIENCE, actor.put(|reply| Request::GiveWay(rest, reply))).await;
+        let went = matches!(went, Ok(Ok(true)));
+        if went && let Some(running) = self.inner().running.get_mut(&place) {
+            running.leaving = true;
         }
-        Ok(())
+        went
     }
 
     /// Counts an actor, and keeps its slot, until the place is dropped.
-    pub(super) fn enter(&self, id: &SessionId, owner: PrincipalId) -> Place {
+    pub(super) fn enter(&self, id: &SessionId, actor: ActorHandle) -> Place {
         let slot = self.slot(id);
-        *self.inner().running.entry(owner.clone()).or_default() += 1;
-        Place { slot, owner }
+        let mut inner = self.inner();
+        inner.places += 1;
+        let number = inner.places;
+        inner.running.insert(number, Running { id: id.clone(), actor, leaving: false });
+        Place { slot, number }
     }
 }
 
 /// A running actor's place in the registry.
 pub(super) struct Place {
     slot: Visit,
-    owner: PrincipalId,
+    number: u64,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut inner = lock(&self.slot.inner);
-        if let Some(count) = inner.running.get_mut(&self.owner) {
-            *count -= 1;
-            if *count == 0 {
-                inner.running.remove(&self.owner);
-            }
-        }
+        lock(&self.slot.inner).running.remove(&self.number);
     }
 }
 

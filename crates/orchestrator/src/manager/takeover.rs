@@ -92,7 +92,7 @@ impl SessionManager {
         };
         let owner = Principal::known(record.owner);
         // Before the claim, which would only be given back: another server may have room.
-        self.registry.room_for(&owner.id, &self.shared.config)?;
+        self.registry.room_for(&owner.id, &self.shared.config).map_err(Failure::from)?;
         match self.owner(id, &owner).await {
             Ok(Owner::Here(_)) => Ok(true),
             Ok(Owner::There { .. }) => Ok(false),

@@ -15,6 +15,7 @@ mod oversight;
 mod pins;
 mod recovery;
 mod replicas;
+mod room;
 mod rules;
 mod sandboxes;
 mod sessions;

@@ -218,17 +218,3 @@ async fn a_session_is_its_owners_alone() {
     let theirs = ann.manager.cancel(&ann.session, &eve).await.expect_err("forbidden");
     assert_eq!(none, theirs, "who asks learns nothing");
 }
-
-#[tokio::test(start_paused = true)]
-async fn sessions_are_limited_for_each_principal_and_in_all() {
-    let mut desk = Desk::new([]);
-    (desk.config.max_sessions, desk.config.max_sessions_per_principal) = (3, 2);
-    let manager = desk.manager();
-    let open = async |session: &str, name: &str| manager.open(wish(Some(session), name)).await.map(|_| ());
-    open("a1", "ann").await.expect("room");
-    open("a2", "ann").await.expect("room");
-    assert_eq!(open("a3", "ann").await.expect_err("full").code, Code::RateLimited);
-    open("a1", "ann").await.expect("the same one again");
-    open("b1", "bob").await.expect("room");
-    assert_eq!(open("b2", "bob").await.expect_err("full").code, Code::RateLimited);
-}
