@@ -7,6 +7,7 @@ import { EMPTY, type Session } from "../session/state.ts";
 import type { Connection, Identity, Listener } from "../transport/connection.ts";
 import { keepToken, nameSession, sessionInAddress, token } from "../transport/credentials.ts";
 import { readiness, type Readiness } from "../transport/readiness.ts";
+import { deleteSession, endSession, listSessions } from "../transport/sessions.ts";
 import { announcement } from "./announce.ts";
 import { deliver, explained } from "./delivery.ts";
 import { recorded, type Frame } from "./frames.ts";
@@ -19,7 +20,13 @@ export type Link =
   | { readonly kind: "starting" }
   | { readonly kind: "ready" }
   | { readonly kind: "lost"; readonly problem: string }
-  | { readonly kind: "refused"; readonly reason: string; readonly code: string | undefined };
+  | {
+      readonly kind: "refused";
+      readonly reason: string;
+      readonly code: string | undefined;
+      /** Whether it is asked for again by itself. */
+      readonly returns: boolean;
+    };
 
 /** A user's answer to a call that has not taken effect. */
 export interface Deciding {
@@ -193,10 +200,23 @@ export class Controller {
     this.#set({ session: { ...session, expired: "You removed it." } });
   }
 
+  /** The user's sessions, whether one is open or not. */
+  sessions(): Promise<Answers["session:list"]> {
+    return this.#state.link.kind === "ready" ? this.ask("session:list", {}) : listSessions(token(window));
+  }
+
+  /** Ends any session of the user's: its sandbox goes, its history stays. */
+  async endOther(id: string): Promise<void> {
+    await endSession(id, token(window));
+    if (this.#state.link.kind === "refused") this.retry();
+  }
+
   /** Deletes a session with all that was said in it; whoever looks at it goes to a new one. */
   async deleteSession(id: string): Promise<void> {
-    await this.ask("session:delete", { sessionId: id });
+    if (this.#state.link.kind === "ready") await this.ask("session:delete", { sessionId: id });
+    else await deleteSession(id, token(window));
     if (id === this.#state.sessionId) this.open(undefined);
+    else if (this.#state.link.kind === "refused") this.retry();
   }
 
   clearFrames(): void {
@@ -217,9 +237,9 @@ export class Controller {
         this.#set({ link: { kind: "lost", problem }, announced });
         void this.#look();
       },
-      refused: (reason, code) => {
+      refused: (reason, code, returns) => {
         this.#broke();
-        this.#set({ link: { kind: "refused", reason, code }, announced: `The server refused: ${reason}` });
+        this.#set({ link: { kind: "refused", reason, code, returns }, announced: `The server refused: ${reason}` });
         void this.#look();
       },
       // A token is shown to nobody, not even in the frames.

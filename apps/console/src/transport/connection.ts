@@ -11,8 +11,8 @@ export interface Listener {
   connected(): void;
   /** There is no connection at the moment, and this one comes back by itself. */
   lost(problem: string): void;
-  /** The server refused and will again. */
-  refused(reason: string, code: string | undefined): void;
+  /** The server refused. `returns` says whether this one asks again by itself: where the reason may pass. */
+  refused(reason: string, code: string | undefined, returns: boolean): void;
   /** Something went out, or its answer came. */
   sent(name: string, payload: unknown): void;
   answered(name: string, answer: Answer): void;
@@ -103,12 +103,11 @@ export class Connection {
   #disconnected(reason: Socket.DisconnectReason): void {
     if (reason === "io client disconnect") return;
     const refusal = this.#refusal;
-    if (refusal && !RETRYABLE.has(refusal.code ?? "")) {
-      this.#listener.refused(refusal.reason, refusal.code);
-      return;
-    }
-    this.#listener.lost(refusal?.reason ?? "The connection broke.");
-    if (reason !== "io server disconnect") return;
+    const returns = refusal === undefined || RETRYABLE.has(refusal.code ?? "");
+    // A server that goes away says so, and the next one takes over: that is a break and no refusal.
+    if (refusal && refusal.code !== "server_draining") this.#listener.refused(refusal.reason, refusal.code, returns);
+    else this.#listener.lost(refusal?.reason ?? "The connection broke.");
+    if (!returns || reason !== "io server disconnect") return;
     this.#returns += 1;
     const pause = Math.min(500 * 2 ** this.#returns, 15_000);
     this.#timer = setTimeout(() => this.#socket.connect(), pause * (0.75 + Math.random() / 2));

@@ -31,7 +31,7 @@ export function App({ controller }: { controller: Controller }) {
           <Waiting questions={questions} />
           <Composer
             isRunning={isRunning(state.session)}
-            canSend={state.link.kind !== "refused"}
+            canSend={state.link.kind !== "refused" || state.link.returns}
             say={(text) => controller.say(text)}
             stop={() => void controller.stop()}
           />

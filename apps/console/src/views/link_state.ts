@@ -12,6 +12,6 @@ export function linkState(link: Link): string {
     case "lost":
       return "Reconnecting";
     case "refused":
-      return "Refused";
+      return link.returns ? "Refused, trying again" : "Refused";
   }
 }

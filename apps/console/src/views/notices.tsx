@@ -101,6 +101,9 @@ function Refused({
     <div class="banner warning">
       <p>
         The server refused: <Readable text={link.reason} /> {link.code !== undefined && <code>{link.code}</code>}
+        {link.returns && (
+          <span class="quiet"> This page tries again by itself. The panel of sessions lists yours.</span>
+        )}
       </p>
       {link.code === "unauthenticated" ? (
         <TokenForm give={(token) => controller.useToken(token)} />

@@ -15,7 +15,8 @@ export function SessionsPanel({ state, controller }: { state: AppState; controll
   const [changes, setChanges] = useState(0);
   const [problem, setProblem] = useState<string | undefined>();
   const reasons = [sessionId, session.openTurns.size, session.expired, changes];
-  const list = useAsked(link.kind === "ready", () => controller.ask("session:list", {}), reasons);
+  // Who is refused may have to make room first.
+  const list = useAsked(link.kind === "ready" || link.kind === "refused", () => controller.sessions(), reasons);
   const change = (done: Promise<unknown>): void => {
     setProblem(undefined);
     done.catch((error: unknown) => setProblem(words(error))).finally(() => setChanges((count) => count + 1));
@@ -49,8 +50,10 @@ export function SessionsPanel({ state, controller }: { state: AppState; controll
               key={entry.sessionId}
               entry={entry}
               isCurrent={entry.sessionId === sessionId}
+              canRename={link.kind === "ready"}
               open={() => entry.sessionId !== sessionId && controller.open(entry.sessionId)}
               rename={(title) => change(controller.ask("session:rename", { sessionId: entry.sessionId, title }))}
+              end={() => change(controller.endOther(entry.sessionId))}
               remove={() => change(controller.deleteSession(entry.sessionId))}
             />
           ))}
@@ -63,12 +66,14 @@ export function SessionsPanel({ state, controller }: { state: AppState; controll
 interface SessionProps {
   entry: SessionEntry;
   isCurrent: boolean;
+  canRename: boolean;
   open(): void;
+  end(): void;
   rename(title: string): void;
   remove(): void;
 }
 
-function SessionView({ entry, isCurrent, open, rename, remove }: SessionProps) {
+function SessionView({ entry, isCurrent, canRename, open, end, rename, remove }: SessionProps) {
   const [renaming, setRenaming] = useState(false);
   const name = entry.title ?? "Nothing said yet";
   if (renaming) {
@@ -95,9 +100,14 @@ function SessionView({ entry, isCurrent, open, rename, remove }: SessionProps) {
           {entry.busy ? ", at work" : entry.hasSandbox && ", with a sandbox"}
         </span>
       </button>
-      <button type="button" class="small" onClick={() => setRenaming(true)}>
+      <button type="button" class="small" disabled={!canRename} onClick={() => setRenaming(true)}>
         Rename<span class="hidden"> {name}</span>
       </button>
+      {!isCurrent && entry.hasSandbox && (
+        <ConfirmButton sure="Remove its sandbox?" disabled={false} act={end} small>
+          End<span class="hidden"> {name}</span>
+        </ConfirmButton>
+      )}
       <ConfirmButton sure="Delete for good?" disabled={false} act={remove} small>
         Delete<span class="hidden"> {name}</span>
       </ConfirmButton>
