@@ -54,6 +54,9 @@ pub struct Config {
     pub notifications_per_sec: u32,
     /// How many of them a second end the server. Default 20000.
     pub flood_per_sec: u32,
+    /// How many bytes of them are read within a second; the rest of a server's output waits until the second is over. Default
+    /// 4 MiB.
+    pub unasked_bytes_per_sec: usize,
     /// How many calls of one server run at once; others wait. Default 16.
     pub max_concurrent_calls: usize,
     /// How often an ended server is started again within the window. Default 5.
@@ -105,6 +108,7 @@ impl Default for Config {
             max_schema_text_bytes: 16 << 10,
             notifications_per_sec: 200,
             flood_per_sec: 20_000,
+            unasked_bytes_per_sec: 4 << 20,
             max_concurrent_calls: 16,
             max_restarts: 5,
             restart_window_secs: 600,
@@ -154,6 +158,7 @@ impl Config {
             ("schema.max_patterns", wide(self.schema.max_patterns), 0, 1024, "at most 1024"),
             ("schema.max_pattern_bytes", wide(self.schema.max_pattern_bytes), 16, 16 << 10, "16 bytes to 16 KiB"),
             ("notifications_per_sec", self.notifications_per_sec.into(), 1, u64::MAX, "at least 1"),
+            ("unasked_bytes_per_sec", wide(self.unasked_bytes_per_sec), 1 << 10, u64::MAX, "at least 1 KiB"),
             ("max_concurrent_calls", wide(self.max_concurrent_calls), 1, 1024, "1 to 1024"),
             ("restart_window_secs", self.restart_window_secs, 1, 86_400, "1 to 86400"),
             ("restart_backoff_ms", self.restart_backoff_ms, 0, 60_000, "at most 60000"),

@@ -185,6 +185,6 @@ mod tests {
         drain_stderr(link, Box::new(Cursor::new(flood)), CancellationToken::new()).await;
         let lines = log.0.lock().expect("no panic");
         assert_eq!(lines.len(), 20);
-        assert!(lines.iter().all(|line| line.starts_with("no\\u{202E}ise") && !line.contains('\u{1b}')), "{lines:?}");
+        assert!(lines.iter().all(|line| line.starts_with(r"no\u{202E}ise") && !line.contains('\u{1b}')), "{lines:?}");
     }
 }

@@ -124,8 +124,8 @@ impl Server {
         });
         server.tell();
         let soft = server.scope.ends.soft.clone();
-        let keeping = Arc::clone(&server).keep();
-        server.scope.tasks.spawn(async move { Box::pin(soft.run_until_cancelled(keeping)).await });
+        let keeping = Box::pin(Arc::clone(&server).keep());
+        server.scope.tasks.spawn(async move { soft.run_until_cancelled(keeping).await });
         Ok(server)
     }
 

@@ -23,7 +23,11 @@ use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
-use tokio::{io::AsyncRead, sync::mpsc, time::Instant};
+use tokio::{
+    io::AsyncRead,
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
 
 /// The revisions of MCP that we speak; all of them begin with `initialize`.
 pub(crate) const REVISIONS: [&str; 4] = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"];
@@ -45,13 +49,21 @@ pub(crate) struct BoundedTransport<R> {
 struct Window {
     since: Instant,
     count: u32,
+    bytes: usize,
+}
+
+impl Window {
+    const LENGTH: Duration = Duration::from_secs(1);
+
+    fn new() -> Self {
+        Self { since: Instant::now(), count: 0, bytes: 0 }
+    }
 }
 
 impl<R: AsyncRead + Send + Unpin + 'static> BoundedTransport<R> {
     pub(crate) fn new(link: Arc<Link>, from: R, injected: mpsc::UnboundedReceiver<Message>) -> Self {
         let lines = Lines::new(from, link.config.max_line_bytes, link.config.max_skipped_bytes);
-        let window = Window { since: Instant::now(), count: 0 };
-        Self { link, lines, injected, bad_lines: 0, garbage: 0, window, is_unknown: false }
+        Self { link, lines, injected, bad_lines: 0, garbage: 0, window: Window::new(), is_unknown: false }
     }
 
     pub(crate) fn link(&self) -> &Arc<Link> {
@@ -67,21 +79,21 @@ impl<R: AsyncRead + Send + Unpin + 'static> BoundedTransport<R> {
             }
             Incoming::Result { id, result } => match self.link.take(id) {
                 Some((id, request)) => Some(self.answer(id, &request, result)),
-                None => self.stray(),
+                None => self.stray(line.len()),
             },
             Incoming::Error { id, code, message } => match self.link.take(id) {
                 Some((id, _)) => Some(error(id, ErrorData::new(ErrorCode(code), message, None))),
-                None => self.stray(),
+                None => self.stray(line.len()),
             },
             Incoming::Request { id, method } => {
-                if self.may_look() {
+                if self.may_look(line.len()) {
                     self.refuse(&id, &method);
                 }
                 None
             }
             Incoming::Notification { method, params } => {
                 // A changed definition is seen however much else is sent; it sets a flag, and costs nothing.
-                if self.may_look() || method == LIST_CHANGED {
+                if self.may_look(line.len()) || method == LIST_CHANGED {
                     self.notified(&method, &params);
                 }
                 None
@@ -111,9 +123,9 @@ impl<R: AsyncRead + Send + Unpin + 'static> BoundedTransport<R> {
     }
 
     /// An answer that nobody waits for (any more).
-    fn stray(&mut self) -> Option<Message> {
+    fn stray(&mut self, length: usize) -> Option<Message> {
         tracing::debug!(mcp.server = %self.link.server, "dropped an answer that nobody waits for");
-        self.may_look();
+        self.may_look(length);
         None
     }
 
@@ -173,19 +185,19 @@ impl<R: AsyncRead + Send + Unpin + 'static> BoundedTransport<R> {
         match head {
             Head::Answer(id) => self.link.fail_too_large(*id),
             Head::Method => {
-                self.may_look();
+                self.may_look(self.link.config.max_line_bytes);
             }
             Head::Unknown => {}
         }
     }
 
-    /// Whether a message that answers nothing is looked at, or dropped because there are too many.
-    fn may_look(&mut self) -> bool {
-        let now = Instant::now();
-        if now.duration_since(self.window.since) >= Duration::from_secs(1) {
-            self.window = Window { since: now, count: 0 };
+    /// Whether a message of this length that answers nothing is looked at, or dropped because there are too many.
+    fn may_look(&mut self, length: usize) -> bool {
+        if self.window.since.elapsed() >= Window::LENGTH {
+            self.window = Window::new();
         }
         self.window.count = self.window.count.saturating_add(1);
+        self.window.bytes = self.window.bytes.saturating_add(length);
         if self.window.count > self.link.config.flood_per_sec {
             let reason = format!("sent {} messages within a second that nobody asked for", self.window.count);
             self.link.fail(Down::new(Code::ToolProtocol, reason));
@@ -207,11 +219,21 @@ impl<R: AsyncRead + Send + Unpin + 'static> Transport<RoleClient> for BoundedTra
             if self.link.down().is_some() {
                 return None;
             }
+            // Reading and parsing what nobody asked for takes processor time from other sessions.
+            let is_over = self.window.bytes > self.link.config.unasked_bytes_per_sec;
+            let resumes = is_over.then(|| self.window.since + Window::LENGTH);
+            let lines = &mut self.lines;
+            let read = async {
+                if let Some(resumes) = resumes {
+                    sleep_until(resumes).await;
+                }
+                lines.next().await
+            };
             let read = tokio::select! {
                 biased;
                 Some(message) = self.injected.recv() => return Some(message),
                 _ = self.link.wait_down() => return None,
-                read = self.lines.next() => read,
+                read = read => read,
             };
             match read {
                 Read::Line(line) => {

@@ -1,4 +1,5 @@
 use super::answer::{failed, unauthenticated};
+use crate::slots::network;
 use axum::{
     Extension,
     extract::{Request, State},
@@ -48,7 +49,7 @@ impl Guard {
             return Ok(());
         }
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        Err(if attempts.take(caller) { Refused::Unknown } else { Refused::TooMany })
+        Err(if attempts.take(network(caller)) { Refused::Unknown } else { Refused::TooMany })
     }
 }
 
@@ -108,6 +109,13 @@ mod tests {
         assert_eq!(guard.check(guesser, &headers("Bearer wrong")), Err(Refused::TooMany));
         assert_eq!(guard.check(guesser, &headers("Bearer the token")), Ok(()));
         assert_eq!(guard.check(guesser, &headers("bearer  the token ")), Ok(()));
+        // A host of IPv6 has as many addresses as it likes.
+        for host in 0..u16::try_from(ATTEMPTS).expect("few") {
+            let caller = IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, host]);
+            assert_eq!(guard.check(caller, &headers("Bearer wrong")), Err(Refused::Unknown));
+        }
+        let next = IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, 0xffff]);
+        assert_eq!(guard.check(next, &headers("Bearer wrong")), Err(Refused::TooMany));
         tokio::time::advance(std::time::Duration::from_mins(1)).await;
         assert_eq!(guard.check(guesser, &headers("Bearer wrong")), Err(Refused::Unknown));
     }

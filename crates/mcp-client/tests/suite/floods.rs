@@ -51,6 +51,38 @@ async fn m8_a_flood_of_notifications_ends_the_server() {
     assert_eq!(echoed(&*session, "good").await, "still here");
 }
 
+/// Covers: M8
+#[tokio::test(start_paused = true)]
+async fn unasked_bytes_over_the_rate_wait_for_the_next_second() {
+    let sandbox = Arc::new(FakeSandbox::default());
+    sandbox.program("a", |mut io: Io| async move {
+        let call = io.call().await.expect("a call");
+        let spam = "x".repeat(500_000);
+        for at in 0..100 {
+            // Also answers that nobody waits for.
+            let message = match at % 2 {
+                0 => notification("notifications/message", &json!({"level": "info", "data": spam})),
+                _ => said(&json!(1_000_000 + at), &spam),
+            };
+            io.send(&message).await;
+        }
+        io.say(&call["id"], "done").await;
+        echo(io).await
+    });
+    sandbox.program("good", echo);
+    let session = connect(&sandbox, &["a", "good"]).await;
+    let started = Instant::now();
+    let other = async {
+        assert_eq!(echoed(&*session, "good").await, "still here");
+        started.elapsed()
+    };
+    let (flooded, other) = join(call(&*session, "a", "x", json!({})), other).await;
+    assert_eq!(flooded.text(), "done", "its own call waits, and ends");
+    let (taken, other) = (started.elapsed().as_secs(), other.as_secs());
+    assert!((10..=13).contains(&taken), "50 MB in {taken} s, where 4 MiB a second are read");
+    assert_eq!(other, 0, "a server beside it waited");
+}
+
 #[tokio::test(start_paused = true)]
 async fn m8_progress_over_the_rate_is_dropped() {
     let sandbox = Arc::new(FakeSandbox::default());
