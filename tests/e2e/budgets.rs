@@ -102,7 +102,10 @@ async fn a_human_lets_a_turn_over_its_budget_go_on(ground: Rc<Ground>) -> Result
     ensure!(snapshot.payload["budget"]["measure"] == "toolCalls", "{snapshot:?}");
     ensure!(late.call("budget:answer", json!({ "goOn": true })).await?["code"] == "forbidden");
     ensure!(client.call("budget:answer", json!({ "goOn": "yes" })).await?["code"] == "invalid_payload");
-    client.call_ok("budget:answer", json!({ "goOn": true })).await?;
+    let other = json!({ "goOn": true, "question": "another" });
+    ensure!(client.call("budget:answer", other).await?["code"] == "already_resolved");
+    let named = json!({ "goOn": true, "question": asked.payload["question"] });
+    client.call_ok("budget:answer", named.clone()).await?;
     let answered = late.until("budget:answered").await?;
     ensure!(answered.payload["goOn"] == true && answered.payload["by"] == "local", "{answered:?}");
     ensure!(client.until("turn:completed").await?.payload["stopReason"] == "end_turn");
@@ -110,6 +113,8 @@ async fn a_human_lets_a_turn_over_its_budget_go_on(ground: Rc<Ground>) -> Result
     ensure!(client.call("budget:answer", json!({ "goOn": true })).await?["code"] == "already_resolved");
     client.say(&steps).await?;
     client.until("budget:asked").await?;
+    // The answer to the question before pays for nothing more; one without a name is to the only open question.
+    ensure!(client.call("budget:answer", named).await?["code"] == "already_resolved");
     client.call_ok("budget:answer", json!({ "goOn": false })).await?;
     ensure!(client.until("agent:error").await?.payload["code"] == "budget_exceeded");
     ensure!(client.until("turn:completed").await?.payload["stopReason"] == "error");

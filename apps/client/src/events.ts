@@ -156,14 +156,18 @@ export interface Attachment {
 
 /** `budget:answered`. */
 export interface BudgetAnswered {
+  /** The question that is closed. */
+  question?: QuestionId;
   /** Whether the turn goes on. */
   goOn: boolean;
-  /** Who said so; none when time did. */
+  /** Who said so; none when time did, or the end of the turn. */
   by: PrincipalId | null;
 }
 
 /** `budget:asked`: a turn would cost more than there is, and waits for a human's `budget:answer`. */
 export interface BudgetAsked {
+  /** The question's name: the answer gives it back as `question`. None where a server of an earlier version asked. */
+  question?: QuestionId;
   /** Whose budget it is. */
   of: BudgetOf;
   /** What there is not enough of. */
@@ -180,6 +184,8 @@ export interface BudgetAsked {
 export interface BudgetCommand {
   /** Whether the turn goes on to its end, whatever it costs. */
   goOn: boolean;
+  /** The question that this answers, as `budget:asked` gave it. Without it, the answer counts if this connection was shown one question alone that it has not answered. */
+  question?: string;
 }
 
 /** Whose budget it is. */
@@ -769,6 +775,9 @@ export interface Piece {
 
 /** Names who is on the other side of a connection: what an authenticator made of a token. */
 export type PrincipalId = string;
+
+/** Names a question about a budget: drawn when it is asked, and given back by its answer. */
+export type QuestionId = string;
 
 /** The payload of `workspace:read`. */
 export interface ReadCommand {

@@ -114,6 +114,21 @@ text_id!(
     |text| (1..=64).contains(&text.len()) && text.chars().all(is_id_char)
 );
 
+text_id!(
+    /// Names a question about a budget: drawn when it is asked, and given back by its answer.
+    QuestionId,
+    "a question id",
+    "1 to 64 characters out of A-Z, a-z, 0-9, '_' and '-'",
+    |text| (1..=64).contains(&text.len()) && text.chars().all(is_id_char)
+);
+
+impl QuestionId {
+    /// A question id out of 128 random bits, which the caller draws.
+    pub fn from_random_bits(bits: u128) -> Self {
+        Self(format!("{bits:032x}"))
+    }
+}
+
 impl RequestId {
     /// A request id out of 128 random bits, which the caller draws.
     pub fn from_random_bits(bits: u128) -> Self {

@@ -40,8 +40,8 @@ pub use event::{
 };
 pub use ground::Ground;
 pub use id::{
-    CallId, ClientMessageId, Epoch, EventId, InvalidId, PrincipalId, RequestId, RuleId, Seq, SessionId, TurnId,
-    WorkspaceId,
+    CallId, ClientMessageId, Epoch, EventId, InvalidId, PrincipalId, QuestionId, RequestId, RuleId, Seq, SessionId,
+    TurnId, WorkspaceId,
 };
 pub use message::{AssistantMessage, Attachment, CallResult, Message, Replay, ToolCall, UserMessage};
 pub use policy::{

@@ -12,9 +12,9 @@ mod tests;
 
 use crate::{
     ArgumentRule, Asked, AuditKey, BudgetAsked, CallId, CallView, ChainHead, ClientMessageId, Denials, Digest, Event,
-    Failure, Grant, GrantScope, Ground, HistoryLimits, Message, NoticeKind, PrincipalId, RequestId, RuleId, Scope,
-    SessionId, Timestamp, ToolCall, ToolDefinition, ToolResult, ToolTrusted, Turn, TurnId, UserMessage, Via, Window,
-    WorkspaceId,
+    Failure, Grant, GrantScope, Ground, HistoryLimits, Message, NoticeKind, PrincipalId, QuestionId, RequestId, RuleId,
+    Scope, SessionId, Timestamp, ToolCall, ToolDefinition, ToolResult, ToolTrusted, Turn, TurnId, UserMessage, Via,
+    Window, WorkspaceId,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -188,6 +188,9 @@ impl SessionState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BudgetAnswer {
+    /// The question that it answers, as the client was shown it. Without it, it answers a question without a name alone.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub question: Option<QuestionId>,
     /// Whether it goes on, to its end.
     pub go_on: bool,
     /// Who says so.

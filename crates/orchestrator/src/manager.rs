@@ -14,7 +14,7 @@ mod setbacks;
 mod takeover;
 
 use self::checks::Wanted;
-pub(crate) use self::checks::new_workspace_id;
+pub(crate) use self::checks::{new_question_id, new_workspace_id};
 use crate::{
     Accepted, AgentFactory, Attached, Config, Decided, HistoryPage, NewMessage, Rulebook,
     actor::{ActorHandle, Shared, store_failure},
@@ -33,7 +33,8 @@ use crate::{
 use attach::Waiting;
 pub use health::McpHealth;
 use lockkeeper_domain::{
-    Answer, AuditKey, BudgetAnswer, Code, Failure, Power, Seq, ServerName, SessionId, ToolTrusted, UserMessage,
+    Answer, AuditKey, BudgetAnswer, Code, Failure, Power, QuestionId, Seq, ServerName, SessionId, ToolTrusted,
+    UserMessage,
 };
 use lockkeeper_ports::{
     BudgetLedger, Clock, EventStream, McpServer, Peers, Principal, RuleRepository, SandboxRuntime, SessionStore,
@@ -269,10 +270,16 @@ impl SessionManager {
         self.record_for(Wanted::Decide, id, by).await.map(|record| Principal::known(record.owner))
     }
 
-    /// Takes a human's word on a turn that would cost more than there is.
-    pub async fn answer_budget(&self, id: &SessionId, by: &Principal, go_on: bool) -> Result<(), Failure> {
+    /// Takes a human's word on a turn that would cost more than there is, as the answer to this question and to no other.
+    pub async fn answer_budget(
+        &self,
+        id: &SessionId,
+        by: &Principal,
+        go_on: bool,
+        question: Option<QuestionId>,
+    ) -> Result<(), Failure> {
         let owner = self.decides_for(id, by).await?;
-        let answer = BudgetAnswer { go_on, by: by.id.clone(), via: by.via.clone() };
+        let answer = BudgetAnswer { question, go_on, by: by.id.clone(), via: by.via.clone() };
         self.order(id, &owner, Order::AnswerBudget(answer)).await.map(drop)
     }
 

@@ -6,7 +6,7 @@ pub use config::{Budgets, Limits, OnExceeded};
 
 use crate::actor::store_failure;
 use lockkeeper_domain::{
-    BudgetAsked, BudgetOf, Ceiling, Code, Day, Epoch, Failure, PrincipalId, SessionId, Spend, Timestamp,
+    BudgetAsked, BudgetOf, Ceiling, Code, Day, Epoch, Failure, PrincipalId, QuestionId, SessionId, Spend, Timestamp,
 };
 use lockkeeper_ports::{Account, Balance, BudgetLedger, Clock, Hold, Reserved};
 use std::sync::{
@@ -235,8 +235,8 @@ impl OverBudget {
     }
 
     /// The question whether it may go on.
-    pub(crate) fn question(self, expires_at: Timestamp) -> BudgetAsked {
+    pub(crate) fn question(self, question: QuestionId, expires_at: Timestamp) -> BudgetAsked {
         let Self { of, measure, taken, limit } = self;
-        BudgetAsked { of, measure, taken, limit, expires_at }
+        BudgetAsked { question: Some(question), of, measure, taken, limit, expires_at }
     }
 }

@@ -3,7 +3,7 @@ use crate::{
     handshake::Since,
     intake::Taken,
     pass::{Pass, Version},
-    shown::Shown,
+    shown::{Ambiguous, Shown},
     wire::{
         Accepted, Answer, ApprovalCommand, Arguments, BudgetCommand, By, Command, Decided, DeleteCommand,
         HistoryCommand, ListCommand, Malformed, MessageCommand, Page, ReadCommand, RefreshCommand, Refreshed,
@@ -11,7 +11,7 @@ use crate::{
         page, rules,
     },
 };
-use lockkeeper_domain::{self as domain, Code, Digest, Failure, SessionId, inexact_number};
+use lockkeeper_domain::{self as domain, Code, Digest, Failure, QuestionId, SessionId, inexact_number};
 use lockkeeper_orchestrator::{NewMessage, SessionManager};
 use lockkeeper_ports::Principal;
 use serde_json::Value;
@@ -98,10 +98,7 @@ impl Desk {
             Command::WorkspaceList => self.list_files(payload, by).await,
             Command::WorkspaceRead => self.read_file(payload, by).await,
             Command::UsageGet => self.usage(by).await,
-            Command::BudgetAnswer => {
-                let BudgetCommand { go_on } = BudgetCommand::parse(payload)?;
-                manager.answer_budget(session, by, go_on).await.map(done)
-            }
+            Command::BudgetAnswer => self.budget(payload, by).await,
             Command::AuthRefresh => self.refresh(payload).await,
             Command::PolicyList => Ok(Answer::Rules(rules(manager.rules(by).await?))),
             Command::PolicyRevoke => manager.revoke(by, &RevokeCommand::parse(payload)?.id).await.map(done),
@@ -170,6 +167,24 @@ impl Desk {
         Ok(Answer::Decided(Decided { rule_id: decided.rule }))
     }
 
+    async fn budget(&self, payload: Option<Value>, by: &Principal) -> Result<Answer, Failure> {
+        let BudgetCommand { go_on, question } = BudgetCommand::parse(payload)?;
+        let question = match question {
+            // What is no name at all is not that of the question either.
+            Some(name) => {
+                let unknown = |_| Failure::new(Code::AlreadyResolved, "No open question about a budget has this name.");
+                Some(QuestionId::parse(name).map_err(unknown)?)
+            }
+            // A client that knows no names can mean only the question that it was shown, if it was shown one alone.
+            None => self.shown.budget().map_err(|Ambiguous| unnamed())?,
+        };
+        let answered = self.manager.answer_budget(&self.session, by, go_on, question.clone()).await;
+        if answered.as_ref().err().is_none_or(|failure| failure.code == Code::AlreadyResolved) {
+            self.shown.budget_answered(question.as_ref());
+        }
+        answered.map(done)
+    }
+
     /// The arguments that a human wrote, with all numbers as they were written.
     fn exact_args(&self, text: &str) -> Result<Value, Failure> {
         let malformed = || Failure::new(Code::InvalidArguments, "The edited arguments are not a JSON object.");
@@ -210,6 +225,12 @@ impl Desk {
 
 fn done((): ()) -> Answer {
     Answer::Done
+}
+
+/// Refuses an answer that could be to another question.
+fn unnamed() -> Failure {
+    let message = "The answer does not name its question, and more than one was asked.";
+    Failure::new(Code::ApprovalMismatch, message).with_hint("Send the question's name as question, or connect again.")
 }
 
 /// Refuses a number that cannot be held as it is written.

@@ -1,22 +1,33 @@
-//! The open questions that one connection was shown. An answer without a digest can be to one of them alone, if there is
-//! one alone; the view records them, the commands look them up, and the first answer to each has no rate limit.
+//! The open questions that one connection was shown. An answer without a digest, or about a budget without a name, can be to
+//! one of them alone, if there is one alone; the view records them, the commands look them up, and the first answer to each
+//! call has no rate limit.
 
-use lockkeeper_domain::{ApprovalRequired, CallId, Digest};
+use lockkeeper_domain::{ApprovalRequired, BudgetAsked, CallId, Digest, QuestionId};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// The questions of a connection, by their calls, each as it was shown last.
+/// The questions of a connection.
 #[derive(Debug, Default)]
-pub(crate) struct Shown(Mutex<Open>);
+pub(crate) struct Shown {
+    calls: Mutex<Open>,
+    /// About budgets: those that the connection has not answered, open or not. An answer to any of them may be on its way.
+    budgets: Mutex<Vec<Option<QuestionId>>>,
+}
 
+/// The questions about calls.
 #[derive(Debug, Default)]
 struct Open {
+    /// Each as it was shown last.
     questions: BTreeMap<CallId, Question>,
     /// The calls that wait, asked about or not yet, and that the client has not answered.
     unanswered: BTreeSet<CallId>,
 }
+
+/// An answer without a name could be to more than one question.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Ambiguous;
 
 #[derive(Debug, PartialEq)]
 struct Question {
@@ -65,15 +76,54 @@ impl Shown {
         (open.questions.len() == 1).then(|| open.questions.get(call).and_then(|question| question.digest)).flatten()
     }
 
-    fn open(&self) -> std::sync::MutexGuard<'_, Open> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The client is shown this question about a budget.
+    pub(crate) fn budget_asked(&self, asked: &BudgetAsked) {
+        const MOST: usize = 8;
+        let mut budgets = self.budgets();
+        if !budgets.contains(&asked.question) {
+            if budgets.len() == MOST {
+                budgets.remove(0);
+            }
+            budgets.push(asked.question.clone());
+        }
+    }
+
+    /// The client is shown the session as it stands, with this question about a budget or none.
+    pub(crate) fn only_budget(&self, asked: Option<&BudgetAsked>) {
+        *self.budgets() = asked.map(|asked| asked.question.clone()).into_iter().collect();
+    }
+
+    /// The client has answered a question about a budget, and so none of those before it any more.
+    pub(crate) fn budget_answered(&self, question: Option<&QuestionId>) {
+        let mut budgets = self.budgets();
+        if let Some(at) = budgets.iter().position(|shown| shown.as_ref() == question) {
+            budgets.drain(..=at);
+        }
+    }
+
+    /// The name of the question that an answer about a budget without a name is to; `None` where the question has no name, or
+    /// the client was shown none.
+    pub(crate) fn budget(&self) -> Result<Option<QuestionId>, Ambiguous> {
+        match &self.budgets()[..] {
+            [] => Ok(None),
+            [only] => Ok(only.clone()),
+            _ => Err(Ambiguous),
+        }
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn budgets(&self) -> MutexGuard<'_, Vec<Option<QuestionId>>> {
+        self.budgets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lockkeeper_domain::{Annotations, Timestamp};
+    use lockkeeper_domain::{Annotations, BudgetOf, Measure, Timestamp};
     use serde_json::json;
 
     fn call(n: u8) -> CallId {
@@ -134,5 +184,29 @@ mod tests {
         assert_eq!((shown.only(&call(1)), shown.only(&call(2))), (None, Some(digest(2))));
         shown.only_open([]);
         assert_eq!(shown.only(&call(2)), None);
+    }
+    fn budget(name: &str) -> BudgetAsked {
+        let question = Some(QuestionId::parse(name).expect("an id"));
+        let expires_at = Timestamp::from_millis(1);
+        BudgetAsked { question, of: BudgetOf::Day, measure: Measure::Tokens, taken: 9, limit: 10, expires_at }
+    }
+
+    /// Covers: F7
+    #[test]
+    fn unnamed_answer_is_to_the_one_unanswered_budget_question() {
+        let shown = Shown::default();
+        let [first, second] = [budget("q1"), budget("q2")];
+        assert_eq!(shown.budget(), Ok(None));
+        shown.budget_asked(&first);
+        assert_eq!(shown.budget(), Ok(first.question.clone()));
+        shown.budget_asked(&second);
+        assert_eq!(shown.budget(), Err(Ambiguous), "an answer to the first may be on its way");
+        shown.budget_answered(first.question.as_ref());
+        assert_eq!(shown.budget(), Ok(second.question.clone()));
+        shown.budget_answered(second.question.as_ref());
+        assert_eq!(shown.budget(), Ok(None));
+        shown.budget_asked(&first);
+        shown.only_budget(Some(&second));
+        assert_eq!(shown.budget(), Ok(second.question.clone()));
     }
 }

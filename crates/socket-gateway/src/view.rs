@@ -145,6 +145,7 @@ impl<'a> View<'a> {
     async fn begin_anew(&mut self, snapshot: Snapshot) -> Result<EventStream, Ended> {
         let (last, pending) = (snapshot.last, snapshot.pending.clone());
         self.shows_open(&snapshot);
+        self.desk.shown.only_budget(snapshot.budget.as_ref());
         let shown: HistorySnapshot = wire::snapshot(snapshot);
         self.emit(&ServerEvent::Snapshot(Box::new(shown)), &self.peer.now()).await?;
         self.cursor = last.seq;
@@ -201,6 +202,7 @@ impl<'a> View<'a> {
             EventBody::ApprovalRequired(asked) => self.desk.shown.asked(asked),
             EventBody::ApprovalResolved(resolved) => self.desk.shown.closed(&resolved.call),
             EventBody::ToolSettled(settled) => self.desk.shown.closed(&settled.call),
+            EventBody::BudgetAsked(asked) => self.desk.shown.budget_asked(asked),
             _ => {}
         }
         let (event, meta) = wire::logged(event);

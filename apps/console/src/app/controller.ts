@@ -186,8 +186,8 @@ export class Controller {
   }
 
   /** Says whether a turn that costs more than there is goes on. */
-  answerBudget(goOn: boolean): Promise<boolean> {
-    return this.#command("budget:answer", { goOn });
+  answerBudget(goOn: boolean, question?: string): Promise<boolean> {
+    return this.#command("budget:answer", { goOn, question });
   }
 
   clearHistory(): Promise<boolean> {

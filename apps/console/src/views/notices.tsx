@@ -79,10 +79,10 @@ function Budget({ asked, controller }: { asked: BudgetAsked; controller: Control
         spent or set aside. It waits for your word, and ends without one.
       </p>
       <div class="actions">
-        <button type="button" onClick={() => void controller.answerBudget(false)}>
+        <button type="button" onClick={() => void controller.answerBudget(false, asked.question)}>
           End the turn
         </button>
-        <button type="button" onClick={() => void controller.answerBudget(true)}>
+        <button type="button" onClick={() => void controller.answerBudget(true, asked.question)}>
           Let it go on
         </button>
       </div>

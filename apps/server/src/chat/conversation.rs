@@ -23,6 +23,8 @@ pub(super) struct Conversation {
     messages: u64,
     turns: Turns,
     questions: Questions,
+    /// The name of the question about a budget that is open; `null` where it has none.
+    budget: Option<Value>,
     /// What the model said in this step, and which attempt at it this is.
     streamed: String,
     attempt: u64,
@@ -38,6 +40,7 @@ impl Conversation {
             messages: 0,
             turns: Turns::default(),
             questions: Questions::default(),
+            budget: None,
             streamed: String::new(),
             attempt: 0,
             failed: false,
@@ -130,11 +133,28 @@ impl Conversation {
             "quit" | "q" | "exit" => vec![Act::Quit(self.ending())],
             "cancel" => send("turn:cancel"),
             "reset" => send("history:reset"),
+            "go" => self.answer_budget(true),
+            "stop" => self.answer_budget(false),
             _ => {
                 let help = say("  /cancel stops the turn, /reset forgets the history, /quit leaves");
                 [vec![help], self.prompt()].concat()
             }
         }
+    }
+
+    fn answer_budget(&self, go_on: bool) -> Vec<Act> {
+        let Some(question) = &self.budget else { return vec![say("  no question about a budget is open")] };
+        let mut payload = json!({ "goOn": go_on });
+        if !question.is_null() {
+            payload["question"] = question.clone();
+        }
+        vec![Act::Send { event: "budget:answer", payload: Some(payload) }]
+    }
+
+    /// A budget does not suffice. Nobody but a human says that the turn goes on: neither `--yes` nor the end of the input.
+    fn on_budget(&mut self, asked: &Value) -> Vec<Act> {
+        self.budget = Some(asked.get("question").cloned().unwrap_or_default());
+        [self.end_line(), vec![say(output::budget(asked))]].concat()
     }
 
     fn submit(&mut self, text: &str) -> Vec<Act> {
@@ -162,6 +182,14 @@ impl Conversation {
             "tool:calls" => self.end_line(),
             "tool:approval_required" => self.on_approval(&event.payload),
             "tool:approval_resolved" => self.on_resolved(&event.payload),
+            "budget:asked" => self.on_budget(&event.payload),
+            "history:snapshot" if event.payload.get("budget").is_some_and(Value::is_object) => {
+                self.on_budget(&event.payload["budget"])
+            }
+            "budget:answered" => {
+                self.budget = None;
+                vec![]
+            }
             "agent:error" => {
                 self.failed = true;
                 [self.end_line(), vec![say(output::failure(&event.payload))]].concat()

@@ -1,5 +1,6 @@
 use crate::{
-    CallId, CallStatus, Code, Decision, Digest, EventBody, Outcome, PrincipalId, Scope, ServerName, Timestamp, Via,
+    BudgetAnswered, BudgetAsked, BudgetOf, CallId, CallStatus, Code, Decision, Digest, EventBody, Measure, Outcome,
+    PrincipalId, QuestionId, Scope, ServerName, Timestamp, Via,
 };
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +67,32 @@ pub enum AuditRecord {
         definition: String,
         /// Who.
         by: PrincipalId,
+    },
+    /// A human was asked whether a turn goes on beyond its budget.
+    BudgetAsked {
+        /// The question's name; none where an earlier version asked.
+        question: Option<QuestionId>,
+        /// Whose budget.
+        of: BudgetOf,
+        /// What there is not enough of.
+        measure: Measure,
+        /// How much of it is spent or set aside.
+        taken: u64,
+        /// How much of it there is in all.
+        limit: u64,
+        /// Until when.
+        expires_at: Timestamp,
+    },
+    /// It was decided.
+    BudgetAnswered {
+        /// The question's name.
+        question: Option<QuestionId>,
+        /// Whether the turn goes on.
+        go_on: bool,
+        /// By whom; none where time or the turn's end did.
+        by: Option<PrincipalId>,
+        /// By which way.
+        via: Via,
     },
     /// A call was about to run.
     Started {
@@ -155,6 +182,14 @@ impl AuditRecord {
                 definition: trusted.fingerprint.clone(),
                 by: trusted.by.clone(),
             },
+            EventBody::BudgetAsked(asked) => {
+                let BudgetAsked { question, of, measure, taken, limit, expires_at } = asked.clone();
+                Self::BudgetAsked { question, of, measure, taken, limit, expires_at }
+            }
+            EventBody::BudgetAnswered(answered) => {
+                let BudgetAnswered { question, go_on, by, via } = answered.clone();
+                Self::BudgetAnswered { question, go_on, by, via }
+            }
             EventBody::ToolStarted { call, server, tool } => {
                 Self::Started { call: call.clone(), server: server.clone(), tool: tool.clone() }
             }

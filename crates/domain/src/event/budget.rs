@@ -1,5 +1,5 @@
 use super::Via;
-use crate::{Measure, PrincipalId, Timestamp};
+use crate::{Measure, PrincipalId, QuestionId, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -14,9 +14,12 @@ pub enum BudgetOf {
 }
 
 /// A turn would cost more than there is, and a human is asked whether it goes on to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BudgetAsked {
+    /// Its name, which the answer gives; none in logs of earlier versions.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub question: Option<QuestionId>,
     /// Whose budget it is.
     pub of: BudgetOf,
     /// What there is not enough of.
@@ -33,9 +36,12 @@ pub struct BudgetAsked {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BudgetAnswered {
+    /// The question that is closed; none in logs of earlier versions.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub question: Option<QuestionId>,
     /// Whether it does.
     pub go_on: bool,
-    /// Who said so; none when time did.
+    /// Who said so; none when time did, or the end of the turn.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub by: Option<PrincipalId>,
     /// By which way. For the log alone.

@@ -2,8 +2,8 @@
 
 use super::{Session, command::Draft};
 use crate::{
-    BudgetAnswer, BudgetAnswered, BudgetAsked, CallId, Code, Effect, EventBody, Failure, Refusal, StopReason,
-    ToolResult, Turn,
+    BudgetAnswer, BudgetAnswered, BudgetAsked, CallId, Code, Effect, EventBody, Failure, PrincipalId, Refusal,
+    StopReason, ToolResult, Turn, Via,
 };
 
 impl Session {
@@ -12,6 +12,7 @@ impl Session {
         if self.turn.is_none() {
             return;
         }
+        self.close_budget_question(false, None, draft);
         if let Some(call) = call {
             let said = format!("{} The call was not run.", failure.message);
             self.call_settled(call, ToolResult::failed(Code::BudgetExceeded, said), draft);
@@ -28,21 +29,37 @@ impl Session {
     /// Asks a human whether the turn may go on. Until somebody answers it begins nothing new.
     pub(super) fn ask_budget(&mut self, question: BudgetAsked, draft: &mut Draft<'_>) {
         let Some(turn) = self.turn.as_ref().filter(|turn| turn.budget_question().is_none()) else { return };
-        let id = turn.id();
+        let (id, is_waived) = (turn.id(), turn.is_waived());
         // The model was not asked; it will be, once there is an answer.
         self.asked = None;
+        // The answer came while the budget refused something else.
+        if is_waived {
+            return;
+        }
         self.record(draft, Some(id), EventBody::BudgetAsked(question));
     }
 
+    /// Takes an answer to the question that is open, and to no other: what a human said of one turn pays for no other.
     pub(super) fn answer_budget(&mut self, answer: BudgetAnswer, draft: &mut Draft<'_>) -> Result<(), Refusal> {
-        let asked = self.turn.as_ref().and_then(|turn| Some((turn.id(), *turn.budget_question()?)));
-        let Some((id, question)) = asked else {
-            let message = "no question about a budget is open".to_owned();
-            return Err(Refusal { code: Code::AlreadyResolved, message });
+        let refuse = |code, message: &str| Err(Refusal { code, message: message.to_owned() });
+        let Some(asked) = self.turn.as_ref().and_then(Turn::budget_question) else {
+            return refuse(Code::AlreadyResolved, "no question about a budget is open");
         };
-        let BudgetAnswer { go_on, by, via } = answer;
-        self.record(draft, Some(id), EventBody::BudgetAnswered(BudgetAnswered { go_on, by: Some(by), via }));
-        if !go_on {
+        match (&answer.question, &asked.question) {
+            (None, Some(_)) => {
+                return refuse(Code::ApprovalMismatch, "an answer about a budget must name the question that it is to");
+            }
+            (Some(_), named) if answer.question != *named => {
+                return refuse(
+                    Code::AlreadyResolved,
+                    "this question about a budget is closed, and another one is open",
+                );
+            }
+            _ => {}
+        }
+        let BudgetAnswer { go_on, by, via, question: _ } = answer;
+        let closed = self.close_budget_question(go_on, Some((by, via)), draft);
+        if let Some(question) = closed.filter(|_| !go_on) {
             self.over_budget(None, ended(&question, "Somebody decided that this turn shall not go on."), draft);
         }
         Ok(())
@@ -50,13 +67,28 @@ impl Session {
 
     /// Silence is a no.
     pub(super) fn expire_budget_question(&mut self, draft: &mut Draft<'_>) {
-        let Some(turn) = &self.turn else { return };
-        let Some(question) = turn.budget_question().copied().filter(|asked| asked.expires_at <= draft.now) else {
+        let open = self.turn.as_ref().and_then(Turn::budget_question);
+        if open.is_none_or(|asked| asked.expires_at > draft.now) {
             return;
-        };
-        let answered = BudgetAnswered { go_on: false, by: None, via: crate::Via::default() };
-        self.record(draft, Some(turn.id()), EventBody::BudgetAnswered(answered));
-        self.over_budget(None, ended(&question, "Nobody said in time whether this turn may go on."), draft);
+        }
+        if let Some(question) = self.close_budget_question(false, None, draft) {
+            self.over_budget(None, ended(&question, "Nobody said in time whether this turn may go on."), draft);
+        }
+    }
+
+    /// Writes what became of the open question, if there is one, and returns it.
+    pub(super) fn close_budget_question(
+        &mut self,
+        go_on: bool,
+        by: Option<(PrincipalId, Via)>,
+        draft: &mut Draft<'_>,
+    ) -> Option<BudgetAsked> {
+        let turn = self.turn.as_ref()?;
+        let (id, asked) = (turn.id(), turn.budget_question()?.clone());
+        let (by, via) = by.unzip();
+        let answered = BudgetAnswered { question: asked.question.clone(), go_on, by, via: via.unwrap_or_default() };
+        self.record(draft, Some(id), EventBody::BudgetAnswered(answered));
+        Some(asked)
     }
 }
 

@@ -98,6 +98,7 @@ impl Session {
     }
 
     fn cancel_turn(&mut self, draft: &mut Draft<'_>) {
+        self.close_budget_question(false, None, draft);
         self.refuse_open_calls(draft);
         if self.asked.is_some() {
             draft.effects.push(Effect::StopModel);

@@ -223,6 +223,7 @@ impl Session {
             if self.turn.is_none() {
                 self.open_next();
             }
+            self.close_budget_question(false, None, draft);
             self.refuse_open_calls(draft);
             let message = format!("The server was lost {} times during this turn.", resumes + 1);
             let failure = Failure::new(Code::TurnInterrupted, message).with_hint("Send the message again.");

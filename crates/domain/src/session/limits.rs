@@ -46,6 +46,7 @@ impl Session {
         if turn.deadline(most).is_none_or(|at| at > draft.now) {
             return;
         }
+        self.close_budget_question(false, None, draft);
         let secs = most.as_secs();
         let message = format!("The turn was ended after {secs} s, as long as is allowed (session.max_turn_secs).");
         self.settle_open_calls(draft, Code::TurnLimit, "the turn has taken as long as is allowed");

@@ -43,7 +43,7 @@ impl Turn {
                 self.partial.clear();
                 self.unsaved.push(Message::Assistant { turn: self.id, at, message: message.clone() });
             }
-            EventBody::BudgetAsked(asked) => self.budget_question = Some(*asked),
+            EventBody::BudgetAsked(asked) => self.budget_question = Some(asked.clone()),
             EventBody::BudgetAnswered(answered) => {
                 self.budget_question = None;
                 self.is_waived |= answered.go_on;

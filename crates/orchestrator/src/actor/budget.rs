@@ -1,5 +1,8 @@
 use super::{Actor, persist::Lost};
-use crate::purse::{Errand, OnExceeded, OverBudget};
+use crate::{
+    manager::new_question_id,
+    purse::{Errand, OnExceeded, OverBudget},
+};
 use lockkeeper_domain::{Command, ToolCall, Turn};
 
 impl Actor {
@@ -24,7 +27,11 @@ impl Actor {
             OnExceeded::Ask => {
                 self.calls_held.extend(call);
                 let expires_at = self.shared.now().after(self.shared.rules.approval_ttl);
-                self.follow(Command::AskBudget(over.question(expires_at))).await?;
+                let question = match new_question_id() {
+                    Ok(id) => Command::AskBudget(over.question(id, expires_at)),
+                    Err(failure) => Command::OverBudget { call: None, failure },
+                };
+                self.follow(question).await?;
                 // Somebody may have answered while it was on its way.
                 self.run_held_calls();
                 Ok(())

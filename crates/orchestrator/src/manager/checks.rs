@@ -1,5 +1,5 @@
 use crate::{Config, NewMessage, Others};
-use lockkeeper_domain::{Code, Failure, Power, RequestId, SessionId, SessionRecord, WorkspaceId};
+use lockkeeper_domain::{Code, Failure, Power, QuestionId, RequestId, SessionId, SessionRecord, WorkspaceId};
 use lockkeeper_ports::Principal;
 
 /// The media types that all providers take.
@@ -13,6 +13,11 @@ pub(super) fn new_session_id() -> Result<SessionId, Failure> {
 /// A name for a command that no other has.
 pub(super) fn new_request_id() -> Result<RequestId, Failure> {
     random_bits().map(RequestId::from_random_bits)
+}
+
+/// A name for a question that no other has.
+pub(crate) fn new_question_id() -> Result<QuestionId, Failure> {
+    random_bits().map(QuestionId::from_random_bits)
 }
 
 /// An id for a workspace that starts empty; `None` if the system gives no random numbers.

@@ -103,7 +103,7 @@ impl Snapshot {
             thinking,
             calls: calls.iter().map(OpenCall::of).collect(),
             pending: question.into_iter().collect(),
-            budget: session.turn().and_then(Turn::budget_question).copied(),
+            budget: session.turn().and_then(Turn::budget_question).cloned(),
         }
     }
 }

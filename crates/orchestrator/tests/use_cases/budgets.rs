@@ -43,7 +43,7 @@ async fn sees_failure(ann: &mut User) -> Failure {
 
 async fn sees_question(ann: &mut User) -> BudgetAsked {
     ann.sees(|body| match body {
-        EventBody::BudgetAsked(asked) => Some(*asked),
+        EventBody::BudgetAsked(asked) => Some(asked.clone()),
         _ => None,
     })
     .await
@@ -147,11 +147,12 @@ async fn a_human_lets_a_turn_go_on_to_its_end_and_the_next_one_asks_again() {
     let mut ann = User::ready(&desk.manager()).await;
     ann.says("go").await.expect("accepted");
     let asked = sees_question(&mut ann).await;
+    let question = asked.question.clone();
     assert_eq!((asked.of, asked.measure, asked.taken, asked.limit), (BudgetOf::Session, Measure::ToolCalls, 1, 1));
     assert_eq!(desk.host.calls().len(), 1, "the second waits");
     let snapshot = ann.manager.snapshot(&ann.session, &ann.me).await.expect("a snapshot");
     assert_eq!(snapshot.budget, Some(asked));
-    ann.manager.answer_budget(&ann.session, &ann.me, true).await.expect("answered");
+    ann.manager.answer_budget(&ann.session, &ann.me, true, question.clone()).await.expect("answered");
     let by = ann
         .sees(|body| match body {
             EventBody::BudgetAnswered(answered) => answered.by.clone(),
@@ -162,11 +163,11 @@ async fn a_human_lets_a_turn_go_on_to_its_end_and_the_next_one_asks_again() {
     assert_eq!(ann.sees_end().await, StopReason::EndTurn);
     assert_eq!(desk.host.calls().len(), 3);
     assert_eq!(spent(&ann).await.0.tool_calls, 3, "what a human allowed is counted as well");
-    let late = ann.manager.answer_budget(&ann.session, &ann.me, true).await.expect_err("nothing is asked");
+    let late = ann.manager.answer_budget(&ann.session, &ann.me, true, question).await.expect_err("nothing is asked");
     assert_eq!(late.code, Code::AlreadyResolved);
     ann.says("again").await.expect("accepted");
-    sees_question(&mut ann).await;
-    ann.manager.answer_budget(&ann.session, &ann.me, false).await.expect("answered");
+    let question = sees_question(&mut ann).await.question;
+    ann.manager.answer_budget(&ann.session, &ann.me, false, question).await.expect("answered");
     assert_eq!(sees_failure(&mut ann).await.code, Code::BudgetExceeded);
     assert_eq!(ann.sees_end().await, StopReason::Error);
     assert_eq!(desk.host.calls().len(), 3);

@@ -1,5 +1,5 @@
 use super::Time;
-use lockkeeper_domain::{self as domain, BudgetOf, Ceiling, Measure, PrincipalId, Spend};
+use lockkeeper_domain::{self as domain, BudgetOf, Ceiling, Measure, PrincipalId, QuestionId, Spend};
 use lockkeeper_orchestrator as orchestrator;
 use lockkeeper_ports::Balance;
 use schemars::JsonSchema;
@@ -46,6 +46,9 @@ pub struct Limits {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BudgetAsked {
+    /// The question's name: the answer gives it back as `question`. None where a server of an earlier version asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub question: Option<QuestionId>,
     /// Whose budget it is.
     pub of: BudgetOf,
     /// What there is not enough of.
@@ -62,9 +65,12 @@ pub struct BudgetAsked {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BudgetAnswered {
+    /// The question that is closed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub question: Option<QuestionId>,
     /// Whether the turn goes on.
     pub go_on: bool,
-    /// Who said so; none when time did.
+    /// Who said so; none when time did, or the end of the turn.
     pub by: Option<PrincipalId>,
 }
 
@@ -85,14 +91,14 @@ impl From<orchestrator::Usage> for Budgets {
 
 impl From<domain::BudgetAsked> for BudgetAsked {
     fn from(asked: domain::BudgetAsked) -> Self {
-        let domain::BudgetAsked { of, measure, taken, limit, expires_at } = asked;
-        Self { of, measure, taken, limit, expires_at: Time(expires_at) }
+        let domain::BudgetAsked { question, of, measure, taken, limit, expires_at } = asked;
+        Self { question, of, measure, taken, limit, expires_at: Time(expires_at) }
     }
 }
 
 impl From<domain::BudgetAnswered> for BudgetAnswered {
     fn from(answered: domain::BudgetAnswered) -> Self {
-        let domain::BudgetAnswered { go_on, by, via: _ } = answered;
-        Self { go_on, by }
+        let domain::BudgetAnswered { question, go_on, by, via: _ } = answered;
+        Self { question, go_on, by }
     }
 }

@@ -107,11 +107,15 @@ pub struct RefreshCommand {
 }
 
 /// The payload of `budget:answer`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BudgetCommand {
     /// Whether the turn goes on to its end, whatever it costs.
     pub go_on: bool,
+    /// The question that this answers, as `budget:asked` gave it. Without it, the answer counts if this connection was shown
+    /// one question alone that it has not answered.
+    #[serde(default)]
+    pub question: Option<String>,
 }
 
 /// What a connection may do: as much as its principal may, or less.
@@ -217,7 +221,7 @@ impl ApprovalCommand {
 
 impl BudgetCommand {
     pub(crate) fn parse(payload: Option<Value>) -> Result<Self, Malformed> {
-        let form = Malformed("An answer on a budget is { goOn }, with goOn true or false.");
+        let form = Malformed("An answer on a budget is { goOn, question }, with goOn true or false.");
         match payload {
             Some(object @ Value::Object(_)) => serde_json::from_value(object).map_err(|_| form),
             _ => Err(form),

@@ -24,6 +24,15 @@ pub(super) fn failure(payload: &Value) -> String {
     format!("! {message}{code}{hint}")
 }
 
+/// `budget:asked`.
+pub(super) fn budget(payload: &Value) -> String {
+    let number = |key| payload.get(key).and_then(Value::as_u64).unwrap_or_default();
+    let text = |key| payload.get(key).and_then(Value::as_str).map(visible::line).unwrap_or_default();
+    let (taken, limit) = (number("taken"), number("limit"));
+    let whose = if text("of") == "session" { "this session" } else { "your day" };
+    format!("! the budget of {whose} is used up: {taken} of {limit} {}; /go continues, /stop ends", text("measure"))
+}
+
 /// `tool:approval_resolved`.
 pub(super) fn resolved(payload: &Value) -> String {
     let text = |key| payload.get(key).and_then(Value::as_str).map(visible::line).unwrap_or_default();

@@ -51,6 +51,22 @@ fn one_message_is_sent_when_the_session_is_ready_and_ends_with_its_turn() {
 }
 
 #[test]
+fn answer_about_a_budget_names_the_question_that_is_open() {
+    let mut chat = conversation(Manner { interactive: true, ..Manner::default() });
+    chat.news(ready());
+    assert_eq!(sent(&chat.line("/go")), []);
+    let asked = |question: &str| {
+        let payload = json!({"question": question, "of": "day", "measure": "tokens", "taken": 9, "limit": 10});
+        event("budget:asked", payload)
+    };
+    assert_eq!(sent(&chat.news(asked("q1"))), []);
+    assert_eq!(sent(&chat.line("/go")), [("budget:answer", json!({"goOn": true, "question": "q1"}))]);
+    chat.news(event("budget:answered", json!({"goOn": true, "question": "q1"})));
+    chat.news(asked("q2"));
+    assert_eq!(sent(&chat.line("/stop")), [("budget:answer", json!({"goOn": false, "question": "q2"}))]);
+}
+
+#[test]
 fn a_turn_may_end_before_its_message_is_acknowledged() {
     let mut chat = conversation(Manner { once: Some("hi".to_owned()), ..Manner::default() });
     chat.news(ready());

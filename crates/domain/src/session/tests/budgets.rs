@@ -6,17 +6,28 @@ use std::time::Duration;
 
 fn question(world: &World) -> BudgetAsked {
     let expires_at = world.now.after(Duration::from_mins(1));
-    BudgetAsked { of: BudgetOf::Day, measure: Measure::Tokens, taken: 9, limit: 10, expires_at }
+    let question = Some(QuestionId::parse(format!("q{}", world.log.len())).expect("an id"));
+    BudgetAsked { question, of: BudgetOf::Day, measure: Measure::Tokens, taken: 9, limit: 10, expires_at }
 }
 
 fn asks(world: &mut World) -> BudgetAsked {
     let question = question(world);
-    world.does(Command::AskBudget(question));
+    world.does(Command::AskBudget(question.clone()));
     question
 }
 
+/// Answers the question that was asked last.
 fn answer(world: &mut World, go_on: bool) -> Result<Reply, Refusal> {
-    world.follow(Command::AnswerBudget(BudgetAnswer { go_on, by: someone(), via: Via::default() }))
+    let asked = |event: &Event| match &event.body {
+        EventBody::BudgetAsked(asked) => Some(asked.question.clone()),
+        _ => None,
+    };
+    let question = world.log.iter().rev().find_map(asked).flatten();
+    answer_to(world, question, go_on)
+}
+
+fn answer_to(world: &mut World, question: Option<QuestionId>, go_on: bool) -> Result<Reply, Refusal> {
+    world.follow(Command::AnswerBudget(BudgetAnswer { question, go_on, by: someone(), via: Via::default() }))
 }
 
 #[test]
@@ -95,4 +106,91 @@ fn the_question_and_the_word_outlive_a_server() {
     world.crash();
     assert!(world.session.turn().is_some_and(Turn::is_waived));
     assert_eq!(world.effects, [Effect::CallModel { turn: TurnId::new(1), step: 0 }]);
+}
+
+/// The question of a turn runs out, and the next turn asks at once: a late yes is to the first question.
+#[test]
+fn late_answer_pays_for_no_other_turn() {
+    let mut world = World::new();
+    world.submit("one").expect("accepted");
+    world.submit("two").expect("queued");
+    let first = asks(&mut world);
+    world.now = first.expires_at;
+    world.does(Command::Tick);
+    let second = asks(&mut world);
+    assert_ne!(first.question, second.question);
+    let late = answer_to(&mut world, first.question, true).expect_err("it is closed");
+    assert_eq!(late.code, Code::AlreadyResolved);
+    let unnamed = answer_to(&mut world, None, true).expect_err("it could be to either");
+    assert_eq!(unnamed.code, Code::ApprovalMismatch);
+    assert!(world.session.turn().is_some_and(|turn| !turn.is_waived()));
+    answer_to(&mut world, second.question, true).expect("answered");
+    assert!(world.session.turn().is_some_and(Turn::is_waived));
+}
+
+/// Logs of earlier versions hold questions without a name.
+#[test]
+fn question_of_an_earlier_version_is_answered_without_a_name() {
+    let mut world = World::new();
+    world.submit("go").expect("accepted");
+    let unnamed = BudgetAsked { question: None, ..question(&world) };
+    world.does(Command::AskBudget(unnamed));
+    let named = QuestionId::parse("another").expect("an id");
+    assert_eq!(answer_to(&mut world, Some(named), true).expect_err("not this one").code, Code::AlreadyResolved);
+    answer_to(&mut world, None, true).expect("answered");
+}
+
+/// The reserve of a call was refused before a human let the turn go on, and is heard of after it.
+#[test]
+fn waived_turn_is_not_asked_again() {
+    let mut world = World::new();
+    world.submit("go").expect("accepted");
+    asks(&mut world);
+    answer(&mut world, true).expect("answered");
+    asks(&mut world);
+    assert_eq!(world.kinds().matches("budget_asked").count(), 1);
+    assert_eq!(world.effects, [Effect::CallModel { turn: TurnId::new(1), step: 0 }], "the model is asked all the same");
+}
+
+#[test]
+fn turn_that_ends_closes_its_question() {
+    let ends: [fn(&mut World); 4] = [
+        |world| world.does(Command::Cancel),
+        |world| world.does(Command::Reset),
+        |world| world.does(Command::End),
+        |world| {
+            world.rules.max_resumes = 0;
+            world.crash();
+        },
+    ];
+    for end in ends {
+        let mut world = World::new();
+        world.submit("go").expect("accepted");
+        let asked = asks(&mut world);
+        end(&mut world);
+        let answered = world.log.iter().find_map(|event| match &event.body {
+            EventBody::BudgetAnswered(answered) => Some(answered.clone()),
+            _ => None,
+        });
+        let answered = answered.expect("the question is closed");
+        assert_eq!((answered.question, answered.go_on, answered.by), (asked.question, false, None));
+    }
+}
+
+#[test]
+fn audit_holds_question_and_answer() {
+    let mut world = World::new();
+    world.submit("go").expect("accepted");
+    let asked = asks(&mut world);
+    answer(&mut world, true).expect("answered");
+    let records: Vec<_> = world.log.iter().filter_map(|event| AuditRecord::of(&event.body)).collect();
+    let [
+        AuditRecord::BudgetAsked { question, taken: 9, limit: 10, .. },
+        AuditRecord::BudgetAnswered { question: to, go_on: true, by, .. },
+    ] = &records[..]
+    else {
+        panic!("{records:?}")
+    };
+    assert_eq!((question, to), (&asked.question, &asked.question));
+    assert_eq!(by.as_ref(), Some(&someone()));
 }
