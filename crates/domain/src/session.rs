@@ -18,7 +18,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 pub use model::{JudgedCall, Judgement, ModelOutcome, Said};
 pub use reaction::{Changes, Effect, Reaction, Refusal, Reply};
@@ -37,6 +37,8 @@ pub struct Session {
     history: Vec<Message>,
     /// The step for which a model is being asked. Known to the live session only: a fold starts without it.
     asked: Option<(TurnId, u32, u32)>,
+    /// The calls that are being made ready to be sent. Known to the live session only, like `asked`.
+    preparing: BTreeSet<CallId>,
     /// What its approvals stand on. Known to the live session only: the log holds their digests.
     ground: Ground,
 }
@@ -91,7 +93,12 @@ pub enum Command {
         failure: Failure,
     },
     /// What the turn wants next costs more than there is: a human is asked.
-    AskBudget(BudgetAsked),
+    AskBudget {
+        /// The question.
+        question: BudgetAsked,
+        /// The call that waits for the answer; none where the model does.
+        call: Option<CallId>,
+    },
     /// A human says whether the turn goes on.
     AnswerBudget(BudgetAnswer),
     /// A user stops the turn.
@@ -110,7 +117,9 @@ pub enum Command {
     ModelDone(ModelOutcome),
     /// There is no answer.
     ModelFailed(Failure),
-    /// A call that ran has its result.
+    /// A call that was to be run has all that it needs, and is about to be sent.
+    StartCall(CallId),
+    /// A call that was let through has its result, whether it was sent or not.
     CallSettled {
         /// Which call.
         call: CallId,
@@ -213,8 +222,8 @@ impl Session {
 
     /// A session as `state` leaves it, with this history, and what `events` made of it since.
     pub fn fold<'a>(state: SessionState, history: Vec<Message>, events: impl IntoIterator<Item = &'a Event>) -> Self {
-        let queue = VecDeque::new();
-        let mut session = Self { state, queue, turn: None, history, asked: None, ground: Ground::default() };
+        let (queue, preparing) = (VecDeque::new(), BTreeSet::new());
+        let mut session = Self { state, queue, turn: None, history, asked: None, preparing, ground: Ground::default() };
         for event in events {
             // The messages that these events completed are in the history already.
             session.apply(event.turn, event.at, &event.body);

@@ -30,8 +30,10 @@ pub struct Turn {
     tool_calls: u32,
     /// How much its calls have said, in bytes.
     output: u64,
-    /// The question that a human is being asked, and since when.
-    asking: Option<(CallId, Timestamp)>,
+    /// The question that a human is being asked.
+    asking: Option<CallId>,
+    /// Since when it waits for a human's word on a call or its budget.
+    waiting_since: Option<Timestamp>,
     /// For how long it waited for humans, or had no server.
     waited: Duration,
     last_event_at: Timestamp,
@@ -88,6 +90,17 @@ pub struct CallView<'a> {
     pub waiting: bool,
 }
 
+/// How far a call without a result is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// It waits for a human, or to be asked about.
+    Waiting,
+    /// It was decided, and not sent.
+    LetThrough,
+    /// It was sent, or was about to be.
+    Started,
+}
+
 /// Why a call cannot be decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Undecidable {
@@ -116,6 +129,7 @@ impl Turn {
             tool_calls: 0,
             output: 0,
             asking: None,
+            waiting_since: None,
             waited: Duration::ZERO,
             last_event_at: opened_at,
             budget_question: None,
@@ -192,7 +206,7 @@ impl Turn {
 
     /// When it has taken `most`. The time in which it waits for a human does not count, and while it does there is no such time.
     pub(crate) fn deadline(&self, most: Duration) -> Option<Timestamp> {
-        self.asking.is_none().then(|| self.opened_at.after(most.saturating_add(self.waited)))
+        self.waiting_since.is_none().then(|| self.opened_at.after(most.saturating_add(self.waited)))
     }
 
     pub(crate) fn unsaved(&self) -> &[Message] {
@@ -237,21 +251,31 @@ impl Turn {
     }
 
     /// The calls that were started and have no result.
-    pub(crate) fn running(&self) -> Vec<ToolCall> {
-        let running = self.calls.iter().filter(|c| c.status == Status::Running);
-        running.map(|c| c.asked_for.clone()).collect()
+    pub(crate) fn started(&self) -> Vec<ToolCall> {
+        let started = self.calls.iter().filter(|c| c.status == Status::Running);
+        started.map(|c| c.asked_for.clone()).collect()
     }
 
-    /// The call as it runs, if it was started and has no result.
-    pub fn running_call(&self, id: &CallId) -> Option<ToolCall> {
-        let call = self.find(id).filter(|c| c.status == Status::Running)?;
+    /// Whether a call was started and has no result.
+    pub fn is_started(&self, id: &CallId) -> bool {
+        self.find(id).is_some_and(|c| c.status == Status::Running)
+    }
+
+    /// The call as it runs, if it was let through and has no result.
+    pub fn let_through(&self, id: &CallId) -> Option<ToolCall> {
+        let call = self.find(id).filter(|c| matches!(c.status, Status::Ready | Status::Running))?;
         Some(ToolCall { args: call.args.clone(), ..call.asked_for.clone() })
     }
 
-    /// The calls without a result.
-    pub(crate) fn unsettled(&self) -> Vec<(ToolCall, bool)> {
-        let open = self.calls.iter().filter(|c| !matches!(c.status, Status::Settled(..)));
-        open.map(|c| (c.asked_for.clone(), matches!(c.status, Status::Waiting { .. }))).collect()
+    /// The calls without a result, and how far each is.
+    pub(crate) fn unsettled(&self) -> Vec<(ToolCall, Stage)> {
+        let stage = |call: &Call| match call.status {
+            Status::Waiting { .. } => Some(Stage::Waiting),
+            Status::Ready | Status::Refused(_) => Some(Stage::LetThrough),
+            Status::Running => Some(Stage::Started),
+            Status::Settled(..) => None,
+        };
+        self.calls.iter().filter_map(|call| Some((call.asked_for.clone(), stage(call)?))).collect()
     }
 
     /// The calls whose time to be approved is over at `now`.
@@ -267,10 +291,6 @@ impl Turn {
             _ => None,
         };
         self.calls.iter().filter_map(expiry).min()
-    }
-
-    pub(crate) fn is_running(&self, call: &CallId) -> bool {
-        self.find(call).is_some_and(|c| c.status == Status::Running)
     }
 
     /// The arguments that a call of the step runs with.

@@ -25,7 +25,7 @@ use crate::{
     sandbox::{BenchNews, Starter, Workbench},
     storage::Storage,
 };
-use calls::RunningCalls;
+use calls::{Outgoing, RunningCalls};
 use command::Edited;
 use lockkeeper_domain::{
     ApprovalRequired, Code, Command, Epoch, Event, EventId, Failure, Ground, Message, Policy, PrincipalId, RequestId,
@@ -121,8 +121,8 @@ pub(crate) struct Actor {
     /// What waits for the sandbox.
     model_wanted: Option<(TurnId, u32)>,
     calls_wanted: Vec<ToolCall>,
-    /// What waits for a human's word on the budget.
-    calls_held: Vec<ToolCall>,
+    /// The call whose start is being written.
+    outgoing: Option<Outgoing>,
     /// Costs of calls that are being counted: the next step waits for that.
     counting: Vec<JoinHandle<()>>,
     calls: RunningCalls,
@@ -235,7 +235,7 @@ impl Actor {
             model: None,
             model_wanted: None,
             calls_wanted: Vec::new(),
-            calls_held: Vec::new(),
+            outgoing: None,
             counting: Vec::new(),
             calls,
             progress,
@@ -287,10 +287,16 @@ impl Actor {
             if let Flow::Exit = self.wake(wake).await? {
                 return Ok(());
             }
-            if self.shared.soft.is_cancelled() && self.model.is_none() && self.calls.is_empty() {
+            if self.shared.soft.is_cancelled() && self.is_at_rest() {
                 return Ok(());
             }
         }
+    }
+
+    /// Whether whoever takes over loses nothing: what was not sent waits in the log.
+    fn is_at_rest(&self) -> bool {
+        let is_started = |call: &ToolCall| self.session.turn().is_some_and(|turn| turn.is_started(&call.id));
+        self.model.is_none() && self.calls.is_empty() && !self.calls_wanted.iter().any(is_started)
     }
 
     async fn sleep(&mut self, renew: &mut tokio::time::Interval) -> Wake {

@@ -180,6 +180,12 @@ impl Grant {
         self.purse.settle(&self.accounts, &self.key, self.with_time(used)).await;
     }
 
+    /// It is not done: what was set aside for it is given back.
+    pub(crate) async fn give_up(mut self) {
+        self.is_open = false;
+        self.purse.settle(&self.accounts, &self.key, Spend::default()).await;
+    }
+
     fn account(&self, of: BudgetOf) -> &Account {
         let [session, day] = &self.accounts;
         match of {
@@ -210,7 +216,8 @@ impl Drop for Grant {
         if !self.is_open || Handle::try_current().is_err() {
             return;
         }
-        let used = self.with_time(self.cost);
+        // What was never begun has taken no time either.
+        let used = if self.cost == Spend::default() { self.cost } else { self.with_time(self.cost) };
         let (purse, accounts, key) = (Arc::clone(&self.purse), self.accounts.clone(), std::mem::take(&mut self.key));
         self.purse.tasks.spawn(async move { purse.settle(&accounts, &key, used).await });
     }

@@ -3,11 +3,14 @@
 use crate::{
     actor::store_failure,
     manager::{Ports, SessionManager},
+    sandbox::backoff,
 };
 use lockkeeper_domain::{
     Code, Event, Failure, PrincipalId, Rule, RuleId, Session, SessionId, SessionRecord, StoredRule,
 };
 use lockkeeper_ports::{Principal, StoreError};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// How many of a principal's sessions are asked for calls that were denied, the last used first.
 const SESSIONS: usize = 1_000;
@@ -50,6 +53,41 @@ pub(crate) async fn rules_of(ports: &Ports, owner: &PrincipalId) -> Vec<StoredRu
         tracing::warn!(%error, "the stored rules cannot be read; what they would let run asks");
         Vec::new()
     })
+}
+
+/// A stored rule that let a call run, which must still stand when the call is sent.
+pub(crate) struct Standing {
+    ports: Ports,
+    owner: PrincipalId,
+    rule: RuleId,
+    grace: Duration,
+}
+
+impl Standing {
+    /// The rule of this owner. A store that is away is asked again for as long as `grace`.
+    pub(crate) fn of(ports: &Ports, owner: &PrincipalId, rule: RuleId, grace: Duration) -> Self {
+        Self { ports: ports.clone(), owner: owner.clone(), rule, grace }
+    }
+
+    /// Why the rule lets nothing run any more.
+    pub(crate) async fn objection(self) -> Option<Failure> {
+        let (started, mut attempt) = (Instant::now(), 0);
+        let rules = loop {
+            match self.ports.rules.rules(&self.owner).await {
+                Ok(rules) => break rules,
+                Err(error) => {
+                    let pause = backoff(attempt);
+                    if started.elapsed() + pause > self.grace {
+                        return Some(store_failure(&error));
+                    }
+                    attempt += 1;
+                    tokio::time::sleep(pause).await;
+                }
+            }
+        };
+        let stands = rules.iter().any(|stored| stored.id == self.rule);
+        (!stands).then(|| Failure::new(Code::Denied, "The rule that let this call run was revoked."))
+    }
 }
 
 /// Tells the store which rules let calls run. Nothing depends on it.

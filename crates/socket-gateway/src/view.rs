@@ -267,7 +267,7 @@ fn is_approval(body: &EventBody) -> bool {
 fn broken(error: &StoreError) -> Ended {
     tracing::warn!(%error, "a session's log cannot be read");
     let failure = Failure::new(Code::StoreUnavailable, "The session's log cannot be read at the moment.");
-    Ended::Broken(failure.with_hint("Connect again; nothing is lost."))
+    Ended::Broken(failure.with_hint("Connect again in a moment."))
 }
 
 fn ended_by_itself() -> Ended {

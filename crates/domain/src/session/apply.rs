@@ -59,6 +59,13 @@ impl Session {
             }
             _ => None,
         };
+        match body {
+            EventBody::ToolStarted { call, .. } => _ = self.preparing.remove(call),
+            EventBody::ToolSettled(settled) => _ = self.preparing.remove(&settled.call),
+            EventBody::ApprovalResolved(resolved) => _ = self.preparing.remove(&resolved.call),
+            EventBody::TurnCompleted(_) => self.preparing.clear(),
+            _ => {}
+        }
         let whole = open.apply(at, body);
         if let Some(grant) = grant {
             self.state.grants.retain(|known| *known != grant);

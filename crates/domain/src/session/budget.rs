@@ -26,8 +26,15 @@ impl Session {
         self.complete(draft, StopReason::Error);
     }
 
-    /// Asks a human whether the turn may go on. Until somebody answers it begins nothing new.
-    pub(super) fn ask_budget(&mut self, question: BudgetAsked, draft: &mut Draft<'_>) {
+    /// Asks a human whether the turn may go on. Until somebody answers it begins nothing new, and `call` waits unsent.
+    pub(super) fn ask_budget(&mut self, question: BudgetAsked, call: Option<&CallId>, draft: &mut Draft<'_>) {
+        if let Some(call) = call {
+            self.preparing.remove(call);
+            // One that was cancelled asks for nothing.
+            if self.turn.as_ref().is_none_or(|turn| turn.let_through(call).is_none()) {
+                return;
+            }
+        }
         let Some(turn) = self.turn.as_ref().filter(|turn| turn.budget_question().is_none()) else { return };
         let (id, is_waived) = (turn.id(), turn.is_waived());
         // The model was not asked; it will be, once there is an answer.

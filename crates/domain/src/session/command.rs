@@ -30,7 +30,7 @@ impl Session {
             Command::Submit(message) => return self.submit(message, draft),
             Command::Decide(answer) => self.decide(answer, draft)?,
             Command::OverBudget { call, failure } => self.over_budget(call.as_ref(), failure, draft),
-            Command::AskBudget(question) => self.ask_budget(question, draft),
+            Command::AskBudget { question, call } => self.ask_budget(question, call.as_ref(), draft),
             Command::AnswerBudget(answer) => self.answer_budget(answer, draft)?,
             Command::Cancel => self.cancel(draft)?,
             Command::Reset => self.reset(draft),
@@ -44,6 +44,7 @@ impl Session {
             Command::ModelSaid(pieces) => self.model_said(pieces, draft),
             Command::ModelDone(outcome) => self.model_done(outcome, draft),
             Command::ModelFailed(failure) => self.model_failed(failure, draft),
+            Command::StartCall(call) => self.start_call(&call, draft),
             Command::CallSettled { call, result } => self.call_settled(&call, result, draft),
             Command::ToolSeen { now, offered } => self.tool_seen(&now, offered.as_deref(), draft),
             Command::Trust(trusted) => self.trust(trusted, draft)?,
@@ -241,12 +242,24 @@ impl Session {
         self.complete(draft, StopReason::Error);
     }
 
+    /// Has a call sent, once it is written that it was. One that was cancelled meanwhile is not sent. One that was started
+    /// before is sent to another place: the first one had lost it unsent.
+    fn start_call(&mut self, call: &CallId, draft: &mut Draft<'_>) {
+        let Some(turn) = &self.turn else { return };
+        let Some(runs) = turn.let_through(call) else { return };
+        if !turn.is_started(call) {
+            let (id, server, tool) = (turn.id(), runs.server.clone(), runs.tool.clone());
+            self.record(draft, Some(id), EventBody::ToolStarted { call: call.clone(), server, tool });
+        }
+        draft.effects.push(Effect::SendCall(runs));
+    }
+
     /// A result that nobody waits for any more, because its call was cancelled, is dropped.
     pub(super) fn call_settled(&mut self, call: &CallId, result: ToolResult, draft: &mut Draft<'_>) {
-        let Some(turn) = self.turn.as_ref().filter(|t| t.is_running(call)) else { return };
-        let id = turn.id();
-        let tool = turn.running().into_iter().find(|c| c.id == *call).map(|c| c.tool).unwrap_or_default();
-        let settled = ToolSettled { call: call.clone(), tool, result };
+        let Some((id, run)) = self.turn.as_ref().and_then(|turn| Some((turn.id(), turn.let_through(call)?))) else {
+            return;
+        };
+        let settled = ToolSettled { call: call.clone(), tool: run.tool, result };
         self.record(draft, Some(id), EventBody::ToolSettled(settled));
     }
 
@@ -281,9 +294,9 @@ impl Session {
             return;
         }
         for call in turn.ready() {
-            let (server, tool) = (call.server.clone(), call.tool.clone());
-            self.record(draft, Some(id), EventBody::ToolStarted { call: call.id.clone(), server, tool });
-            draft.effects.push(Effect::RunCall(call));
+            if self.preparing.insert(call.id.clone()) {
+                draft.effects.push(Effect::RunCall(call));
+            }
         }
         let expires_at = draft.now.after(draft.rules.approval_ttl);
         if let Some(mut question) = self.turn.as_ref().and_then(|t| t.next_question(expires_at, &self.ground)) {

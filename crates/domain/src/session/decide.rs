@@ -1,7 +1,8 @@
 use super::{Answer, Refusal, Rules, Session, command::Draft};
 use crate::{
     ApprovalResolved, Asked, CallId, Code, Decision, Digest, Effect, EventBody, Failure, GrantScope, NoticeKind, Rule,
-    Scope, StopReason, ToolCall, ToolResult, ToolSettled, Turn, TurnId, Via, turn::Undecidable,
+    Scope, StopReason, ToolCall, ToolResult, ToolSettled, TurnId, Via,
+    turn::{Stage, Undecidable},
 };
 
 impl Session {
@@ -121,7 +122,7 @@ impl Session {
     /// Voids approvals of calls that were not sent anywhere before their workspace was lost. They wait for a human again.
     pub(super) fn ask_again(&mut self, calls: &[CallId], draft: &mut Draft<'_>) {
         for id in calls {
-            let Some(turn) = self.turn.as_ref().filter(|turn| turn.is_running(id)) else { continue };
+            let Some(turn) = self.turn.as_ref().filter(|turn| turn.let_through(id).is_some()) else { continue };
             let (turn, call) = (turn.id(), id.clone());
             let why = "the workspace was lost after this call was approved, and a new one is in its place";
             let resolved = ApprovalResolved { reason: Some(why.to_owned()), ..void(call) };
@@ -201,20 +202,24 @@ impl Session {
     pub(super) fn settle_open_calls(&mut self, draft: &mut Draft<'_>, code: Code, why: &str) {
         let Some(turn) = &self.turn else { return };
         let (id, open) = (turn.id(), turn.unsettled());
-        for (call, waiting) in open {
-            let said = if waiting {
-                self.resolve(draft, id, &call, Decision::Cancelled);
-                format!("Before anyone approved this call, {why}; it was not run.")
-            } else {
+        for (call, stage) in open {
+            if stage != Stage::Waiting {
                 draft.effects.push(Effect::StopCall(call.id.clone()));
-                format!("While this call ran, {why}; it may have had effects.")
+            }
+            let said = match stage {
+                Stage::Waiting => {
+                    self.resolve(draft, id, &call, Decision::Cancelled);
+                    format!("Before anyone approved this call, {why}; it was not run.")
+                }
+                Stage::LetThrough => format!("Before this call was sent, {why}; it was not run."),
+                Stage::Started => format!("While this call ran, {why}; it may have had effects."),
             };
             self.settle(draft, id, call, ToolResult::failed(code, said));
         }
     }
 
-    /// Takes up what another process left: calls that it had started have an unknown outcome and do not run again; the
-    /// model is asked again.
+    /// Takes up what another process left: calls that it had started have an unknown outcome and do not run again; those that
+    /// it had not sent run now; the model is asked again.
     pub(super) fn resume(&mut self, draft: &mut Draft<'_>) {
         self.asked = None;
         let waiting = self.queue.front().map(|q| (q.turn, 0));
@@ -224,6 +229,7 @@ impl Session {
                 self.open_next();
             }
             self.close_budget_question(false, None, draft);
+            self.settle_lost_calls(draft);
             self.refuse_open_calls(draft);
             let message = format!("The server was lost {} times during this turn.", resumes + 1);
             let failure = Failure::new(Code::TurnInterrupted, message).with_hint("Send the message again.");
@@ -233,8 +239,14 @@ impl Session {
         }
         let text = "The server continues this turn after an interruption.".to_owned();
         self.record(draft, Some(id), EventBody::Notice { kind: NoticeKind::TurnResumed, text });
-        let running = self.turn.iter().flat_map(Turn::running).collect::<Vec<_>>();
-        for call in running {
+        self.settle_lost_calls(draft);
+    }
+
+    /// Calls that were started by an owner that is gone: nobody knows what became of them.
+    fn settle_lost_calls(&mut self, draft: &mut Draft<'_>) {
+        let Some(turn) = &self.turn else { return };
+        let (id, started) = (turn.id(), turn.started());
+        for call in started {
             let said = "The server was lost while this call ran. It is not known whether it had its effect, and it was \
                         not run again.";
             self.settle(draft, id, call, ToolResult::failed(Code::OutcomeUnknown, said));

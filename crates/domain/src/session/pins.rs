@@ -1,7 +1,10 @@
 //! Tools that are not what they were.
 
 use super::{Refusal, Session, SessionState, command::Draft};
-use crate::{Code, Decision, EventBody, ToolCalls, ToolDefinition, ToolName, ToolQuarantined, ToolResult, ToolTrusted};
+use crate::{
+    Code, Decision, EventBody, ToolCalls, ToolDefinition, ToolName, ToolQuarantined, ToolResult, ToolTrusted,
+    turn::Stage,
+};
 
 impl SessionState {
     /// Pins the tools whose first calls these are.
@@ -56,7 +59,7 @@ impl Session {
         self.record(draft, None, EventBody::ToolQuarantined(Box::new(found)));
         let Some(turn) = &self.turn else { return };
         let (id, waiting) = (turn.id(), turn.unsettled());
-        for (call, _) in waiting.into_iter().filter(|(call, waits)| *waits && call.name == now.name) {
+        for (call, _) in waiting.into_iter().filter(|(call, stage)| *stage == Stage::Waiting && call.name == now.name) {
             self.resolve(draft, id, &call, Decision::Void);
             let said = "The tool's definition changed while the call waited; it was not run.";
             self.settle(draft, id, call, ToolResult::failed(Code::ToolChanged, said));

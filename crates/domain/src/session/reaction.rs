@@ -36,8 +36,11 @@ pub enum Effect {
     },
     /// The model's answer is not wanted any more.
     StopModel,
-    /// Run the call.
+    /// Get all that the call needs before it can be sent. Then [`Command::StartCall`](crate::Command::StartCall), or
+    /// [`CallSettled`](crate::Command::CallSettled) if it cannot be sent.
     RunCall(ToolCall),
+    /// Send the call now: its start is written.
+    SendCall(ToolCall),
     /// The call's result is not wanted any more.
     StopCall(CallId),
 }

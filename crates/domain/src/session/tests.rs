@@ -6,6 +6,7 @@ mod budgets;
 mod invariants;
 mod limits;
 mod pins;
+mod sending;
 mod world;
 
 use crate::*;

@@ -10,8 +10,19 @@ impl Turn {
     /// Accounts for an event of this turn. What it returns has become whole and belongs to the history.
     pub(crate) fn apply(&mut self, at: Timestamp, body: &EventBody) -> Vec<Message> {
         let whole = self.account(at, body);
+        self.count_waiting(at);
         self.last_event_at = at;
         whole
+    }
+
+    /// Time in which a human is asked does not count as the turn's, however many questions there are.
+    fn count_waiting(&mut self, at: Timestamp) {
+        let waits = self.asking.is_some() || self.budget_question.is_some();
+        if waits {
+            self.waiting_since.get_or_insert(at);
+        } else if let Some(since) = self.waiting_since.take() {
+            self.waited = self.waited.saturating_add(at.since(since));
+        }
     }
 
     fn account(&mut self, at: Timestamp, body: &EventBody) -> Vec<Message> {
@@ -23,11 +34,11 @@ impl Turn {
             EventBody::Notice { kind: NoticeKind::TurnResumed, .. } => self.begin_again(at),
             EventBody::ToolCalls(calls) => self.act(calls),
             EventBody::ApprovalRequired(asked) => {
-                self.asking = Some((asked.call.clone(), at));
+                self.asking = Some(asked.call.clone());
                 self.set(&asked.call, Status::Waiting { asked: Some(asked.expires_at) });
                 self.bind(&asked.call, Bound { digest: asked.digest, expires_at: Some(asked.expires_at) });
             }
-            EventBody::ApprovalResolved(resolved) => self.resolve(at, resolved),
+            EventBody::ApprovalResolved(resolved) => self.resolve(resolved),
             EventBody::ToolStarted { call, .. } => self.set(call, Status::Running),
             EventBody::ToolSettled(settled) => {
                 self.output = self.output.saturating_add(settled.result.size());
@@ -56,7 +67,7 @@ impl Turn {
 
     fn begin_again(&mut self, at: Timestamp) {
         self.resumes += 1;
-        if self.asking.is_none() {
+        if self.waiting_since.is_none() {
             self.waited = self.waited.saturating_add(at.since(self.last_event_at));
         }
         if !self.partial.is_empty() {
@@ -83,10 +94,8 @@ impl Turn {
         self.calls = calls.message.calls.iter().zip(&calls.gates).map(open).collect();
     }
 
-    fn resolve(&mut self, at: Timestamp, resolved: &ApprovalResolved) {
-        if let Some((_, since)) = self.asking.take_if(|(call, _)| *call == resolved.call) {
-            self.waited = self.waited.saturating_add(at.since(since));
-        }
+    fn resolve(&mut self, resolved: &ApprovalResolved) {
+        self.asking.take_if(|call| *call == resolved.call);
         let Some(call) = self.calls.iter_mut().find(|c| c.asked_for.id == resolved.call) else { return };
         call.status = match resolved.decision {
             Decision::Approved => Status::Ready,

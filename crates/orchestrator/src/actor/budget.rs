@@ -14,38 +14,23 @@ impl Actor {
 
     /// Something was not done because the budget does not suffice: a call, or else the model was not asked.
     pub(super) async fn over_budget(&mut self, over: OverBudget, call: Option<ToolCall>) -> Result<(), Lost> {
+        let call = call.map(|call| call.id);
         // One of a turn that ended meanwhile says nothing of this one.
-        let is_late = |call: &ToolCall| self.session.turn().is_none_or(|turn| turn.running_call(&call.id).is_none());
+        let is_late = |call| self.session.turn().is_none_or(|turn| turn.let_through(call).is_none());
         if call.as_ref().is_some_and(is_late) {
             return Ok(());
         }
-        match self.shared.purse.on_exceeded() {
-            OnExceeded::Stop => {
-                let (call, failure) = (call.map(|call| call.id), over.failure());
-                self.follow(Command::OverBudget { call, failure }).await
-            }
-            OnExceeded::Ask => {
-                self.calls_held.extend(call);
-                let expires_at = self.shared.now().after(self.shared.rules.approval_ttl);
-                let question = match new_question_id() {
-                    Ok(id) => Command::AskBudget(over.question(id, expires_at)),
-                    Err(failure) => Command::OverBudget { call: None, failure },
-                };
-                self.follow(question).await?;
-                // Somebody may have answered while it was on its way.
-                self.run_held_calls();
-                Ok(())
-            }
-        }
-    }
-
-    /// Runs what was held back, once the turn may go on.
-    pub(super) fn run_held_calls(&mut self) {
-        let Some(turn) = self.session.turn() else { return self.calls_held.clear() };
-        if turn.budget_question().is_none() {
-            for call in std::mem::take(&mut self.calls_held) {
-                self.run_call(call);
-            }
-        }
+        let stop = |call, failure| Command::OverBudget { call, failure };
+        let command = match self.shared.purse.on_exceeded() {
+            OnExceeded::Stop => stop(call, over.failure()),
+            OnExceeded::Ask => match new_question_id() {
+                Ok(id) => {
+                    let expires_at = self.shared.now().after(self.shared.rules.approval_ttl);
+                    Command::AskBudget { question: over.question(id, expires_at), call }
+                }
+                Err(failure) => stop(call, failure),
+            },
+        };
+        self.follow(command).await
     }
 }

@@ -1,40 +1,44 @@
-use super::{
-    Actor, Bench,
-    follow::came_too_late,
-    persist::{Lost, is_current},
-};
+//! The calls of a session: made ready, written as started, and then sent.
+
+use super::{Actor, Bench, follow::came_too_late, persist::Lost};
 use crate::{
     output::Output,
     purse::{Denied, Errand, Grant, OverBudget, Purse},
+    standing::Standing,
     tools::{Catalog, Gate},
 };
-use lockkeeper_domain::{CallId, Code, Command, EventBody, Policy, Spend, ToolCall, ToolResult};
+use lockkeeper_domain::{CallId, Code, Command, EventBody, Failure, Policy, SessionId, Spend, ToolCall, ToolResult};
 use lockkeeper_ports::{CallContext, CallProgress, RecordChange, ToolHostError, ToolSession};
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 use tokio::{
     sync::mpsc,
     task::{self, JoinSet},
-    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
 /// How a call came back.
 pub(super) enum CallEnd {
+    /// Unsent: its cost is set aside, and nothing speaks against it any more.
+    Paid(ToolCall, Grant),
     /// With its result, and what it cost, which is not counted yet.
     Ran(ToolResult, Grant, Spend),
     /// With a result, without being run.
     Settled(ToolResult),
     /// Unsent, because the sandbox is gone that stood when so many were given up.
     SandboxGone(u64),
-    /// Unsent, because the lease may have run out meanwhile.
-    Unsure,
     /// Unsent, because it was approved for a workspace that was lost.
     WorkspaceLost,
     /// Unsent, because the budget does not suffice.
     OverBudget(ToolCall, OverBudget),
+}
+
+/// A call that is sent as soon as its start is written.
+pub(super) struct Outgoing {
+    call: CallId,
+    grant: Grant,
 }
 
 /// The calls that run.
@@ -65,39 +69,52 @@ impl RunningCalls {
         self.calls.is_empty()
     }
 
-    fn start(
-        &mut self,
-        call: ToolCall,
-        tools: Arc<dyn ToolSession>,
-        output: Arc<Output>,
-        paid: (Arc<Purse>, Errand),
-        (leased_until, bench): (Arc<Mutex<Instant>>, u64),
-    ) {
-        let cancel = CancellationToken::new();
-        let (session, progress, trace) = (paid.1.session.clone(), self.progress.clone(), None);
-        let context = CallContext { session, call: call.id.clone(), progress, cancel: cancel.clone(), trace };
+    /// Gets what a call needs besides a sandbox: its cost is set aside, and the stored rule that let it run still stands. It
+    /// comes back [`Paid`](CallEnd::Paid), or with why it cannot be sent.
+    fn prepare(&mut self, call: ToolCall, purse: Arc<Purse>, errand: Errand, rule: Option<Standing>) {
         let asked = call.clone();
-        let running = async move {
-            let (purse, errand) = paid;
-            let mut grant = match purse.reserve(&errand, A_CALL, AT_LEAST_A_CALL).await {
+        let preparing = async move {
+            let grant = match purse.reserve(&errand, A_CALL, AT_LEAST_A_CALL).await {
                 Ok(grant) => grant,
                 Err(Denied::Over(over)) => return CallEnd::OverBudget(asked, over),
-                Err(Denied::Unknown(failure)) => {
-                    let said = format!("{} The call was not run.", failure.message);
-                    return CallEnd::Settled(ToolResult::failed(failure.code, said));
-                }
+                Err(Denied::Unknown(failure)) => return not_run(&failure),
             };
-            // Setting the cost aside may have taken longer than the lease lasts.
-            if !is_current(&leased_until) {
-                grant.settle(Spend::default()).await;
-                return CallEnd::Unsure;
+            let objection = match rule {
+                Some(rule) => rule.objection().await,
+                None => None,
+            };
+            match objection {
+                None => CallEnd::Paid(asked, grant),
+                Some(failure) => {
+                    grant.give_up().await;
+                    not_run(&failure)
+                }
             }
+        };
+        let task = self.tasks.spawn(preparing);
+        self.calls.insert(task.id(), (call, CancellationToken::new()));
+    }
+
+    /// Sends a call.
+    fn send(
+        &mut self,
+        call: ToolCall,
+        session: SessionId,
+        mut grant: Grant,
+        (tools, bench): (Arc<dyn ToolSession>, u64),
+        output: Arc<Output>,
+    ) {
+        let cancel = CancellationToken::new();
+        let progress = self.progress.clone();
+        let context = CallContext { session, call: call.id.clone(), progress, cancel: cancel.clone(), trace: None };
+        let asked = call.clone();
+        let running = async move {
             // Also when it is broken off.
             grant.costs(ONE_CALL);
             match tools.call(&asked.name, asked.args, context).await {
                 Ok(result) => CallEnd::Ran(output.clean(result), grant, ONE_CALL),
                 Err(ToolHostError::SandboxGone) => {
-                    grant.settle(Spend::default()).await;
+                    grant.give_up().await;
                     CallEnd::SandboxGone(bench)
                 }
                 Err(error @ ToolHostError::UnknownTool(_)) => {
@@ -155,31 +172,67 @@ impl Actor {
         Gate { policy, stored: &[], output: &self.shared.output, user: self.owner.as_str() }
     }
 
-    /// Runs a call that the gate let through, once the tools are there.
+    /// Makes a call that the gate let through ready to be sent, once the tools are there.
     pub(super) fn run_call(&mut self, call: ToolCall) {
-        if let Bench::Ready(bench) = &self.bench {
-            // What is let through is this tool, and the tool may be another one by now.
+        if let Err(end) = self.may_run(&call) {
+            self.calls.end(call, end);
+        } else if let Bench::Ready(_) = &self.bench {
             let open = self.session.open_calls();
-            let judged = open.iter().find(|open| open.call.id == call.id).map(|open| open.gate.fingerprint.as_str());
-            let policy = self.shared.ports.policy.now();
-            let objection = bench.catalog.objection(&call, judged, self.gate(&policy));
-            if let Some((code, said)) = objection.or_else(|| self.unbound(&call, &bench.catalog)) {
-                let end = if self.session.is_approved_for_lost(&call.id) {
-                    CallEnd::WorkspaceLost
-                } else {
-                    CallEnd::Settled(ToolResult::failed(code, said))
-                };
-                self.calls.end(call, end);
-                return;
-            }
-            let paid = (Arc::clone(&self.shared.purse), self.errand());
-            let (tools, output) = (Arc::clone(&bench.tools), Arc::clone(&self.shared.output));
-            let stands = (Arc::clone(&self.leased_until), self.benches_dropped);
-            self.calls.start(call, tools, output, paid, stands);
+            let rule = open.iter().find(|open| open.call.id == call.id).and_then(|open| open.gate.rule.clone());
+            let (shared, owner) = (&self.shared, &self.owner);
+            let rule = rule.map(|rule| Standing::of(&shared.ports, owner, rule, shared.config.store_grace()));
+            self.calls.prepare(call, Arc::clone(&self.shared.purse), self.errand(), rule);
         } else {
             self.calls_wanted.push(call);
             self.want_bench();
         }
+    }
+
+    /// Sends a call that has all it needs. That it is sent is written first: whoever takes over must not send it again.
+    async fn start_call(&mut self, call: ToolCall, grant: Grant) -> Result<(), Lost> {
+        if self.session.turn().is_none_or(|turn| turn.let_through(&call.id).is_none()) {
+            // It was cancelled meanwhile.
+            self.shared.tasks.spawn(grant.give_up());
+            return Ok(());
+        }
+        let is_ready = matches!(self.bench, Bench::Ready(_));
+        if let (Ok(()), true) = (self.may_run(&call), is_ready) {
+            self.outgoing = Some(Outgoing { call: call.id.clone(), grant });
+            self.follow(Command::StartCall(call.id)).await
+        } else {
+            self.shared.tasks.spawn(grant.give_up());
+            self.run_call(call);
+            Ok(())
+        }
+    }
+
+    /// Sends the call whose start was just written.
+    pub(super) fn send_call(&mut self, call: ToolCall) {
+        let outgoing = self.outgoing.take();
+        let Some(Outgoing { grant, .. }) = outgoing.filter(|outgoing| outgoing.call == call.id) else { return };
+        if let Bench::Ready(bench) = &self.bench {
+            let place = (Arc::clone(&bench.tools), self.benches_dropped);
+            self.calls.send(call, self.id.clone(), grant, place, Arc::clone(&self.shared.output));
+        } else {
+            self.shared.tasks.spawn(grant.give_up());
+            self.calls.end(call, CallEnd::SandboxGone(self.benches_dropped));
+        }
+    }
+
+    /// Whether nothing speaks against a call that the gate let through, where the tools are there.
+    fn may_run(&self, call: &ToolCall) -> Result<(), CallEnd> {
+        let Bench::Ready(bench) = &self.bench else { return Ok(()) };
+        // What is let through is this tool, and the tool may be another one by now.
+        let open = self.session.open_calls();
+        let judged = open.iter().find(|open| open.call.id == call.id).map(|open| open.gate.fingerprint.as_str());
+        let policy = self.shared.ports.policy.now();
+        let objection = bench.catalog.objection(call, judged, self.gate(&policy));
+        let Some((code, said)) = objection.or_else(|| self.unbound(call, &bench.catalog)) else { return Ok(()) };
+        Err(if self.session.is_approved_for_lost(&call.id) {
+            CallEnd::WorkspaceLost
+        } else {
+            CallEnd::Settled(ToolResult::failed(code, said))
+        })
     }
 
     /// Why a call must not run: it is not to the letter what was let through.
@@ -204,17 +257,11 @@ impl Actor {
                 result
             }
             CallEnd::Settled(result) => result,
-            CallEnd::Unsure => {
-                self.sure_of_lease().await?;
-                if let Some(again) = self.session.turn().and_then(|turn| turn.running_call(&call)) {
-                    self.run_call(again);
-                }
-                return Ok(());
-            }
+            CallEnd::Paid(call, grant) => return self.start_call(call, grant).await,
             CallEnd::WorkspaceLost => return self.follow(Command::AskAgain(vec![call])).await,
             CallEnd::OverBudget(call, over) => return self.over_budget(over, Some(call)).await,
             CallEnd::SandboxGone(bench) => {
-                let again = self.session.turn().and_then(|turn| turn.running_call(&call));
+                let again = self.session.turn().and_then(|turn| turn.let_through(&call));
                 // Nothing of the call was sent, so a fresh sandbox may run it; but one that goes at once is no place.
                 if let Some(again) = again.filter(|_| self.calls.moved.insert(call.clone())) {
                     // Of several calls that found it gone, the first gets a fresh one, and the others run there.
@@ -262,4 +309,9 @@ impl Actor {
         written?;
         self.act(reaction.effects).await
     }
+}
+
+/// A call that is not run, for this reason.
+fn not_run(failure: &Failure) -> CallEnd {
+    CallEnd::Settled(ToolResult::failed(failure.code, format!("{} The call was not run.", failure.message)))
 }

@@ -36,8 +36,6 @@ impl Actor {
             Request::Decide(answer, reply) => self.decide(*answer, reply).await?,
             Request::AnswerBudget(answer, name, reply) => {
                 self.obey(Command::AnswerBudget(answer), name, reply).await?;
-                self.sure_of_lease().await?;
-                self.run_held_calls();
             }
             Request::Trust(trusted, name, reply) => self.trust(trusted, name, reply).await?,
             Request::Cancel(name, reply) => self.obey(Command::Cancel, name, reply).await?,

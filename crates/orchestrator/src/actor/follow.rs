@@ -22,7 +22,7 @@ impl Actor {
 
     /// Carries out what was written. No call runs under a lease that may be another owner's by now.
     pub(super) async fn act(&mut self, effects: Vec<Effect>) -> Result<(), Lost> {
-        if effects.iter().any(|effect| matches!(effect, Effect::RunCall(_))) {
+        if effects.iter().any(|effect| matches!(effect, Effect::SendCall(_))) {
             self.sure_of_lease().await?;
         }
         self.perform_all(effects);
@@ -56,9 +56,9 @@ impl Actor {
                 self.model_wanted = None;
             }
             Effect::RunCall(call) => self.run_call(call),
+            Effect::SendCall(call) => self.send_call(call),
             Effect::StopCall(call) => {
                 self.calls_wanted.retain(|wanted| wanted.id != call);
-                self.calls_held.retain(|held| held.id != call);
                 self.calls.cancel(&call);
             }
         }

@@ -365,6 +365,28 @@ pub(crate) fn remember_question(question: &mut Option<(EventId, lockkeeper_domai
 }
 
 pub(crate) fn store_failure(error: &StoreError) -> Failure {
-    Failure::new(Code::StoreUnavailable, format!("The session's store failed: {error}"))
-        .with_hint("Nothing that was acknowledged is lost. Connect again in a moment.")
+    let hint = match error {
+        StoreError::Unavailable(_) => "Nothing that was acknowledged is lost by this. Connect again in a moment.",
+        StoreError::Corrupt { .. } => "Ask the operator: the server's log says what cannot be read.",
+        // The log may be another one than this server wrote.
+        _ => "Connect again in a moment, and look at what the session's history holds.",
+    };
+    Failure::new(Code::StoreUnavailable, format!("The session's store failed: {error}")).with_hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Covers: F8
+    #[test]
+    fn only_a_store_that_is_away_is_said_to_have_lost_nothing() {
+        let promises = |error: &StoreError| store_failure(error).hint.is_some_and(|hint| hint.contains("is lost"));
+        assert!(promises(&StoreError::Unavailable("away".into())));
+        let conflict = StoreError::Conflict { expected: Seq::new(9), found: Seq::new(4) };
+        let corrupt = StoreError::Corrupt { what: "session record", source: "odd".into() };
+        for error in [conflict, corrupt, StoreError::Fenced, StoreError::NotFound] {
+            assert!(!promises(&error), "{error}");
+        }
+    }
 }

@@ -101,11 +101,7 @@ impl Actor {
         if let Some((turn, step)) = self.model_wanted.take() {
             self.ask_model(turn, step);
         }
-        let wanted = std::mem::take(&mut self.calls_wanted);
-        if !wanted.is_empty() {
-            self.sure_of_lease().await?;
-        }
-        for call in wanted {
+        for call in std::mem::take(&mut self.calls_wanted) {
             self.run_call(call);
         }
         Ok(())

@@ -2,9 +2,10 @@
 
 use crate::desk::{Desk, User, principal, wish};
 use lockkeeper_domain::{
-    BudgetAsked, BudgetOf, Code, EventBody, Failure, Measure, Outcome, Rule, Seq, Spend, StopReason, Usage,
+    BudgetAsked, BudgetOf, Code, EventBody, Failure, Measure, Outcome, Rule, Seq, Spend, StopReason, StoredRule, Usage,
 };
 use lockkeeper_orchestrator::{Limits, OnExceeded};
+use lockkeeper_ports::{Clock, RuleRepository};
 use lockkeeper_testkit::llm::{Gate, Step};
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
@@ -192,6 +193,70 @@ async fn silence_about_a_budget_is_a_no_and_the_question_outlives_its_server() {
     assert_eq!(sees_failure(&mut back).await.code, Code::BudgetExceeded);
     assert_eq!(back.sees_end().await, StopReason::Error);
     assert_eq!(desk.provider.requests().len(), 0, "doubt never executes");
+}
+
+/// A call that waits for a human's word was never sent: whoever takes over sends it.
+#[tokio::test(start_paused = true)]
+async fn call_held_for_the_budget_is_sent_by_the_next_server() {
+    let change = |budgets: &mut lockkeeper_orchestrator::Budgets| {
+        (budgets.on_exceeded, budgets.session.max_tool_calls) = (OnExceeded::Ask, Some(1));
+    };
+    let desk = desk([echo(), echo(), words(5)], change);
+    let mut ann = User::ready(&desk.manager()).await;
+    ann.says("go").await.expect("accepted");
+    let asked = sees_question(&mut ann).await;
+    ann.manager.drain(Duration::ZERO).await;
+    let next = desk.manager();
+    assert_eq!(next.resume_abandoned().await.expect("looked"), 1);
+    next.answer_budget(&ann.session, &ann.me, true, asked.question).await.expect("answered");
+    assert_eq!(ann.sees_end().await, StopReason::EndTurn);
+    let log = desk.store.log(&ann.session).await;
+    let count = |is: fn(&EventBody) -> bool| log.iter().filter(|event| is(&event.body)).count();
+    assert_eq!(count(|body| matches!(body, EventBody::ToolStarted { .. })), 2);
+    let succeeded =
+        |body: &EventBody| matches!(body, EventBody::ToolSettled(s) if s.result.outcome == Outcome::Succeeded);
+    assert_eq!(count(succeeded), 2);
+    assert_eq!(desk.host.calls().len(), 2);
+}
+
+/// A cancel tells of a call that waits for the budget that it did not run.
+#[tokio::test(start_paused = true)]
+async fn cancelled_call_that_was_held_for_the_budget_was_not_run() {
+    let change = |budgets: &mut lockkeeper_orchestrator::Budgets| {
+        (budgets.on_exceeded, budgets.session.max_tool_calls) = (OnExceeded::Ask, Some(1));
+    };
+    let desk = desk([echo(), echo()], change);
+    let mut ann = User::ready(&desk.manager()).await;
+    ann.says("go").await.expect("accepted");
+    ann.sees_result().await;
+    sees_question(&mut ann).await;
+    ann.manager.cancel(&ann.session, &ann.me).await.expect("cancelled");
+    let result = ann.sees_result().await.result;
+    assert!(result.text().contains("it was not run"), "{}", result.text());
+    assert_eq!(ann.sees_end().await, StopReason::Cancelled);
+}
+
+/// A stored rule is revoked while its call waits for a human's word on the budget.
+#[tokio::test(start_paused = true)]
+async fn rule_revoked_while_its_call_is_held_lets_nothing_run() {
+    let change = |budgets: &mut lockkeeper_orchestrator::Budgets| {
+        (budgets.on_exceeded, budgets.session.max_tool_calls) = (OnExceeded::Ask, Some(1));
+    };
+    let mut desk = desk([echo(), echo(), words(5)], change);
+    desk.rules.clear();
+    let rule = json!({"server": "box", "tool": "echo", "user": "ann", "decision": "allow"});
+    let rule = StoredRule::new(serde_json::from_value(rule).expect("a rule"), desk.clock.now());
+    let mut ann = User::ready(&desk.manager()).await;
+    desk.stored.put_rule(&ann.me.id, &rule).await.expect("stored");
+    ann.says("go").await.expect("accepted");
+    assert_eq!(ann.sees_result().await.result.outcome, Outcome::Succeeded);
+    let asked = sees_question(&mut ann).await;
+    ann.manager.revoke(&ann.me, &rule.id).await.expect("revoked");
+    ann.manager.answer_budget(&ann.session, &ann.me, true, asked.question).await.expect("answered");
+    let refused = ann.sees_result().await.result;
+    assert_eq!(refused.outcome, Outcome::Failed(Code::Denied));
+    assert!(refused.text().contains("was revoked"), "{}", refused.text());
+    assert_eq!(desk.host.calls().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,7 +12,7 @@ fn question(world: &World) -> BudgetAsked {
 
 fn asks(world: &mut World) -> BudgetAsked {
     let question = question(world);
-    world.does(Command::AskBudget(question.clone()));
+    world.does(Command::AskBudget { question: question.clone(), call: None });
     question
 }
 
@@ -134,7 +134,7 @@ fn question_of_an_earlier_version_is_answered_without_a_name() {
     let mut world = World::new();
     world.submit("go").expect("accepted");
     let unnamed = BudgetAsked { question: None, ..question(&world) };
-    world.does(Command::AskBudget(unnamed));
+    world.does(Command::AskBudget { question: unnamed, call: None });
     let named = QuestionId::parse("another").expect("an id");
     assert_eq!(answer_to(&mut world, Some(named), true).expect_err("not this one").code, Code::AlreadyResolved);
     answer_to(&mut world, None, true).expect("answered");

@@ -21,6 +21,7 @@ fn fold_gives_the_same_session(world: &World) {
     let mut live = world.session.clone();
     let mut folded = world.folded();
     live.asked = None;
+    live.preparing.clear();
     // A live session begins a turn before the turn's first event; a fold begins it with the event.
     if folded.turn.is_none() {
         folded.open_next();

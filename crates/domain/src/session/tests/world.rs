@@ -14,6 +14,8 @@ pub(super) struct World {
     pub(super) stored: Vec<Message>,
     /// What the last command asked for.
     pub(super) effects: Vec<Effect>,
+    /// Whether calls are sent as soon as they may be, as by a server whose budget suffices.
+    pub(super) sends: bool,
     checkpoint: (SessionState, usize),
 }
 
@@ -26,6 +28,7 @@ impl World {
             log: Vec::new(),
             stored: Vec::new(),
             effects: Vec::new(),
+            sends: true,
             checkpoint: (SessionState::default(), 0),
         }
     }
@@ -71,6 +74,15 @@ impl World {
         }
         self.effects = reaction.effects;
         invariants::check(self);
+        if self.sends {
+            let effects = self.effects.clone();
+            for effect in &effects {
+                if let Effect::RunCall(call) = effect {
+                    self.does(Command::StartCall(call.id.clone()));
+                }
+            }
+            self.effects = effects;
+        }
         Ok(reaction.reply)
     }
 
