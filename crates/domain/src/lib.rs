@@ -45,8 +45,8 @@ pub use id::{
 };
 pub use message::{AssistantMessage, Attachment, CallResult, Message, Replay, ToolCall, UserMessage};
 pub use policy::{
-    ArgumentRule, Asked, DecisionRule, Denials, Fate, Grant, GrantScope, HintRule, PastCall, Policy, Rule, StoredRule,
-    Verdict, inexact_number,
+    ArgumentRule, Asked, DecisionRule, Denials, Fate, Grant, GrantScope, HintRule, PastCall, Policy, Rule, RuleIntent,
+    StoredRule, Verdict, inexact_number,
 };
 pub use power::{Power, Powers};
 pub use record::{Lease, SandboxRef, SessionRecord};

@@ -9,7 +9,7 @@ pub use past::{Fate, PastCall};
 pub use rule::{ArgumentRule, DecisionRule, HintRule, Rule};
 pub use same::inexact_number;
 pub use scope::{Grant, GrantScope};
-pub use standing::{Denials, StoredRule};
+pub use standing::{Denials, RuleIntent, StoredRule};
 
 use crate::{Annotations, CallGate, Digest, ToolCall, ToolDefinition};
 use schemars::JsonSchema;

@@ -29,7 +29,7 @@ use calls::{Outgoing, RunningCalls};
 use command::Edited;
 use lockkeeper_domain::{
     ApprovalRequired, Code, Command, Epoch, Event, EventId, Failure, Ground, Message, Policy, PrincipalId, RequestId,
-    Rules, Seq, Session, SessionId, Timestamp, ToolCall, ToolDefinition, TurnId,
+    Rules, Seq, Session, SessionId, StoredRule, Timestamp, ToolCall, ToolDefinition, TurnId,
 };
 use lockkeeper_ports::{CallProgress, Claim, StoreError, ToolSessionStatus};
 use model::{ModelCall, ModelItem};
@@ -135,6 +135,8 @@ pub(crate) struct Actor {
     rules: watch::Receiver<Arc<Policy>>,
     /// Until when nobody else can have taken the lease, by this process's clock.
     leased_until: Arc<Mutex<Instant>>,
+    /// The rule whose approval is being written.
+    intent: Option<StoredRule>,
     /// The name of the command that is being followed, until it is written.
     request: Option<RequestId>,
     /// Commands that were refused lately.
@@ -243,6 +245,7 @@ impl Actor {
             looks: Arc::new(Semaphore::new(shared.config.looks_at_once)),
             rules,
             leased_until: Arc::new(Mutex::new(taken_at + shared.config.lease())),
+            intent: None,
             request: None,
             refused: VecDeque::new(),
             unwatched: Unwatched::default(),
@@ -269,6 +272,7 @@ impl Actor {
 
     async fn drive(&mut self) -> Result<(), Lost> {
         self.want_bench();
+        self.settle_intents();
         if self.session.is_busy() {
             self.follow(Command::Resume).await?;
         }

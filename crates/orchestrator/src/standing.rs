@@ -1,5 +1,7 @@
 //! The rules that approvals for always have stored.
 
+pub(crate) mod intents;
+
 use crate::{
     actor::store_failure,
     manager::{Ports, SessionManager},
@@ -29,6 +31,7 @@ impl SessionManager {
     pub async fn rules(&self, by: &Principal) -> Result<RuleList, Failure> {
         let ports = &self.shared().ports;
         let stored = ports.rules.rules(&by.id).await.map_err(|e| store_failure(&e))?;
+        let stored = intents::settle_all(ports, &by.id, stored).await.map_err(|e| store_failure(&e))?;
         let policy = ports.policy.now();
         let about = policy.rules().iter().enumerate().filter(|(_, rule)| rule.is_about(by.id.as_str()));
         let operator = about.map(|(place, rule)| (policy.name_of(place), rule.clone())).collect();
@@ -39,7 +42,11 @@ impl SessionManager {
     pub async fn revoke(&self, by: &Principal, id: &RuleId) -> Result<(), Failure> {
         let rules = &self.shared().ports.rules;
         let known = rules.rules(&by.id).await.map_err(|e| store_failure(&e))?;
-        if !known.iter().any(|rule| rule.id == *id) {
+        // What would bring the rule back goes first.
+        for left in known.iter().filter(|stored| stored.intent.is_some() && stored.recorded().id == *id) {
+            rules.remove_rule(&by.id, &left.id).await.map_err(|e| store_failure(&e))?;
+        }
+        if !known.iter().any(|rule| rule.id == *id && rule.intent.is_none()) {
             let failure = Failure::new(Code::UnknownRule, "You have no stored rule by this id.");
             return Err(failure.with_hint("policy:list tells those that you have."));
         }
@@ -49,7 +56,8 @@ impl SessionManager {
 
 /// The stored rules by which calls are judged now. Where they cannot be read there are none: doubt asks.
 pub(crate) async fn rules_of(ports: &Ports, owner: &PrincipalId) -> Vec<StoredRule> {
-    ports.rules.rules(owner).await.unwrap_or_else(|error| {
+    let read = async { intents::settle_all(ports, owner, ports.rules.rules(owner).await?).await };
+    read.await.unwrap_or_else(|error: StoreError| {
         tracing::warn!(%error, "the stored rules cannot be read; what they would let run asks");
         Vec::new()
     })

@@ -1,7 +1,7 @@
 //! Rules that a user's "always" stores: narrow ones, which stand until they are revoked.
 
 use super::{Asked, DecisionRule, Rule, rule::glob, same::same};
-use crate::{Annotations, Digest, RuleId, ServerName, Timestamp};
+use crate::{Annotations, CallId, Digest, RuleId, ServerName, SessionId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -20,6 +20,19 @@ pub struct StoredRule {
     /// When it last let a call run.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub last_used_at: Option<Timestamp>,
+    /// The approval that would store it, where it is not known to be recorded yet: such a rule lets nothing run.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub intent: Option<RuleIntent>,
+}
+
+/// An approval for always that is about to be recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RuleIntent {
+    /// In which session.
+    pub session: SessionId,
+    /// For which call.
+    pub call: CallId,
 }
 
 impl StoredRule {
@@ -27,7 +40,24 @@ impl StoredRule {
     pub fn new(rule: Rule, now: Timestamp) -> Self {
         const DIGITS: usize = 32;
         let id = RuleId::parse(&Digest::of(&rule).to_string()[..DIGITS]).expect("hexadecimal digits are an id");
-        Self { id, rule, created_at: now, last_used_at: None }
+        Self { id, rule, created_at: now, last_used_at: None, intent: None }
+    }
+
+    /// What is stored of this rule until its approval is recorded: under a name of its own, so that the rule itself may be
+    /// there already, and deciding nothing, also for servers that know no intents.
+    #[must_use]
+    pub fn intended(&self, session: SessionId, call: CallId) -> Self {
+        const DIGITS: usize = 32;
+        let digest = Digest::of(&(&self.id, &session, &call)).to_string();
+        let id = RuleId::parse(format!("intent_{}", &digest[..DIGITS])).expect("letters and digits are an id");
+        let rule = Rule { decision: DecisionRule::Ask, ..self.rule.clone() };
+        Self { id, rule, intent: Some(RuleIntent { session, call }), ..self.clone() }
+    }
+
+    /// The rule that an intent is about, as it stands once its approval is recorded.
+    #[must_use]
+    pub fn recorded(&self) -> Self {
+        Self::new(Rule { decision: DecisionRule::Allow, ..self.rule.clone() }, self.created_at)
     }
 }
 

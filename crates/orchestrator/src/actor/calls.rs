@@ -174,7 +174,7 @@ impl Actor {
 
     /// Makes a call that the gate let through ready to be sent, once the tools are there.
     pub(super) fn run_call(&mut self, call: ToolCall) {
-        if let Err(end) = self.may_run(&call) {
+        if let Some(end) = self.objection_to(&call) {
             self.calls.end(call, end);
         } else if let Bench::Ready(_) = &self.bench {
             let open = self.session.open_calls();
@@ -196,7 +196,7 @@ impl Actor {
             return Ok(());
         }
         let is_ready = matches!(self.bench, Bench::Ready(_));
-        if let (Ok(()), true) = (self.may_run(&call), is_ready) {
+        if is_ready && self.objection_to(&call).is_none() {
             self.outgoing = Some(Outgoing { call: call.id.clone(), grant });
             self.follow(Command::StartCall(call.id)).await
         } else {
@@ -219,16 +219,16 @@ impl Actor {
         }
     }
 
-    /// Whether nothing speaks against a call that the gate let through, where the tools are there.
-    fn may_run(&self, call: &ToolCall) -> Result<(), CallEnd> {
-        let Bench::Ready(bench) = &self.bench else { return Ok(()) };
+    /// What speaks against a call that the gate let through, as far as the tools that are there tell.
+    fn objection_to(&self, call: &ToolCall) -> Option<CallEnd> {
+        let Bench::Ready(bench) = &self.bench else { return None };
         // What is let through is this tool, and the tool may be another one by now.
         let open = self.session.open_calls();
         let judged = open.iter().find(|open| open.call.id == call.id).map(|open| open.gate.fingerprint.as_str());
         let policy = self.shared.ports.policy.now();
         let objection = bench.catalog.objection(call, judged, self.gate(&policy));
-        let Some((code, said)) = objection.or_else(|| self.unbound(call, &bench.catalog)) else { return Ok(()) };
-        Err(if self.session.is_approved_for_lost(&call.id) {
+        let (code, said) = objection.or_else(|| self.unbound(call, &bench.catalog))?;
+        Some(if self.session.is_approved_for_lost(&call.id) {
             CallEnd::WorkspaceLost
         } else {
             CallEnd::Settled(ToolResult::failed(code, said))

@@ -142,7 +142,7 @@ impl Actor {
             send(reply, Err(Failure::new(Code::ScopeUnavailable, why).with_hint("Approve the call once.")));
             return Ok(());
         }
-        answer.rule = match self.store_rule(&answer).await {
+        answer.rule = match self.intend_rule(&answer).await {
             Ok(rule) => rule,
             Err(failure) => {
                 send(reply, Err(failure));
@@ -155,7 +155,10 @@ impl Actor {
             Ok(reaction) => {
                 self.acknowledge(before, reaction, RecordChange::default(), Ok(decided), reply).await.map(drop)
             }
-            Err(refusal) => self.ask_anew(refusal, reply).await,
+            Err(refusal) => {
+                self.settle_rule(false).await;
+                self.ask_anew(refusal, reply).await
+            }
         }
     }
 
@@ -252,6 +255,7 @@ impl Actor {
         self.request = None;
         match written {
             Ok(()) => {
+                self.settle_rule(true).await;
                 send(reply, answer);
                 self.act(reaction.effects).await.map(|()| true)
             }
@@ -262,6 +266,7 @@ impl Actor {
             Err(Unwritten::Away(step, failure)) => {
                 send(reply, Err(failure.clone()));
                 let is_written = self.settle_doubt(*step, before, failure).await?;
+                self.settle_rule(is_written).await;
                 if is_written {
                     self.withdraw(reaction.effects);
                 }

@@ -5,7 +5,13 @@ use super::{
     command::refused,
     persist::{Lost, store_failure},
 };
-use crate::{standing, tools::denied_by};
+use crate::{
+    standing::{
+        self,
+        intents::{self, Approval},
+    },
+    tools::denied_by,
+};
 use lockkeeper_domain::{
     Answer, Asked, CallView, Code, Command, DecisionRule, Failure, Rule, RuleId, StoredRule, Verdict,
 };
@@ -37,8 +43,9 @@ impl Actor {
         if self.session.has_stale_question() { self.follow(Command::Tick).await } else { Ok(()) }
     }
 
-    /// Stores the rule of an approval for always, before the call runs. Its id; `None` for any other answer.
-    pub(super) async fn store_rule(&self, answer: &Answer) -> Result<Option<RuleId>, Failure> {
+    /// Stores the intent of an approval for always, before it is recorded. Returns the rule that will stand; `None` for any
+    /// other answer.
+    pub(super) async fn intend_rule(&mut self, answer: &Answer) -> Result<Option<RuleId>, Failure> {
         let Some(rule) = self.session.rule_to_store(answer).map_err(refused)? else { return Ok(None) };
         if answer.by != self.owner {
             return Err(not_offered(
@@ -55,14 +62,39 @@ impl Actor {
         }
         let known = ports.rules.rules(owner).await.map_err(|e| store_failure(&e))?;
         let stored = StoredRule::new(rule, self.shared.now());
-        let most = self.shared.config.max_rules_per_principal;
-        if known.len() >= most && !known.iter().any(|rule| rule.id == stored.id) {
-            let failure = not_offered(&format!("You have {} stored rules, and may have {most}.", known.len()));
+        let (most, standing) =
+            (self.shared.config.max_rules_per_principal, known.iter().filter(|r| r.intent.is_none()));
+        if standing.clone().count() >= most && !standing.clone().any(|rule| rule.id == stored.id) {
+            let failure = not_offered(&format!("You have {} stored rules, and may have {most}.", standing.count()));
             return Err(failure.with_hint("Revoke one that you do not need; policy:list tells them."));
         }
-        ports.rules.put_rule(owner, &stored).await.map_err(|e| store_failure(&e))?;
-        tracing::info!(rule.id = %stored.id, server = stored.rule.server, tool = stored.rule.tool, "a rule was stored");
+        let intent = stored.intended(self.id.clone(), answer.call.clone());
+        ports.rules.put_rule(owner, &intent).await.map_err(|e| store_failure(&e))?;
+        self.intent = Some(intent);
         Ok(Some(stored.id))
+    }
+
+    /// The approval that the intent is for is recorded, or was refused. While the store does not answer, that is settled aside.
+    pub(super) async fn settle_rule(&mut self, is_recorded: bool) {
+        let Some(intent) = self.intent.take() else { return };
+        let approval = if is_recorded { Approval::Recorded } else { Approval::Void };
+        let (ports, owner) = (self.shared.ports.clone(), self.owner.clone());
+        if let Err(error) = intents::settle(&ports, &owner, &intent, approval).await {
+            tracing::warn!(%error, rule.id = %intent.id, "a rule could not be settled");
+            let over = self.shared.hard.clone();
+            self.shared.tasks.spawn(intents::settle_in_time(ports, owner, intent, approval, over));
+        } else if is_recorded {
+            let Rule { server, tool, .. } = &intent.rule;
+            tracing::info!(rule.id = %intent.recorded().id, server, tool, "a rule was stored");
+        }
+    }
+
+    /// Settles what an owner before left over.
+    pub(super) fn settle_intents(&self) {
+        let (ports, owner) = (self.shared.ports.clone(), self.owner.clone());
+        self.shared.tasks.spawn(async move {
+            drop(standing::rules_of(&ports, &owner).await);
+        });
     }
 
     /// What has come about since a scope was offered, or comes with the answer, and speaks against more than this call.

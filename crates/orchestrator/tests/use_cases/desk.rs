@@ -44,6 +44,8 @@ pub(crate) struct Desk {
     pub(crate) rules: Vec<Rule>,
     /// The rules that approvals have stored.
     pub(crate) stored: Arc<EmbeddedStore>,
+    /// The way to them, where it has faults.
+    pub(crate) stored_rules: Option<Arc<dyn RuleRepository>>,
     /// The rules, where they change.
     pub(crate) rulebook: Option<Rulebook>,
     pub(crate) hub: PeerHub,
@@ -72,6 +74,7 @@ impl Desk {
             config: Config::default(),
             rules: Vec::new(),
             stored: Arc::new(EmbeddedStore::in_memory()),
+            stored_rules: None,
             rulebook: None,
             hub: PeerHub::new(),
             peers: None,
@@ -105,7 +108,7 @@ impl Desk {
             agents: AgentFactory::new(provider, None).with_own_keys(self.own_keys.clone()),
             servers: [server].into(),
             workspace: self.workspace.clone(),
-            rules: Arc::clone(&self.stored) as Arc<dyn RuleRepository>,
+            rules: self.stored_rules.clone().unwrap_or_else(|| Arc::clone(&self.stored) as _),
             policy: self.rulebook.clone().unwrap_or_else(|| Policy::new(self.rules.clone()).into()),
             image: Some("sha256:desk".into()),
             audit_key: AuditKey::new([7; 32]),

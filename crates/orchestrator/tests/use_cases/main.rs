@@ -8,6 +8,7 @@ mod doubt;
 mod expiry;
 mod files;
 mod grants;
+mod intents;
 mod keys;
 mod keys_elsewhere;
 mod mcp;

@@ -36,7 +36,7 @@ pub(crate) fn rules(list: RuleList) -> Rules {
 
 impl From<domain::StoredRule> for StoredRule {
     fn from(stored: domain::StoredRule) -> Self {
-        let domain::StoredRule { id, rule, created_at, last_used_at } = stored;
+        let domain::StoredRule { id, rule, created_at, last_used_at, intent: _ } = stored;
         Self { id, rule, created_at: Time(created_at), last_used_at: last_used_at.map(Time) }
     }
 }
