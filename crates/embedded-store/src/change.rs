@@ -1,6 +1,7 @@
 //! What writes do to the tables. A change looks first and writes then: once it has written something it is no more
 //! refused, so that a refusal leaves nothing behind in the transaction that it shares with others.
 
+mod audit;
 mod budget;
 mod commit;
 mod lazy;
@@ -16,7 +17,7 @@ use lazy::Lazy;
 use crate::{
     failure::Halt,
     follow::Tail,
-    schema::{self, HoldRow, Log},
+    schema::{self, AuditHeadRow, AuditRow, HoldRow, Log},
 };
 use lockkeeper_domain::{SessionId, SessionRecord};
 use redb::{ReadableTable, Table, WriteTransaction};
@@ -34,6 +35,9 @@ pub(crate) struct Tables<'t> {
     owned: Lazy<'t, (&'static str, i64, &'static str), ()>,
     idle: Lazy<'t, (i64, &'static str), ()>,
     busy: Lazy<'t, (i64, &'static str), ()>,
+    audit: Lazy<'t, u64, AuditRow>,
+    audit_of: Lazy<'t, (&'static str, u64, u64), u64>,
+    audit_heads: Lazy<'t, (&'static str, u64), AuditHeadRow>,
     rules: Lazy<'t, (&'static str, &'static str), &'static [u8]>,
     spent: Lazy<'t, &'static str, &'static [u8]>,
     holds: Lazy<'t, (&'static str, &'static str), HoldRow>,
@@ -49,6 +53,8 @@ pub(crate) struct Touched {
     pub(crate) anything: bool,
     /// The sessions whose logs are not what they were, and how they have grown where that is all.
     pub(crate) logs: HashMap<SessionId, Option<Tail>>,
+    /// Whether the audit trail has grown.
+    pub(crate) audit: bool,
 }
 
 impl Touched {
@@ -113,6 +119,9 @@ impl<'t> Tables<'t> {
             owned: Lazy::of(txn, schema::OWNED),
             idle: Lazy::of(txn, schema::IDLE),
             busy: Lazy::of(txn, schema::BUSY),
+            audit: Lazy::of(txn, schema::AUDIT),
+            audit_of: Lazy::of(txn, schema::AUDIT_OF),
+            audit_heads: Lazy::of(txn, schema::AUDIT_HEADS),
             rules: Lazy::of(txn, schema::RULES),
             spent: Lazy::of(txn, schema::BUDGETS),
             holds: Lazy::of(txn, schema::HOLDS),

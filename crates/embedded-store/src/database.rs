@@ -58,6 +58,9 @@ impl Shared {
         let failure = match self.attempt(jobs) {
             Ok(touched) => {
                 self.followers.wake(touched.logs);
+                if touched.audit {
+                    self.followers.wake_audit();
+                }
                 return jobs.iter_mut().for_each(|job| job.answer(None));
             }
             Err(failure) => failure,

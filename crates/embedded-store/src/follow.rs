@@ -34,6 +34,7 @@ pub(crate) struct Followers(Mutex<Watches>);
 #[derive(Default)]
 struct Watches {
     sessions: HashMap<SessionId, watch::Sender<Option<Tail>>>,
+    audit: Option<watch::Sender<()>>,
     closed: bool,
 }
 
@@ -72,11 +73,27 @@ impl Followers {
         }
     }
 
+    /// Tells the followers of the audit trail that it has grown.
+    pub(crate) fn wake_audit(&self) {
+        if let Some(audit) = &self.lock().audit {
+            audit.send_replace(());
+        }
+    }
+
+    pub(crate) fn subscribe_audit(&self) -> watch::Receiver<()> {
+        let mut watches = self.lock();
+        if watches.closed {
+            return watch::channel(()).1;
+        }
+        watches.audit.get_or_insert_with(|| watch::channel(()).0).subscribe()
+    }
+
     /// Ends all waiting, now and later.
     pub(crate) fn close(&self) {
         let mut watches = self.lock();
         watches.closed = true;
         watches.sessions.clear();
+        watches.audit = None;
     }
 
     fn subscribe(self: &Arc<Self>, id: &SessionId) -> Subscription {

@@ -15,6 +15,7 @@
 //!   anew.
 //! - **Other servers** there are none: the file has one user. [`PeerHub`] joins servers of one process, as tests need it.
 
+mod audit;
 mod budgets;
 mod change;
 mod config;

@@ -191,6 +191,9 @@ pub(crate) fn prepare(database: &Database) -> Result<(), Unfit> {
         txn.open_table(schema::IDLE)?;
         txn.open_table(schema::RULES)?;
         txn.open_table(schema::SIZES)?;
+        txn.open_table(schema::AUDIT)?;
+        txn.open_table(schema::AUDIT_OF)?;
+        txn.open_table(schema::AUDIT_HEADS)?;
         txn.open_table(schema::BUDGETS)?;
         txn.open_table(schema::HOLDS)?;
         txn.open_table(schema::SETTLED)?;

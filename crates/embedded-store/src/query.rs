@@ -179,7 +179,7 @@ pub(crate) fn ids_of(txn: &ReadTransaction, owner: Option<&PrincipalId>) -> Resu
     entries.map(|entry| session_id(entry?.0.value().2)).collect()
 }
 
-fn session_id(text: &str) -> Result<SessionId, Halt> {
+pub(crate) fn session_id(text: &str) -> Result<SessionId, Halt> {
     SessionId::parse(text)
         .map_err(|error| Halt::from(StoreError::Corrupt { what: "session id", source: Box::new(error) }))
 }

@@ -5,7 +5,7 @@
 
 use crate::{change::StoredAccount, failure::Halt};
 use lockkeeper_domain::{Epoch, Event, EventId, Message, Seq, SessionRecord, StoredRule};
-use lockkeeper_ports::{Account, StoreError};
+use lockkeeper_ports::{Account, AuditEntry, StoreError};
 use redb::TableDefinition;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -15,7 +15,12 @@ pub(crate) type HoldRow = (u64, u64, u64, i64);
 /// The version of the tables. A file with a higher one is refused.
 pub(crate) const FORMAT: u64 = 1;
 
-/// Numbers of the whole file: [`FORMAT_KEY`], [`COUNTER_KEY`] and [`PROBE_KEY`].
+/// Session, birth of its log, number, time in milliseconds, and the record as JSON.
+pub(crate) type AuditRow = (&'static str, u64, u64, i64, &'static [u8]);
+/// Owner, the last number, and the last numbers that were removed at all and because of the trail's size.
+pub(crate) type AuditHeadRow = (&'static str, u64, u64, u64);
+
+/// Numbers of the whole file: [`FORMAT_KEY`], [`COUNTER_KEY`], [`PROBE_KEY`], [`AUDIT_KEY`] and [`AUDIT_BYTES_KEY`].
 pub(crate) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 /// Where [`META`] holds the format.
 pub(crate) const FORMAT_KEY: &str = "format";
@@ -23,6 +28,11 @@ pub(crate) const FORMAT_KEY: &str = "format";
 pub(crate) const COUNTER_KEY: &str = "counter";
 /// Where [`META`] holds how often somebody asked whether the file can be written to.
 pub(crate) const PROBE_KEY: &str = "probe";
+
+/// Where [`META`] holds the last place of [`AUDIT`].
+pub(crate) const AUDIT_KEY: &str = "audit";
+/// Where [`META`] holds about how many bytes [`AUDIT`] occupies.
+pub(crate) const AUDIT_BYTES_KEY: &str = "audit_bytes";
 
 /// Session to [`SessionRecord`].
 pub(crate) const RECORDS: TableDefinition<&str, &[u8]> = TableDefinition::new("records");
@@ -53,6 +63,13 @@ pub(crate) const SETTLED_UNTIL: TableDefinition<(i64, &str, &str), ()> = TableDe
 
 /// Owner and rule to [`StoredRule`].
 pub(crate) const RULES: TableDefinition<(&str, &str), &[u8]> = TableDefinition::new("rules");
+
+/// Place to a record of the audit. It outlives the log that the record was written to.
+pub(crate) const AUDIT: TableDefinition<u64, AuditRow> = TableDefinition::new("audit");
+/// Index of [`AUDIT`]: session, birth of its log, and number to place.
+pub(crate) const AUDIT_OF: TableDefinition<(&str, u64, u64), u64> = TableDefinition::new("audit_of");
+/// Session and birth of its log to where its audit begins and ends.
+pub(crate) const AUDIT_HEADS: TableDefinition<(&str, u64), AuditHeadRow> = TableDefinition::new("audit_heads");
 
 /// Stands for the end of a lease that is not there.
 pub(crate) const NO_LEASE: i64 = i64::MIN;
@@ -120,6 +137,10 @@ pub(crate) fn decode_account(bytes: &[u8]) -> Result<StoredAccount, Halt> {
 
 pub(crate) fn decode_event(bytes: &[u8]) -> Result<Event, Halt> {
     decode("event", bytes)
+}
+
+pub(crate) fn decode_audit(bytes: &[u8]) -> Result<AuditEntry, Halt> {
+    decode("audit record", bytes)
 }
 
 pub(crate) fn decode_message(bytes: &[u8]) -> Result<Message, Halt> {

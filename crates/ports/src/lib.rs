@@ -4,6 +4,7 @@
 //! atomic, what is idempotent, what `None` means, and what each error lets the caller do. The contract suites in
 //! `lockkeeper-testkit` check it for every adapter. With the feature `mocks`, mockall stands in for each port.
 
+mod audit;
 mod auth;
 mod budget;
 mod clock;
@@ -15,6 +16,7 @@ mod sandbox;
 mod store;
 mod tools;
 
+pub use audit::{AuditCursor, AuditEntry, AuditRemoval, AuditStream, AuditTrail, AuditedEntry, BadCursor, KeptAudit};
 pub use auth::{AuthError, Authenticator, Credentials, Principal};
 pub use budget::{ACCOUNT_KEPT_FOR, Account, Balance, BudgetLedger, Hold, Reserved, SETTLED_FOR};
 pub use clock::Clock;

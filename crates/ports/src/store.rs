@@ -1,3 +1,6 @@
+use crate::AuditTrail;
+#[cfg(feature = "mocks")]
+use crate::{AuditCursor, AuditEntry, AuditRemoval, AuditStream, KeptAudit};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use lockkeeper_domain::{
@@ -230,8 +233,9 @@ pub trait EventLog: Send + Sync {
 
 /// All that is stored of sessions, and the one way to change it step by step.
 #[async_trait]
-pub trait SessionStore: SessionRepository + ConversationRepository + EventLog {
-    /// Writes one step of a session: all of it or nothing, visible to readers only as a whole.
+pub trait SessionStore: SessionRepository + ConversationRepository + EventLog + AuditTrail {
+    /// Writes one step of a session: all of it or nothing, visible to readers only as a whole. Events with a link are written to
+    /// the [`AuditTrail`] as well, as part of the step.
     ///
     /// Idempotent: when the log already holds these events under this epoch, nothing is written and the answer is
     /// [`Committed::Before`], or [`Committed::Superseded`] if the lease is not this epoch's any more. A commit without events is written each time. `Fenced` if the lease is not this epoch's; a lease
@@ -299,5 +303,13 @@ mockall::mock! {
         async fn occupied_by(&self, owner: &PrincipalId) -> Result<OwnerOccupied, StoreError>;
         async fn occupied_in_all(&self) -> Result<u64, StoreError>;
         async fn trim_to(&self, id: &SessionId, epoch: Epoch, bytes: u64) -> Result<Seq, StoreError>;
+    }
+
+    #[async_trait]
+    impl AuditTrail for SessionStore {
+        async fn audits(&self, id: &SessionId) -> Result<Vec<KeptAudit>, StoreError>;
+        async fn audit(&self, id: &SessionId, born: &str, after: u64, limit: usize) -> Result<Vec<AuditEntry>, StoreError>;
+        async fn follow_audit(&self, after: Option<AuditCursor>) -> Result<AuditStream, StoreError>;
+        async fn remove_audit(&self, before: Timestamp, max_bytes: u64) -> Result<AuditRemoval, StoreError>;
     }
 }

@@ -17,7 +17,7 @@ use lockkeeper_ports::StoreError;
 use std::cmp::Reverse;
 
 /// How many entries are looked at in one go.
-const CHUNK: usize = 128;
+pub(crate) const CHUNK: usize = 128;
 /// How many of their records are read at once.
 const AT_ONCE: usize = 32;
 /// How long an entry that does not belong is kept, in milliseconds: far longer than a step takes from its index entry to its
@@ -50,14 +50,14 @@ pub(crate) async fn opened(connection: &Connection, id: &SessionId, at: Timestam
 
 /// An entry of an index.
 #[derive(Clone, Debug)]
-struct Entry {
-    id: SessionId,
+pub(crate) struct Entry {
+    pub(crate) id: SessionId,
     /// As the server wrote it.
-    score: String,
+    pub(crate) score: String,
 }
 
 impl Entry {
-    fn number(&self) -> i64 {
+    pub(crate) fn number(&self) -> i64 {
         // Scores are whole milliseconds, or what a person wrote there.
         #[expect(clippy::cast_possible_truncation, reason = "a cast to an integer saturates")]
         self.score.parse::<f64>().map_or(0, |score| score as i64)
@@ -214,7 +214,7 @@ impl Shared {
         Ok(found)
     }
 
-    async fn entries(
+    pub(crate) async fn entries(
         &self,
         command: &'static str,
         index: &str,

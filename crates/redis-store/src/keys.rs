@@ -1,6 +1,6 @@
 //! Every key that this crate writes, and what it holds.
 //!
-//! The braces are literal. In a cluster they make the session's id the hash tag, so that the three keys of a session are
+//! The braces are literal. In a cluster they make the session's id the hash tag, so that the keys of a session are
 //! in one slot and one script changes them together.
 //!
 //! | key | type | holds | lives |
@@ -8,6 +8,9 @@
 //! | `mcp:session:{id}` | hash | the record, the lease, where the log ends: [`field`] | retention |
 //! | `mcp:conversation:{id}` | list | the history's messages as JSON, oldest first | retention |
 //! | `mcp:log:{id}` | stream | the events as JSON in field `e`; an entry's id is `<seq>-<epoch>` | retention |
+//! | `mcp:audit:{id}` | stream | records of the audit of all sessions that had the id, in field `e`, with the session's `born` in `b`, the number in `n`, and the owner in `o` | until the retention of the audit removes them |
+//! | `mcp:audit-heads:{id}` | hash | `born` to `<begun in ms> <last number> <last removed> <last removed for size> <owner>` | as long as records of it are kept, or the session |
+//! | `mcp:audits` | sorted set | sessions with records of the audit, by about when they last wrote one, in ms of the server | as long as records of it are kept |
 //! | `mcp:owner:<owner>` | sorted set | the owner's sessions by last use, in ms | for good |
 //! | `mcp:sessions` | sorted set | all sessions by when they were last opened, in ms | for good |
 //! | `mcp:idle` | sorted set | sessions that have a sandbox, by a lower bound of their last use | for good |
@@ -20,7 +23,7 @@
 //! | `mcp:probe:<n>` | string | nothing: written to see whether that works | a minute |
 //!
 //! Retention is [`Config::retention_secs`](crate::Config::retention_secs) from the last write, renewals of the lease included,
-//! and the same for all three keys of a session; by default they live until they are deleted.
+//! and the same for the first three keys of a session; by default they live until they are deleted.
 //!
 //! Budgets live for 31 days after the last change. In their hashes, `tokens`, `calls` and `wall` are what was spent, and
 //! `h:<key>` is `<tokens> <calls> <ms> <end in ms>`: a hold. What is over goes with the next hold.
@@ -84,12 +87,14 @@ pub(crate) mod field {
     // that is not kept. `attempt`: the last commit without events.
 }
 
-/// The three keys of one session.
+/// The keys of one session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SessionKeys {
     pub(crate) session: String,
     pub(crate) conversation: String,
     pub(crate) log: String,
+    pub(crate) audit: String,
+    pub(crate) audit_heads: String,
 }
 
 impl SessionKeys {
@@ -98,11 +103,14 @@ impl SessionKeys {
             session: format!("mcp:session:{{{id}}}"),
             conversation: format!("mcp:conversation:{{{id}}}"),
             log: format!("mcp:log:{{{id}}}"),
+            audit: format!("mcp:audit:{{{id}}}"),
+            audit_heads: format!("mcp:audit-heads:{{{id}}}"),
         }
     }
 }
 
 pub(crate) const SESSIONS: &str = "mcp:sessions";
+pub(crate) const AUDITS: &str = "mcp:audits";
 pub(crate) const IDLE: &str = "mcp:idle";
 pub(crate) const BUSY: &str = "mcp:busy";
 
@@ -171,10 +179,11 @@ mod tests {
     #[test]
     fn the_keys_of_a_session_share_a_slot() {
         let id = SessionId::parse("a-1").unwrap();
-        let SessionKeys { session, conversation, log } = SessionKeys::of(&id);
-        let names = [session.as_str(), &conversation, &log];
-        assert_eq!(names, ["mcp:session:{a-1}", "mcp:conversation:{a-1}", "mcp:log:{a-1}"]);
+        let SessionKeys { session, conversation, log, audit, audit_heads } = SessionKeys::of(&id);
+        let names = [session.as_str(), &conversation, &log, &audit, &audit_heads];
+        let of_session = ["mcp:session:{a-1}", "mcp:conversation:{a-1}", "mcp:log:{a-1}"];
+        assert_eq!((&names[..3], names[3], names[4]), (&of_session[..], "mcp:audit:{a-1}", "mcp:audit-heads:{a-1}"));
         let slots = names.map(|name| fred::util::redis_keyslot(name.as_bytes()));
-        assert_eq!(slots, [fred::util::redis_keyslot(b"a-1"); 3]);
+        assert_eq!(slots, [fred::util::redis_keyslot(b"a-1"); 5]);
     }
 }

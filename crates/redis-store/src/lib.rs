@@ -11,6 +11,7 @@
 //!   though a session was deleted or a failover lost its last claim.
 
 mod address;
+mod audit;
 mod budgets;
 mod config;
 mod connect;

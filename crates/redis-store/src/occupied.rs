@@ -16,7 +16,7 @@ const AT_ONCE: usize = 32;
 
 impl RedisStore {
     pub(crate) async fn bytes_of(&self, id: &SessionId) -> Result<Occupied, StoreError> {
-        let SessionKeys { session, conversation, log } = SessionKeys::of(id);
+        let SessionKeys { session, conversation, log, .. } = SessionKeys::of(id);
         let connection = &self.shared.connection;
         let reply = connection.run(&script::OCCUPIED, &[&session, &conversation, &log], Vec::new()).await?;
         let mut reply = Reply::of(reply)?;
@@ -48,6 +48,7 @@ impl RedisStore {
     }
 
     pub(crate) async fn trim_log_to(&self, id: &SessionId, epoch: Epoch, bytes: u64) -> Result<Seq, StoreError> {
+        self.audit_before_removal(id, false).await?;
         let keys = SessionKeys::of(id);
         let args = vec![epoch.to_string().into(), bytes.to_string().into()];
         let reply = self.shared.connection.run(&script::TRIM_TO, &[&keys.session, &keys.log], args).await?;

@@ -39,6 +39,10 @@ scripts! {
     TRIM_TO = "trim_to.lua";
     OCCUPIED = "occupied.lua";
     READ = "read.lua";
+    AUDIT = "audit.lua";
+    AUDIT_INDEX = "audit_index.lua";
+    AUDIT_FORGET = "audit_forget.lua";
+    AUDIT_REMOVE = "audit_remove.lua";
     REPAIR = "repair.lua";
     RULE_USED = "rule_used.lua";
     RESERVE = "reserve.lua";

@@ -27,14 +27,14 @@ fn held(mut reply: Reply) -> StoreError {
 }
 
 impl RedisStore {
-    /// Runs a script on the three keys of a session.
+    /// Runs a script on the keys of a session.
     pub(crate) async fn on_session(
         &self,
         script: &script::Script,
         keys: &SessionKeys,
         args: Vec<Value>,
     ) -> Result<Reply, StoreError> {
-        let keys = [keys.session.as_str(), &keys.conversation, &keys.log];
+        let keys = [keys.session.as_str(), &keys.conversation, &keys.log, &keys.audit, &keys.audit_heads];
         Reply::of(self.shared.connection.run(script, &keys, args).await?)
     }
 
@@ -172,6 +172,7 @@ impl RedisStore {
     }
 
     pub(crate) async fn delete_session(&self, id: &SessionId, now: Timestamp) -> Result<(), StoreError> {
+        self.audit_before_removal(id, true).await?;
         let mut reply = self.on_session(&script::DELETE, &SessionKeys::of(id), vec![millis(now)]).await?;
         self.owners.forget(id);
         match &*reply.word {

@@ -10,7 +10,7 @@ use crate::{
 };
 use fred::types::Value;
 use lockkeeper_domain::{Epoch, Seq, SessionId};
-use lockkeeper_ports::{Commit, Committed, HistoryChange, RecordChange, StoreError};
+use lockkeeper_ports::{AuditEntry, Commit, Committed, HistoryChange, RecordChange, StoreError};
 
 /// Checks what can be checked without the store. Events that do not follow each other are a `Conflict` of each with the
 /// one before; events of another epoch than the commit's are `Fenced`.
@@ -30,7 +30,7 @@ fn check(commit: &Commit) -> Result<Seq, StoreError> {
 }
 
 /// The arguments of the script, in its order.
-fn arguments(commit: &Commit, end: Seq, retention: &str) -> Result<Vec<Value>, StoreError> {
+fn arguments(commit: &Commit, end: Seq, retention: &str, audit: &[AuditEntry]) -> Result<Vec<Value>, StoreError> {
     let Commit { epoch, after, events, history, record } = commit;
     let (mode, append, drop_front) = match history {
         None => ("", &[][..], 0),
@@ -51,6 +51,8 @@ fn arguments(commit: &Commit, end: Seq, retention: &str) -> Result<Vec<Value>, S
         record.last_active_at.map_or_else(|| Value::from(""), millis),
         random::name()?.into(),
         retention.into(),
+        audit.len().to_string().into(),
+        audit.first().map_or_else(|| "".into(), |entry| millis(entry.at)),
     ];
     for event in events {
         args.push(encode("event", event)?);
@@ -59,6 +61,9 @@ fn arguments(commit: &Commit, end: Seq, retention: &str) -> Result<Vec<Value>, S
         args.push(encode("message", message)?);
     }
     args.extend(fields);
+    for entry in audit {
+        args.extend([entry.link.number.to_string().into(), encode("audit record", entry)?]);
+    }
     Ok(args)
 }
 
@@ -96,7 +101,8 @@ fn fields(change: &RecordChange) -> Result<Vec<Value>, StoreError> {
 impl RedisStore {
     pub(crate) async fn commit_step(&self, id: &SessionId, commit: &Commit) -> Result<Committed, StoreError> {
         let end = check(commit)?;
-        let args = arguments(commit, end, &self.shared.retention)?;
+        let audit: Vec<_> = commit.events.iter().filter_map(AuditEntry::of).collect();
+        let args = arguments(commit, end, &self.shared.retention, &audit)?;
         let connection = &self.shared.connection;
         if matches!(commit.record.sandbox, Some(Some(_))) {
             indexes::affirm(connection, keys::IDLE, id).await?;
@@ -104,8 +110,17 @@ impl RedisStore {
         if commit.record.busy == Some(true) {
             indexes::affirm(connection, keys::BUSY, id).await?;
         }
+        if !audit.is_empty() {
+            self.index_audit(id).await?;
+        }
         let (keys, used) = (SessionKeys::of(id), commit.record.last_active_at);
-        let mut reply = self.with_use(id, used, self.on_session(&script::COMMIT, &keys, args)).await?;
+        let step = || self.on_session(&script::COMMIT, &keys, args.clone());
+        let mut reply = self.with_use(id, used, step()).await?;
+        if &*reply.word == b"BEHIND" {
+            let before = audit.first().map_or(0, |entry| entry.link.number.saturating_sub(1));
+            self.audit_missing(id, before).await?;
+            reply = self.with_use(id, used, step()).await?;
+        }
         let committed = match &*reply.word {
             b"OK" => Committed::Written,
             b"BEFORE" => Committed::Before,
@@ -121,6 +136,7 @@ impl RedisStore {
     }
 
     pub(crate) async fn trim_log(&self, id: &SessionId, epoch: Epoch, through: Seq) -> Result<(), StoreError> {
+        self.audit_before_removal(id, false).await?;
         let keys = SessionKeys::of(id);
         let args = vec![epoch.to_string().into(), through.to_string().into()];
         let reply = self.shared.connection.run(&script::TRIM, &[&keys.session, &keys.log], args).await?;

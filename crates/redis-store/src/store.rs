@@ -1,5 +1,6 @@
 use crate::{
     Config,
+    audit::Indexed,
     connect::{self, ConnectError},
     connection::{Connection, Open},
     follow::ReadAhead,
@@ -19,6 +20,7 @@ pub struct RedisStore {
     pub(crate) shared: Arc<Shared>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) owners: Owners,
+    pub(crate) audited: Indexed,
     pub(crate) read_ahead: ReadAhead,
     peers_carry_keys: Option<bool>,
     warnings: Vec<String>,
@@ -48,6 +50,7 @@ impl RedisStore {
             shared,
             hub,
             owners: Owners::default(),
+            audited: Indexed::default(),
             read_ahead,
             peers_carry_keys: config.peers_carry_keys,
             warnings,

@@ -89,6 +89,12 @@ metrics! {
     STORE_DURATION = "lockkeeper.store.operation.duration", "lockkeeper_store_operation_duration_seconds", Histogram, "s",
         ["operation", "outcome"],
         "How long operations of the store took.";
+    AUDIT_BYTES = "lockkeeper.audit.bytes", "lockkeeper_audit_bytes", Gauge, "By", [],
+        "Bytes of the audit trail, as of its last clean-up.";
+    AUDIT_REMOVED = "lockkeeper.audit.removed", "lockkeeper_audit_removed_total", Counter, "{record}", ["reason"],
+        "Records that were removed from the audit trail: for their `age`, or for the `size` of the trail.";
+    AUDIT_LAG = "lockkeeper.audit.lag", "lockkeeper_audit_lag_seconds", Gauge, "s", [],
+        "Age of the oldest record that the last write to the sink of the audit was about.";
     CONNECTIONS = "lockkeeper.connections", "lockkeeper_connections", Gauge, "{connection}", [],
         "Socket.IO connections that are open.";
     REFUSALS = "lockkeeper.refusals", "lockkeeper_refusals_total", Counter, "{refusal}", ["of", "code"],

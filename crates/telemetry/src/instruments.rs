@@ -6,7 +6,7 @@ use lockkeeper_domain::{Code, Usage};
 use lockkeeper_ports::{ServerHealth, ServerState};
 use opentelemetry::{
     KeyValue,
-    metrics::{Counter, Histogram, Meter},
+    metrics::{Counter, Gauge, Histogram, Meter},
 };
 use std::time::Duration;
 
@@ -70,6 +70,9 @@ pub(crate) struct Instruments {
     sandbox_starts: Counter<u64>,
     sandbox_start: Histogram<f64>,
     store_duration: Histogram<f64>,
+    pub(crate) audit_bytes: Gauge<u64>,
+    pub(crate) audit_removed: Counter<u64>,
+    pub(crate) audit_lag: Gauge<f64>,
     models: Names,
     tools: Names,
 }
@@ -86,6 +89,7 @@ impl Instruments {
             let histogram = meter.f64_histogram(metric.name).with_unit(metric.unit).with_description(metric.help);
             histogram.with_boundaries(ranges.to_vec()).build()
         };
+        let (bytes, lag) = (catalog::AUDIT_BYTES, catalog::AUDIT_LAG);
         let usage = catalog::TOKEN_USAGE;
         let usage = meter.u64_histogram(usage.name).with_unit(usage.unit).with_description(usage.help);
         Self {
@@ -104,6 +108,9 @@ impl Instruments {
             sandbox_starts: count(catalog::SANDBOX_STARTS),
             sandbox_start: seconds(catalog::SANDBOX_START, &REQUESTS),
             store_duration: seconds(catalog::STORE_DURATION, &STORE),
+            audit_bytes: meter.u64_gauge(bytes.name).with_unit(bytes.unit).with_description(bytes.help).build(),
+            audit_removed: count(catalog::AUDIT_REMOVED),
+            audit_lag: meter.f64_gauge(lag.name).with_unit(lag.unit).with_description(lag.help).build(),
             models: Names::new(MODELS),
             tools: Names::new(TOOLS),
         }

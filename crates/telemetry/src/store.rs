@@ -1,11 +1,16 @@
-use crate::{instruments::Instruments, journal::Journal, outcome::SUCCEEDED, outcome::of_store};
+use crate::{
+    instruments::{Instruments, label},
+    journal::Journal,
+    outcome::SUCCEEDED,
+    outcome::of_store,
+};
 use async_trait::async_trait;
 use lockkeeper_domain::{
     Epoch, Event, EventId, Message, PrincipalId, Seq, SessionId, SessionRecord, SessionTitle, Timestamp,
 };
 use lockkeeper_ports::{
-    Claim, Commit, Committed, ConversationRepository, EventLog, EventStream, Occupied, OwnerOccupied,
-    SessionRepository, SessionStore, StoreError,
+    AuditCursor, AuditEntry, AuditRemoval, AuditStream, AuditTrail, Claim, Commit, Committed, ConversationRepository,
+    EventLog, EventStream, KeptAudit, Occupied, OwnerOccupied, SessionRepository, SessionStore, StoreError,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -143,5 +148,29 @@ impl SessionStore for TimedStore {
 
     async fn trim_to(&self, id: &SessionId, epoch: Epoch, bytes: u64) -> Result<Seq, StoreError> {
         self.timed("trim_to", self.inner.trim_to(id, epoch, bytes)).await
+    }
+}
+
+#[async_trait]
+impl AuditTrail for TimedStore {
+    async fn audits(&self, id: &SessionId) -> Result<Vec<KeptAudit>, StoreError> {
+        self.timed("audits", self.inner.audits(id)).await
+    }
+
+    async fn audit(&self, id: &SessionId, born: &str, after: u64, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
+        self.timed("audit", self.inner.audit(id, born, after, limit)).await
+    }
+
+    async fn follow_audit(&self, after: Option<AuditCursor>) -> Result<AuditStream, StoreError> {
+        self.timed("follow_audit", self.inner.follow_audit(after)).await
+    }
+
+    async fn remove_audit(&self, before: Timestamp, max_bytes: u64) -> Result<AuditRemoval, StoreError> {
+        let removal = self.timed("remove_audit", self.inner.remove_audit(before, max_bytes)).await?;
+        self.instruments.audit_bytes.record(removal.bytes, &[]);
+        for (reason, records) in [("age", removal.by_age), ("size", removal.by_size)] {
+            self.instruments.audit_removed.add(records, &[label("reason", reason)]);
+        }
+        Ok(removal)
     }
 }

@@ -134,6 +134,11 @@ impl Telemetry {
         instruments::watch(&self.meter, watched);
     }
 
+    /// Tells how old the oldest record is that a write to the audit's sink is about.
+    pub fn audit_lag(&self, lag: Duration) {
+        self.instruments.audit_lag.record(lag.as_secs_f64(), &[]);
+    }
+
     /// All metrics, in the text that Prometheus reads.
     pub fn page(&self) -> String {
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_else(|error| {

@@ -5,8 +5,8 @@ use lockkeeper_domain::{
     Epoch, Event, EventId, Message, PrincipalId, Seq, SessionId, SessionRecord, SessionTitle, Timestamp,
 };
 use lockkeeper_ports::{
-    Claim, Commit, Committed, ConversationRepository, EventLog, EventStream, Occupied, OwnerOccupied,
-    SessionRepository, SessionStore, StoreError,
+    AuditCursor, AuditEntry, AuditRemoval, AuditStream, AuditTrail, Claim, Commit, Committed, ConversationRepository,
+    EventLog, EventStream, KeptAudit, Occupied, OwnerOccupied, SessionRepository, SessionStore, StoreError,
 };
 use std::{
     collections::BTreeSet,
@@ -265,5 +265,28 @@ impl SessionStore for FaultyStore {
     async fn trim_to(&self, id: &SessionId, epoch: Epoch, bytes: u64) -> Result<Seq, StoreError> {
         self.answering().await?;
         self.inner.trim_to(id, epoch, bytes).await
+    }
+}
+
+#[async_trait]
+impl AuditTrail for FaultyStore {
+    async fn audits(&self, id: &SessionId) -> Result<Vec<KeptAudit>, StoreError> {
+        self.answering().await?;
+        self.inner.audits(id).await
+    }
+
+    async fn audit(&self, id: &SessionId, born: &str, after: u64, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
+        self.answering().await?;
+        self.inner.audit(id, born, after, limit).await
+    }
+
+    async fn follow_audit(&self, after: Option<AuditCursor>) -> Result<AuditStream, StoreError> {
+        self.answering().await?;
+        self.inner.follow_audit(after).await
+    }
+
+    async fn remove_audit(&self, before: Timestamp, max_bytes: u64) -> Result<AuditRemoval, StoreError> {
+        self.answering().await?;
+        self.inner.remove_audit(before, max_bytes).await
     }
 }

@@ -11,6 +11,8 @@ use lockkeeper_ports::SessionStore;
 use std::sync::Arc;
 
 #[doc(hidden)]
+pub mod audits;
+#[doc(hidden)]
 pub mod commits;
 #[doc(hidden)]
 pub mod conversations;
@@ -104,6 +106,22 @@ macro_rules! store_contract {
                 a_trim_to_a_size_keeps_the_newest_events,
                 a_trim_to_a_size_keeps_what_no_checkpoint_covers,
                 a_trim_to_a_size_by_a_stale_owner_is_fenced,;
+            audits:
+                audit_records_are_kept_along_with_the_log,
+                a_trimmed_log_keeps_its_audit,
+                a_log_trimmed_by_bytes_keeps_its_audit,
+                a_deleted_session_keeps_its_audit,
+                sessions_of_one_id_have_audits_of_their_own,
+                a_repeated_commit_is_audited_once,
+                a_refused_commit_is_not_audited,
+                the_audit_goes_on_across_a_takeover,
+                audit_records_are_read_in_pages,
+                records_that_are_old_enough_are_removed,
+                records_that_are_not_old_enough_stay,
+                a_trail_over_its_size_loses_its_oldest_records,
+                a_follower_of_the_audit_gets_what_was_and_what_comes,
+                a_follower_of_the_audit_resumes_at_a_cursor,
+                a_deleted_session_does_not_end_a_follower_of_the_audit,;
             retries:
                 a_commit_that_was_written_is_known,
                 it_is_known_after_later_ones,

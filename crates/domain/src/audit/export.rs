@@ -120,8 +120,8 @@ impl AuditedSession {
 }
 
 impl Entry {
-    /// The record of an event, if it has one.
-    fn of(event: &Event) -> Option<Self> {
+    /// Returns the record of an event; `None` if the event has no place in the audit.
+    pub fn of(event: &Event) -> Option<Self> {
         let (record, link) = (AuditRecord::of(&event.body)?, event.link?);
         Some(Self { event: event.id, turn: event.turn, at: event.at, record, link })
     }
@@ -157,7 +157,19 @@ impl AuditLog {
         exported_at: Timestamp,
         key: Option<&AuditKey>,
     ) -> Self {
-        let entries: Vec<_> = events.iter().filter_map(Entry::of).collect();
+        let entries = events.iter().filter_map(Entry::of).collect();
+        Self::of_entries(session, owner, entries, head, exported_at, key)
+    }
+
+    /// Returns the audit that these records make, the first number first. `head` is as for [`of`](Self::of).
+    pub fn of_entries(
+        session: SessionId,
+        owner: PrincipalId,
+        entries: Vec<Entry>,
+        head: ChainHead,
+        exported_at: Timestamp,
+        key: Option<&AuditKey>,
+    ) -> Self {
         let anchor = entries
             .first()
             .map_or(head, |first| ChainHead { number: first.link.number.saturating_sub(1), hash: first.link.previous });

@@ -1,4 +1,4 @@
-use super::Tables;
+use super::{Tables, audit::Audited};
 use crate::{
     failure::Halt,
     follow::Tail,
@@ -14,6 +14,7 @@ pub(crate) struct Step {
     epoch: Epoch,
     after: Seq,
     events: Arc<[Vec<u8>]>,
+    audit: Vec<Audited>,
     history: Option<HistoryStep>,
     record: RecordChange,
 }
@@ -69,7 +70,8 @@ pub(crate) fn step_of(commit: &Commit) -> Result<Step, StoreError> {
         None => None,
     };
     let events = events.into();
-    Ok(Step { epoch: commit.epoch, after: commit.after, events, history, record: commit.record.clone() })
+    let audit = commit.events.iter().filter_map(|event| Audited::of(event).transpose()).collect::<Result<_, _>>()?;
+    Ok(Step { epoch: commit.epoch, after: commit.after, events, audit, history, record: commit.record.clone() })
 }
 
 impl Tables<'_> {
@@ -87,6 +89,7 @@ impl Tables<'_> {
             return Err(StoreError::Conflict { expected: step.after, found: log.last.seq }.into());
         }
         let mut size = self.size(id, &log)?;
+        let audited = self.audit_before(id, &log, &step.audit)?;
         if step.record != RecordChange::default() {
             let Some(before) = self.entry(id)? else { return Err(StoreError::Fenced.into()) };
             let mut after = before.clone();
@@ -97,6 +100,7 @@ impl Tables<'_> {
             size.history = self.change_history(id, history, size.history)?;
         }
         if !step.events.is_empty() {
+            self.audit_step(id, &log, audited, &step.audit)?;
             for (nth, event) in (1..).zip(&*step.events) {
                 self.events.insert((id.as_str(), step.seq_of(nth).get()), event.as_slice())?;
                 size.log += event.len() as u64;
@@ -124,6 +128,7 @@ impl Tables<'_> {
         }
         let key = id.as_str();
         let mut size = self.size(id, &log)?;
+        self.audit_through(id, &entry.record.owner, &log, through)?;
         self.events.retain_in((key, 0)..=(key, through.get()), |_, event| {
             size.log = size.log.saturating_sub(event.len() as u64);
             false

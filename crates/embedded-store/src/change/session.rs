@@ -42,6 +42,10 @@ impl Tables<'_> {
         {
             return Err(lease.held().into());
         }
+        if let Some(log) = self.log(id)? {
+            self.audit_through(id, &entry.record.owner, &log, log.last.seq)?;
+            self.forget_audit(id, &log)?;
+        }
         self.replace(id, Some(&entry), None)?;
         let key = id.as_str();
         self.close_account(&schema::account_name(&Account::Session(id.clone())))?;

@@ -1,9 +1,10 @@
--- KEYS: session, conversation, log
+-- KEYS: session, conversation, log, audit, audit heads
 -- ARGV: 1 epoch, 2 after, 3 first and 4 last number, 5 how many events, 6 how many messages, 7 how many fields,
 --   8 '' or 'slide' or 'clear', 9 how many messages go, 10 last active or '', 11 name of this attempt,
---   12 retention in ms or 0; then the events, the messages, and each field with its value, '' where it goes
-local FIRST = 13
-local session = redis.call('HMGET', KEYS[1], 'holder', 'epoch', 'seq', 'active', 'attempt', 'owner', 'title')
+--   12 retention in ms or 0, 13 how many records of the audit, 14 now; then the events, the messages, each field with its
+--   value, '' where it goes, and the number of each record with the record
+local FIRST = 15
+local session = redis.call('HMGET', KEYS[1], 'holder', 'epoch', 'seq', 'active', 'attempt', 'owner', 'title', 'born')
 if not session[3] then return { 'FENCED' } end
 local events, messages = tonumber(ARGV[5]), tonumber(ARGV[6])
 
@@ -22,6 +23,16 @@ end
 if not session[1] or session[2] ~= ARGV[1] then return { 'FENCED' } end
 if session[3] ~= ARGV[2] then return { 'CONFLICT', session[3] } end
 if events == 0 and session[5] == ARGV[11] then return { 'OK', session[6] } end
+
+-- The head of an audit: when it began, the last number, the last ones removed at all and for size, and the owner.
+local records, head = tonumber(ARGV[13]), nil
+local first = FIRST + events + messages + 2 * tonumber(ARGV[7])
+if records > 0 then
+    head = redis.call('HGET', KEYS[5], session[8]) or (ARGV[14] .. ' 0 0 0 ' .. session[6])
+    local last = string.match(head, '^%-?%d+ (%d+)')
+    -- An earlier version has written records to the log alone: they come first.
+    if tonumber(ARGV[first]) > tonumber(last) + 1 then return { 'BEHIND' } end
+end
 
 local fields = {}
 local function set(name, value)
@@ -47,6 +58,13 @@ redis.call('HSET', KEYS[1], unpack(fields))
 local number = tonumber(ARGV[3])
 for i = 0, events - 1 do
     redis.call('XADD', KEYS[3], string.format('%.0f-%s', number + i, ARGV[1]), 'e', ARGV[FIRST + i])
+end
+for i = first, first + 2 * records - 1, 2 do
+    redis.call('XADD', KEYS[4], '*', 'b', session[8], 'n', ARGV[i], 'o', session[6], 'e', ARGV[i + 1])
+end
+if records > 0 then
+    local began, removed = string.match(head, '^(%-?%d+) %d+ (%d+ %d+ .*)$')
+    redis.call('HSET', KEYS[5], session[8], began .. ' ' .. ARGV[first + 2 * records - 2] .. ' ' .. removed)
 end
 if ARGV[8] == 'clear' then
     redis.call('DEL', KEYS[2])

@@ -3,13 +3,17 @@
 use crate::{
     Case,
     owner::{Owner, at, note, principal, said},
-    server::Server,
+    server::{Server, patient},
 };
-use lockkeeper_domain::{Ceiling, Epoch, EventId, Measure, PrincipalId, Seq, SessionId, SessionRecord, Spend};
+use lockkeeper_domain::{
+    CallId, Ceiling, ChainHead, Epoch, EventBody, EventId, Measure, PrincipalId, Seq, SessionId, SessionRecord,
+    SessionState, Spend, TurnId,
+};
 use lockkeeper_ports::{
-    Account, Balance, BudgetLedger as _, ConversationRepository as _, EventLog as _, Hold, Reserved,
+    Account, AuditTrail as _, Balance, BudgetLedger as _, ConversationRepository as _, EventLog as _, Hold, Reserved,
     SessionRepository as _, StoreError,
 };
+use lockkeeper_redis_store::{Config, RedisStore};
 use std::{error::Error as _, slice::from_ref};
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -17,6 +21,8 @@ pub(crate) fn cases() -> Vec<Case> {
         a_session_of_the_first_layout_is_read,
         what_is_written_is_the_layout_on_record,
         a_budget_of_the_first_layout_is_read,
+        logs_of_an_earlier_version_are_audited,
+        an_expired_session_keeps_its_audit,
         a_layout_of_a_later_version_is_named_as_such,
         r13_what_is_no_json_is_corrupt,
         r13_a_key_of_a_wrong_type_is_corrupt,
@@ -71,6 +77,77 @@ async fn what_is_written_is_the_layout_on_record() {
     assert_eq!(fields, on_record);
     let first = server.ask(&["XRANGE", &format!("mcp:log:{{{}}}", owner.id()), "-", "+", "COUNT", "1"]).await;
     assert!(first.contains(&format!("1-{}", owner.epoch)) && first.contains("$1\r\ne\r\n"), "{first}");
+}
+
+/// The keys of the session expire by themselves, and those of its audit do not.
+async fn an_expired_session_keeps_its_audit() {
+    let server = Server::start(&[]).await;
+    let config = Config { retention_secs: 3_600, ..patient(server.url()) };
+    let store = RedisStore::connect(&config).await.unwrap();
+    let mut owner = Owner::new(&store).await;
+    let mut step = owner.step(1);
+    let call = CallId::minted(TurnId::new(1), 0, 0);
+    step.events[0].body = EventBody::ToolStarted { call, server: None, tool: "ls".to_owned() };
+    ChainHead::default().link(owner.id(), &mut step.events[0], None);
+    owner.commit(&store, &step).await.unwrap();
+    let id = owner.id();
+    for key in ["session", "conversation", "log"] {
+        let key = format!("mcp:{key}:{{{id}}}");
+        assert!(!server.ask(&["PTTL", &key]).await.starts_with(":-"), "{key} stays for ever");
+        // Its time is over.
+        server.ask(&["PEXPIRE", &key, "0"]).await;
+    }
+    for key in ["audit", "audit-heads"] {
+        assert!(server.ask(&["PTTL", &format!("mcp:{key}:{{{id}}}")]).await.starts_with(":-1"), "{key} expires");
+    }
+    assert!(store.get(id).await.unwrap().is_none());
+    let kept = store.audits(id).await.unwrap().pop().unwrap();
+    assert!(!kept.is_stored);
+    assert_eq!(store.audit(id, &kept.born, 0, 10).await.unwrap().len(), 1);
+}
+
+/// A commit, a trim, and a delete add the records that are in the log alone before they go on.
+async fn logs_of_an_earlier_version_are_audited() {
+    let server = Server::start(&[]).await;
+    let store = server.store().await;
+    for act in 0..3 {
+        let mut owner = Owner::new(&store).await;
+        let (id, mut head) = (owner.id().clone(), ChainHead::default());
+        let audited = |owner: &Owner, head: &mut ChainHead| {
+            let mut step = owner.step(2);
+            for event in &mut step.events {
+                let call = CallId::minted(TurnId::new(1), 0, usize::try_from(event.id.seq.get()).unwrap());
+                event.body = EventBody::ToolStarted { call, server: None, tool: "ls".to_owned() };
+                head.link(&id, event, None);
+            }
+            let state: SessionState = serde_json::from_value(serde_json::json!({ "audit": head })).unwrap();
+            step.record.checkpoint = Some((state, step.events[1].id.seq));
+            step
+        };
+        let step = audited(&owner, &mut head);
+        owner.commit(&store, &step).await.unwrap();
+        // As an earlier version leaves it.
+        server.ask(&["DEL", &format!("mcp:audit:{{{id}}}"), &format!("mcp:audit-heads:{{{id}}}")]).await;
+        let expected: &[u64] = match act {
+            0 => {
+                let step = audited(&owner, &mut head);
+                owner.commit(&store, &step).await.unwrap();
+                &[1, 2, 3, 4]
+            }
+            1 => {
+                store.trim(&id, owner.epoch, Seq::new(1)).await.unwrap();
+                &[1, 2]
+            }
+            _ => {
+                store.release(&id, owner.epoch).await.unwrap();
+                store.delete(&id, at(60)).await.unwrap();
+                &[1, 2]
+            }
+        };
+        let kept = store.audits(&id).await.unwrap().pop().unwrap();
+        let records = store.audit(&id, &kept.born, 0, usize::MAX).await.unwrap();
+        assert_eq!(records.iter().map(|record| record.link.number).collect::<Vec<_>>(), expected, "{act}");
+    }
 }
 
 async fn a_budget_of_the_first_layout_is_read() {

@@ -7,8 +7,8 @@ use lockkeeper_domain::{
 };
 use lockkeeper_embedded_store::EmbeddedStore;
 use lockkeeper_ports::{
-    Claim, Commit, Committed, ConversationRepository, EventLog, EventStream, Occupied, OwnerOccupied,
-    SessionRepository, SessionStore, StoreError,
+    AuditCursor, AuditEntry, AuditRemoval, AuditStream, AuditTrail, Claim, Commit, Committed, ConversationRepository,
+    EventLog, EventStream, KeptAudit, Occupied, OwnerOccupied, SessionRepository, SessionStore, StoreError,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
@@ -158,5 +158,24 @@ impl SessionStore for Flaky {
 
     async fn trim_to(&self, id: &SessionId, epoch: Epoch, bytes: u64) -> Result<Seq, StoreError> {
         self.inner.trim_to(id, epoch, bytes).await
+    }
+}
+
+#[async_trait]
+impl AuditTrail for Flaky {
+    async fn audits(&self, id: &SessionId) -> Result<Vec<KeptAudit>, StoreError> {
+        self.inner.audits(id).await
+    }
+
+    async fn audit(&self, id: &SessionId, born: &str, after: u64, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
+        self.inner.audit(id, born, after, limit).await
+    }
+
+    async fn follow_audit(&self, after: Option<AuditCursor>) -> Result<AuditStream, StoreError> {
+        self.inner.follow_audit(after).await
+    }
+
+    async fn remove_audit(&self, before: Timestamp, max_bytes: u64) -> Result<AuditRemoval, StoreError> {
+        self.inner.remove_audit(before, max_bytes).await
     }
 }
