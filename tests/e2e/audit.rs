@@ -10,13 +10,22 @@ use std::{
     path::Path,
     process::{Command, Output, Stdio},
     rc::Rc,
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader, Lines},
+    process::{Child, ChildStdout},
 };
 
 pub(crate) fn cases() -> Vec<Case> {
-    cases![
+    let mut cases = cases![
         an_exported_audit_is_verified_offline_and_any_change_of_it_is_found;
-        the_audit_goes_on_after_a_crash_and_its_beginning_may_be_trimmed;
-    ]
+        the_audit_goes_on_after_a_crash_and_outlives_what_is_trimmed;
+        the_audit_of_a_deleted_session_is_exported;
+        the_sink_has_every_record_after_a_crash;
+    ];
+    cases.extend(cases![the_audit_is_followed_while_servers_run needs Redis;].into_iter().map(Case::on_redis));
+    cases
 }
 
 /// Runs `lockkeeper audit ..` over the store that lies in the folder.
@@ -88,7 +97,7 @@ async fn an_exported_audit_is_verified_offline_and_any_change_of_it_is_found(gro
     Ok(())
 }
 
-async fn the_audit_goes_on_after_a_crash_and_its_beginning_may_be_trimmed(ground: Rc<Ground>) -> Result<()> {
+async fn the_audit_goes_on_after_a_crash_and_outlives_what_is_trimmed(ground: Rc<Ground>) -> Result<()> {
     let settings = "session.max_log_events = 100\npolicy.rules = [{ decision = 'allow' }]";
     let setup = ground.setup().config(settings);
     let server = setup.start().await?;
@@ -106,11 +115,139 @@ async fn the_audit_goes_on_after_a_crash_and_its_beginning_may_be_trimmed(ground
     }
     ends(server).await?;
     let lines = exported(ground.folder())?;
-    let (trimmed, head) = (&lines[0]["anchor"]["number"], &lines[lines.len() - 1]["head"]["number"]);
-    ensure!(trimmed.as_u64().is_some_and(|number| number > 0), "nothing was trimmed: {}", lines[0]);
+    let (anchor, head) = (&lines[0]["anchor"]["number"], &lines[lines.len() - 1]["head"]["number"]);
+    ensure!(*anchor == 0, "the beginning is missing: {}", lines[0]);
+    // The log is what was trimmed: its events are above one hundred, and those of the first turns are not among the last.
+    let last = lines.iter().filter_map(|line| line["event"]["seq"].as_u64()).max();
+    ensure!(last.is_some_and(|seq| seq > 200), "nothing was trimmed: {last:?}");
     // Judged, started, settled: forty times.
     ensure!(*head == 120, "the chain has a gap: {head}");
     let (whole, said) = verified(ground.folder(), "exported")?;
-    ensure!(whole && said.contains("does not keep any more"), "{said}");
+    ensure!(whole && said.contains("from the first one on"), "{said}");
     Ok(())
+}
+
+async fn the_audit_of_a_deleted_session_is_exported(ground: Rc<Ground>) -> Result<()> {
+    let setup = ground.setup().config("policy.rules = [{ decision = 'allow' }]");
+    let server = setup.start().await?;
+    let mut client = server.connect().session("audited").open().await?;
+    client.say(&script(&[run("true"), json!({ "text": "over" })])).await?;
+    client.until("turn:completed").await?;
+    client.call_ok("session:delete", json!({ "sessionId": "audited" })).await?;
+    ends(server).await?;
+    let lines = exported(ground.folder())?;
+    let kinds: Vec<_> = lines.iter().filter_map(|line| line["record"]["kind"].as_str()).collect();
+    ensure!(kinds == ["judged", "started", "settled"], "{kinds:?}");
+    let (whole, said) = verified(ground.folder(), "exported")?;
+    ensure!(whole && said.contains("written under this key"), "{said}");
+    // A session that has the id now has an audit of its own.
+    let server = setup.start().await?;
+    let mut client = server.connect().session("audited").open().await?;
+    client.say(&script(&[run("true"), run("true"), json!({ "text": "over" })])).await?;
+    client.until("turn:completed").await?;
+    ends(server).await?;
+    ensure!(exported(ground.folder())?.len() == 8);
+    let output = audit(ground.folder(), &["export", "audited"])?;
+    let said = String::from_utf8(output.stderr)?;
+    let born = said.split("--born ").nth(1).and_then(|rest| rest.split_whitespace().next());
+    let born = born.with_context(|| format!("the other audit is not named: {said}"))?;
+    let output = audit(ground.folder(), &["export", "audited", "--born", born])?;
+    ensure!(output.status.success() && output.stdout.split(|byte| *byte == b'\n').count() == 6, "{said}");
+    Ok(())
+}
+
+/// The numbers of the records in lines of a stream.
+fn numbers(text: &str) -> Result<Vec<u64>> {
+    let number = |line: &str| -> Result<u64> {
+        let line: Value = serde_json::from_str(line)?;
+        ensure!(line["session"] == "audited" && line["cursor"].is_string() && line["owner"].is_string(), "{line}");
+        line["link"]["number"].as_u64().context("no number")
+    };
+    text.lines().map(number).collect()
+}
+
+async fn the_sink_has_every_record_after_a_crash(ground: Rc<Ground>) -> Result<()> {
+    let setup = ground.setup().config("policy.rules = [{ decision = 'allow' }]\naudit.sink = 'audit.jsonl'");
+    let server = setup.start().await?;
+    let mut client = server.connect().session("audited").open().await?;
+    for _ in 0..3 {
+        client.say(&script(&[run("true"), json!({ "text": "over" })])).await?;
+        client.until("turn:completed").await?;
+    }
+    server.crash().await?;
+    let server = setup.start().await?;
+    let sink = ground.folder().join("audit.jsonl");
+    let all = async {
+        loop {
+            let text = fs::read_to_string(&sink).unwrap_or_default();
+            // A crash may have cut a line off; its record comes again.
+            let whole: Vec<_> = text.lines().filter(|line| line.ends_with('}')).collect();
+            let found = numbers(&whole.join("\n"))?;
+            if found.contains(&9) {
+                return anyhow::Ok(found);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let mut found = tokio::time::timeout(Duration::from_secs(30), all).await.context("the sink lags")??;
+    found.dedup();
+    ensure!(found == (1..=9).collect::<Vec<_>>(), "{found:?}");
+    ends(server).await
+}
+
+/// `lockkeeper audit export --follow` over the Redis of the case.
+struct Following {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Following {
+    fn start(ground: &Ground, arguments: &[&str]) -> Result<Self> {
+        let mut command = Command::new(&Binaries::find()?.server);
+        let url = ground.redis_url().context("the case has no Redis")?;
+        command.args(["--set", "store.kind=redis", "audit", "export", "--follow"]).args(arguments);
+        command.current_dir(ground.folder()).env_clear().env("REDIS_URL", url).stdin(Stdio::null());
+        let mut child = tokio::process::Command::from(command).stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
+        let lines = BufReader::new(child.stdout.take().context("no output")?).lines();
+        Ok(Self { child, lines })
+    }
+
+    /// The next lines, up to the record with this number.
+    async fn until(&mut self, number: u64) -> Result<Vec<String>> {
+        let mut found = Vec::new();
+        let all = async {
+            loop {
+                let line = self.lines.next_line().await?.context("the command has ended")?;
+                let last = numbers(&line)?;
+                found.push(line);
+                if last == [number] {
+                    return anyhow::Ok(());
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), all).await.context("the records do not come")??;
+        Ok(found)
+    }
+}
+
+async fn the_audit_is_followed_while_servers_run(ground: Rc<Ground>) -> Result<()> {
+    let server = ground.setup().config("policy.rules = [{ decision = 'allow' }]").start().await?;
+    let mut client = server.connect().session("audited").open().await?;
+    let mut turn = async || {
+        client.say(&script(&[run("true"), json!({ "text": "over" })])).await?;
+        client.until("turn:completed").await
+    };
+    turn().await?;
+    let mut following = Following::start(&ground, &[])?;
+    ensure!(numbers(&following.until(3).await?.join("\n"))? == [1, 2, 3]);
+    turn().await?;
+    let lines = following.until(6).await?;
+    ensure!(numbers(&lines.join("\n"))? == [4, 5, 6]);
+    let last: Value = serde_json::from_str(&lines[2])?;
+    following.child.kill().await?;
+    turn().await?;
+    let mut following = Following::start(&ground, &["--after", last["cursor"].as_str().context("no cursor")?])?;
+    let found = numbers(&following.until(9).await?.join("\n"))?;
+    ensure!(found.ends_with(&[7, 8, 9]), "records are left out: {found:?}");
+    ends(server).await
 }

@@ -2,6 +2,7 @@
 
 mod agents;
 mod apart;
+mod audit;
 mod choices;
 mod ground;
 mod identity;

@@ -46,6 +46,7 @@ pub(crate) struct Config {
     /// MCP servers by name, besides those of `mcp.config_file` and the built-in `workspace`.
     pub(crate) mcp_servers: BTreeMap<String, McpServerEntry>,
     pub(crate) session: lockkeeper_orchestrator::Config,
+    pub(crate) audit: Audit,
     pub(crate) policy: PolicySection,
     pub(crate) llm: Llm,
     pub(crate) http: lockkeeper_http_api::Config,
@@ -308,6 +309,27 @@ pub(crate) struct PolicySection {
 impl Default for PolicySection {
     fn default() -> Self {
         Self { rules: Policy::default(), file: None, reload_secs: 2 }
+    }
+}
+
+/// How long the audit is kept, and where it is written besides.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Audit {
+    /// How long records of the audit are kept after they were written, in days: 365. They outlive the log of their session, and the
+    /// session.
+    pub(crate) retention_days: u32,
+    /// How many bytes the audit of all sessions may occupy: 1 GiB. Beyond it the oldest records are removed, with a warning. 0: no
+    /// bound.
+    pub(crate) max_bytes: u64,
+    /// A file that the server appends each record to as it is written, as JSON lines. It is opened again at a SIGHUP. What is
+    /// written so far is kept in a file beside it, with `.cursor` behind its name. None by default.
+    pub(crate) sink: Option<PathBuf>,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { retention_days: 365, max_bytes: 1 << 30, sink: None }
     }
 }
 

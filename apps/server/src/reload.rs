@@ -38,7 +38,7 @@ impl Hangups {
     }
 
     /// The next one.
-    async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) {
         if self.0.changed().await.is_err() {
             std::future::pending::<()>().await;
         }

@@ -3,6 +3,7 @@
 use super::{
     Ground,
     agents::{agents_from_config, catalog_from_config},
+    audit::{self, Sink},
     choices,
     identity::{audit_key, made_up_token},
     logins::Logins,
@@ -92,8 +93,9 @@ pub(crate) async fn start(ground: Ground) -> Result<Running, Stop> {
     let catalog = catalog_from_config(config, &agents);
     let sandboxes = telemetry.sandboxes(sandboxes);
     let rulebook = Rulebook::from(policy);
+    let store = telemetry.store(store);
     let ports = Ports {
-        store: telemetry.store(store),
+        store: Arc::clone(&store),
         tools: telemetry.tools(tools_from_config(config, Arc::clone(&sandboxes))?),
         clock: Arc::clone(&clock),
         agents,
@@ -118,6 +120,12 @@ pub(crate) async fn start(ground: Ground) -> Result<Running, Stop> {
     lifecycle.spawn(async move { janitor.run(soft).await });
     // The servers of a terminal end with it.
     let hangups = if mode == Mode::Serve { Hangups::take(&lifecycle)? } else { Hangups::none() };
+    let bounds = (config.audit.retention_days, config.audit.max_bytes);
+    lifecycle.spawn(audit::retain(Arc::clone(&store), Arc::clone(&clock), bounds, lifecycle.soft.clone()));
+    let sink = Sink::of(&config.audit, store, Arc::clone(&clock), Arc::clone(&telemetry), hangups.clone());
+    if let Some(sink) = sink {
+        lifecycle.spawn(sink.write(lifecycle.soft.clone()));
+    }
     let url = format!("http://{}", listener.local_addr()?);
     let logins = Arc::new(Logins::of(config, token.clone(), catalog.clone())?);
     let authenticator = Arc::clone(&logins) as Arc<dyn Authenticator>;

@@ -1,5 +1,6 @@
 use super::{examples, session_id};
 use clap::Subcommand;
+use lockkeeper_ports::AuditCursor;
 use std::path::PathBuf;
 
 /// `lockkeeper audit ..`.
@@ -10,11 +11,21 @@ pub(crate) enum AuditCommand {
     #[command(after_help = examples::AUDIT_EXPORT)]
     Export {
         /// The session.
-        #[arg(value_name = "SESSION", value_parser = session_id)]
-        session: String,
+        #[arg(value_name = "SESSION", value_parser = session_id, conflicts_with = "follow")]
+        session: Option<String>,
         /// Write to this file, which must not exist yet, instead of standard output.
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
+        /// Of the sessions that had this id, the one that was born so. By default the one that is stored, else the latest.
+        #[arg(long, value_name = "BIRTH")]
+        born: Option<String>,
+        /// Write the records of all sessions to standard output as JSON lines, and those to come as they are written. Each line has a
+        /// `cursor`. The store is a Redis that servers use; with an embedded store, set `audit.sink`.
+        #[arg(long, conflicts_with_all = ["out", "born"])]
+        follow: bool,
+        /// Go on after the line with this cursor. The last lines before it may come again.
+        #[arg(long, value_name = "CURSOR", requires = "follow")]
+        after: Option<AuditCursor>,
     },
     /// Check an exported audit, without a store and without a server: exit code 1 where anything was changed, removed or
     /// added since it was written.

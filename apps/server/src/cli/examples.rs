@@ -104,7 +104,8 @@ Examples:
 pub(super) const AUDIT_EXPORT: &str = "\
 Examples:
   $ lockkeeper audit export notes --out notes.audit   # not run
-  $ lockkeeper audit export notes | tail -n 1         # not run";
+  $ lockkeeper audit export notes | tail -n 1         # not run
+  $ lockkeeper audit export --follow > audit.jsonl    # not run";
 
 pub(super) const AUDIT_VERIFY: &str = "\
 Examples:

@@ -6,12 +6,14 @@ use crate::{
     cli::{AuditCommand, Cli},
     clock::SystemClock,
     exit::Stop,
+    lifecycle::Signals,
     logging,
 };
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
+use futures::StreamExt as _;
 use lockkeeper_domain::{AuditKey, AuditLog, Event, Flaw, Seq, SessionId, Verified};
-use lockkeeper_ports::{Clock as _, SessionStore, StoreError};
-use std::{fs, io::Write as _, path::Path, process::ExitCode};
+use lockkeeper_ports::{AuditCursor, AuditEntry, Clock as _, KeptAudit, SessionStore, StoreError};
+use std::{collections::BTreeMap, fs, io::Write as _, path::Path, process::ExitCode};
 
 /// How many events are read at once.
 const BATCH: usize = 512;
@@ -19,7 +21,13 @@ const BATCH: usize = 512;
 /// Exports or checks an audit.
 pub(crate) async fn audit(cli: &Cli, command: &AuditCommand) -> Result<ExitCode, Stop> {
     match command {
-        AuditCommand::Export { session, out } => export(cli, session, out.as_deref()).await,
+        AuditCommand::Export { follow: true, after, .. } => follow(cli, *after).await,
+        AuditCommand::Export { session: None, .. } => {
+            Err(anyhow::anyhow!("name a session, or follow all of them with --follow").into())
+        }
+        AuditCommand::Export { session: Some(session), out, born, .. } => {
+            export(cli, session, out.as_deref(), born.as_deref()).await
+        }
         AuditCommand::Verify { file, key_file, chain_only, unmarked_through } => {
             let key = if *chain_only { None } else { Some(key(cli, key_file.as_deref()).await?) };
             Ok(verify(file, key.as_ref(), *unmarked_through)?)
@@ -27,7 +35,7 @@ pub(crate) async fn audit(cli: &Cli, command: &AuditCommand) -> Result<ExitCode,
     }
 }
 
-async fn export(cli: &Cli, session: &str, out: Option<&Path>) -> Result<ExitCode, Stop> {
+async fn export(cli: &Cli, session: &str, out: Option<&Path>, born: Option<&str>) -> Result<ExitCode, Stop> {
     let mut loaded = loaded(cli)?;
     log_quietly(&mut loaded);
     if !loaded.problems.is_empty() {
@@ -37,7 +45,7 @@ async fn export(cli: &Cli, session: &str, out: Option<&Path>) -> Result<ExitCode
     let session = SessionId::parse(session).map_err(anyhow::Error::from)?;
     let key = known_audit_key(&loaded.config).await?;
     let store = open_for_reading(loaded).await.map_err(|error| Stop::Unavailable(vec![error]))?;
-    let log = read(&*store, session, key.as_ref()).await?;
+    let (log, notes) = read(&*store, session, born, key.as_ref()).await?;
     match out {
         None => std::io::stdout().write_all(log.to_text().as_bytes())?,
         Some(path) => {
@@ -47,6 +55,9 @@ async fn export(cli: &Cli, session: &str, out: Option<&Path>) -> Result<ExitCode
             file.sync_all()?;
             println!("{}: {} records", path.display(), log.entries.len());
         }
+    }
+    for note in notes {
+        eprintln!("lockkeeper: note: {note}");
     }
     if key.is_none() {
         eprintln!("lockkeeper: note: there is no audit key yet, so nothing says who wrote this audit");
@@ -60,11 +71,98 @@ async fn export(cli: &Cli, session: &str, out: Option<&Path>) -> Result<ExitCode
     }
 }
 
-async fn read(store: &dyn SessionStore, session: SessionId, key: Option<&AuditKey>) -> Result<AuditLog> {
-    let record = store.get(&session).await?.with_context(|| format!("the store has no session {session}"))?;
+/// Writes the records of all sessions as JSON lines, and those to come, until it is ended or its reader goes.
+async fn follow(cli: &Cli, after: Option<AuditCursor>) -> Result<ExitCode, Stop> {
+    let mut loaded = loaded(cli)?;
+    log_quietly(&mut loaded);
+    if !loaded.problems.is_empty() {
+        return Err(Stop::Configuration(loaded.problems));
+    }
+    logging::start(&loaded.config.log)?;
+    let store = open_for_reading(loaded).await.map_err(|error| Stop::Unavailable(vec![error]))?;
+    let mut records = store.follow_audit(after).await.map_err(anyhow::Error::from)?;
+    let mut signals = Signals::take().map_err(anyhow::Error::from)?;
+    loop {
+        let record = tokio::select! {
+            _ = signals.next() => return Ok(ExitCode::SUCCESS),
+            record = records.next() => record.context("the stream of the audit has ended")?,
+        };
+        let mut line = serde_json::to_vec(&record.map_err(anyhow::Error::from)?).map_err(anyhow::Error::from)?;
+        line.push(b'\n');
+        let mut out = std::io::stdout().lock();
+        match out.write_all(&line).and_then(|()| out.flush()) {
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
+            written => written.map_err(anyhow::Error::from)?,
+        }
+    }
+}
+
+/// The audit of a session, out of the trail and the log, and what an auditor should know of it.
+async fn read(
+    store: &dyn SessionStore,
+    session: SessionId,
+    born: Option<&str>,
+    key: Option<&AuditKey>,
+) -> Result<(AuditLog, Vec<String>)> {
+    let record = store.get(&session).await?;
+    // The log first: what is trimmed meanwhile is in the trail by then.
     let events = events(store, &session).await?;
-    let head = record.state.audit_head();
-    Ok(AuditLog::of(session, record.owner, &events, head, SystemClock.now(), key))
+    let mut kept = store.audits(&session).await?;
+    let position = match born {
+        Some(born) => kept.iter().position(|audit| audit.born == born),
+        None => kept.iter().rposition(|audit| audit.is_stored || record.is_none()),
+    };
+    let chosen = position.map(|position| kept.remove(position));
+    let is_stored = chosen.as_ref().map_or(born.is_none(), |audit| audit.is_stored);
+    let record = record.filter(|_| is_stored);
+    let owner = match (&chosen, &record) {
+        (Some(audit), _) => audit.owner.clone(),
+        (None, Some(record)) => record.owner.clone(),
+        (None, None) => bail!("the store has neither the session {session} nor an audit of it"),
+    };
+    let mut entries: BTreeMap<u64, AuditEntry> = BTreeMap::new();
+    if let Some(audit) = &chosen {
+        let mut after = 0;
+        loop {
+            let page = store.audit(&session, &audit.born, after, BATCH).await?;
+            let Some(last) = page.last() else { break };
+            after = last.link.number;
+            entries.extend(page.into_iter().map(|entry| (entry.link.number, entry)));
+        }
+    }
+    if is_stored {
+        entries.extend(events.iter().filter_map(AuditEntry::of).map(|entry| (entry.link.number, entry)));
+    }
+    let notes = notes(chosen.as_ref(), &kept, entries.keys().next().copied());
+    let last = entries.values().next_back().map(|entry| entry.link.into());
+    let head = record.map(|record| record.state.audit_head()).or(last).unwrap_or_default();
+    let entries = entries.into_values().collect();
+    Ok((AuditLog::of_entries(session, owner, entries, head, SystemClock.now(), key), notes))
+}
+
+/// What is missing, and what other audits there are.
+fn notes(chosen: Option<&KeptAudit>, others: &[KeptAudit], first: Option<u64>) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(audit) = chosen {
+        let gone = first.map_or(audit.removed, |first| first - 1);
+        if gone > 0 {
+            let for_size = audit.removed_for_size.min(gone);
+            let why = match for_size {
+                0 => "`audit.retention_days`".to_owned(),
+                all if all == gone => "`audit.max_bytes`".to_owned(),
+                some => format!("`audit.max_bytes` (up to {some}) and `audit.retention_days`"),
+            };
+            notes.push(format!("the records up to {gone} are not kept any more, because of {why}"));
+        }
+        if !audit.is_stored {
+            notes.push("the session was deleted or has expired; this is its audit".to_owned());
+        }
+    }
+    for audit in others {
+        let KeptAudit { born, owner, last, .. } = audit;
+        notes.push(format!("an audit of another session by this id, of {owner}, with {last} records: --born {born}"));
+    }
+    notes
 }
 
 /// All events that are kept.
@@ -126,7 +224,7 @@ fn in_words(found: &Verified) -> String {
     let Verified { entries, anchor, head, under_key } = found;
     let from = match anchor.number {
         0 => "from the first one on".to_owned(),
-        trimmed => format!("after the {trimmed} that the log does not keep any more ({})", anchor.hash.fingerprint()),
+        trimmed => format!("after the {trimmed} that are not kept any more ({})", anchor.hash.fingerprint()),
     };
     let by = if *under_key { "written under this key" } else { "whoever wrote them: no key was used" };
     format!("in order: {entries} records, {from}, up to {} ({}), {by}", head.number, head.hash)

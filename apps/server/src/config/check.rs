@@ -206,6 +206,10 @@ impl<'a> Checker<'a> {
                 self.problem(Kind::BadValue, &format!("{section}.{key}"), what, "set it within its bounds");
             }
         }
+        if config.audit.retention_days == 0 {
+            let fix = "set it to a number of days from 1 on";
+            self.problem(Kind::BadValue, "audit.retention_days", "is 0, which would keep no audit", fix);
+        }
         self.problems.extend(policy::rules(self.loaded).problems);
         if crate::logging::filter(&config.log.level).is_err() {
             let what = format!("`{}` is no log level", config.log.level);

@@ -42,6 +42,7 @@ pub(crate) const SECTIONS: &[&str] = &[
     "mcp",
     "mcp_servers",
     "session",
+    "audit",
     "policy",
     "llm",
     "gateway",
