@@ -124,6 +124,7 @@ impl HttpApi {
             .with_state(health)
             .merge(front)
             .merge(sockets)
+            .merge(Console::client_route())
             .merge(self.models.clone().map(|models| self.questions(models)).unwrap_or_default())
             .merge(self.metrics.clone().map(|page| metrics::routes(Arc::clone(&self.config), page)).unwrap_or_default())
             .merge(self.admin.clone().map(AdminApi::routes).unwrap_or_default())

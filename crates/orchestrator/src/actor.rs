@@ -91,6 +91,13 @@ pub(crate) struct ActorHandle {
     pub(crate) mailbox: mpsc::Sender<Request>,
 }
 
+/// What the store has of a session's record, so that it is written only where it changes.
+#[derive(Clone, Copy)]
+struct Stored {
+    busy: bool,
+    active_at: Timestamp,
+}
+
 /// Drives one session: the only task that changes it while it holds the lease.
 pub(crate) struct Actor {
     id: SessionId,
@@ -101,10 +108,8 @@ pub(crate) struct Actor {
     last: Seq,
     last_epoch: Epoch,
     session: Session,
-    stored_busy: bool,
     last_active_at: Timestamp,
-    /// The same as the store has it.
-    stored_active_at: Timestamp,
+    stored: Stored,
     /// Whether the session is called something.
     titled: bool,
     trimmed: Seq,
@@ -222,9 +227,8 @@ impl Actor {
             last: claim.last.seq,
             last_epoch: claim.last.epoch,
             session,
-            stored_busy: record.busy,
             last_active_at: record.last_active_at,
-            stored_active_at: record.last_active_at,
+            stored: Stored { busy: record.busy, active_at: record.last_active_at },
             titled: record.title.is_some(),
             trimmed: Seq::default(),
             question,

@@ -31,7 +31,7 @@ impl Actor {
             tracing::warn!(%error, "the lease could not be let go; it will run out");
             return;
         }
-        if self.stored_busy {
+        if self.stored.busy {
             let news = serde_json::to_vec(&News::LetGo(self.id.clone())).expect("news are JSON with string keys");
             if let Err(error) = ports.peers.tell(&Topic::Servers, news).await {
                 tracing::debug!(%error, "the other servers find out by themselves");

@@ -11,10 +11,10 @@ impl Actor {
     pub(super) fn use_now(&mut self) {
         let now = self.shared.now();
         self.last_active_at = now;
-        if now.since(self.stored_active_at) < TOUCH {
+        if now.since(self.stored.active_at) < TOUCH {
             return;
         }
-        self.stored_active_at = now;
+        self.stored.active_at = now;
         let (store, id) = (Arc::clone(&self.shared.ports.store), self.id.clone());
         self.shared.tasks.spawn(async move {
             if let Err(error) = store.touch(&id, now).await {

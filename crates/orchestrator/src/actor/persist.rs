@@ -1,8 +1,6 @@
-use super::{Actor, request::Unhandled};
+use super::{Actor, Stored, request::Unhandled};
 use crate::{sandbox::backoff, storage};
-use lockkeeper_domain::{
-    Changes, Code, Epoch, Event, EventBody, EventId, Failure, Seq, Session, SessionState, Timestamp,
-};
+use lockkeeper_domain::{Changes, Code, Epoch, Event, EventBody, EventId, Failure, Seq, Session, SessionState};
 use lockkeeper_ports::{Commit, Committed, HistoryChange, RecordChange, StoreError};
 use std::{
     sync::{Mutex, PoisonError},
@@ -63,8 +61,7 @@ impl Lost {
 /// A step that is to be written, and what holds once it is.
 pub(super) struct Step {
     commit: Commit,
-    busy: bool,
-    stored_active_at: Timestamp,
+    stored: Stored,
 }
 
 /// Why a step was not written within the grace.
@@ -110,22 +107,22 @@ impl Actor {
         self.session.link(&self.id, &mut events, self.shared.ports.audit_key.as_ref());
         let end = events.last().map_or(self.last, |event| event.id.seq);
         let busy = self.session.is_busy();
-        record.busy = (busy != self.stored_busy).then_some(busy);
+        record.busy = (busy != self.stored.busy).then_some(busy);
         record.checkpoint = self.checkpoint(end);
         if !events.is_empty() {
             self.last_active_at = now;
             // The steps of a turn follow each other fast, and a record that need not change is not written anew.
-            let is_due = record != RecordChange::default() || now.since(self.stored_active_at) >= HEARTBEAT;
+            let is_due = record != RecordChange::default() || now.since(self.stored.active_at) >= HEARTBEAT;
             record.last_active_at = is_due.then_some(now);
         }
-        let stored_active_at = record.last_active_at.unwrap_or(self.stored_active_at);
+        let stored = Stored { busy, active_at: record.last_active_at.unwrap_or(self.stored.active_at) };
         let commit = Commit { epoch: self.epoch, after: self.last, events, history, record };
-        Some(Step { commit, busy, stored_active_at })
+        Some(Step { commit, stored })
     }
 
     /// The step is in the log.
     fn written(&mut self, step: Step) {
-        (self.stored_busy, self.stored_active_at) = (step.busy, step.stored_active_at);
+        self.stored = step.stored;
         if let Some(event) = step.commit.events.last() {
             (self.last, self.last_epoch) = (event.id.seq, event.id.epoch);
         }
@@ -135,7 +132,7 @@ impl Actor {
     }
 
     async fn trim_at_rest(&mut self) -> Result<(), Lost> {
-        if self.stored_busy {
+        if self.stored.busy {
             return Ok(());
         }
         self.choice.turn_is_over();
