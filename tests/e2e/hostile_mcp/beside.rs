@@ -150,9 +150,12 @@ pub(super) async fn another_users_session_goes_on_beside_a_hostile_server(ground
     for _ in 0..TRIES {
         let quiet = two_users(Hostile::with(vec![plain("good")])).start(&ground).await?;
         let before = Typical::of(&Times::rounds(&quiet, ROUNDS).await?);
-        drop(quiet);
+        quiet.crash().await?;
         let server = hostile(&ground).await?;
-        let during = match under_attack(&server, ROUNDS).await {
+        let during = under_attack(&server, ROUNDS).await;
+        // The next try opens the same store.
+        server.crash().await?;
+        let during = match during {
             Ok(rounds) => Typical::of(&rounds),
             Err(error) => {
                 seen.push(format!("{error:#}"));
@@ -170,7 +173,7 @@ pub(super) async fn another_users_session_goes_on_beside_a_hostile_server(ground
 async fn figures(ground: &Ground, rounds: usize) -> Result<()> {
     let quiet = two_users(Hostile::with(vec![plain("good")])).start(ground).await?;
     let before = all(Times::rounds(&quiet, rounds).await?);
-    drop(quiet);
+    quiet.crash().await?;
     let server = hostile(ground).await?;
     let during = all(under_attack(&server, rounds).await?);
     let slowest = during.health.iter().max().copied().unwrap_or_default();
