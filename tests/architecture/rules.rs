@@ -5,6 +5,8 @@ const PORTS: &str = "lockkeeper-ports";
 const ORCHESTRATOR: &str = "lockkeeper-orchestrator";
 /// The decoder of a protocol, for the adapters that speak it.
 const SSE: &str = "lockkeeper-sse";
+/// What the adapters of models share.
+const LLM_COMMON: &str = "lockkeeper-llm-common";
 const SANITIZER: &str = "lockkeeper-sanitizer";
 const TOOL_SCHEMA: &str = "lockkeeper-tool-schema";
 const TELEMETRY: &str = "lockkeeper-telemetry";
@@ -128,13 +130,15 @@ fn allowed(from: &str) -> Option<Vec<&'static str>> {
     Some(match from {
         DOMAIN | SANITIZER | SSE | TOOL_SCHEMA | "lockkeeper-workspace" => vec![],
         PORTS => vec![DOMAIN],
+        LLM_COMMON => vec![DOMAIN, PORTS],
         ORCHESTRATOR | "lockkeeper-mcp-client" => vec![DOMAIN, PORTS, SANITIZER, TOOL_SCHEMA],
         "lockkeeper-testkit" => vec![DOMAIN, PORTS],
         // The server puts all of it together, and starts the sandbox's binary by its path.
         "lockkeeper" => [&[DOMAIN, PORTS, ORCHESTRATOR, SANITIZER], ADAPTERS, INTERFACES].concat(),
         // Real clients know the wire alone.
         "lockkeeper-tests" => vec![],
-        "lockkeeper-llm-claude" | "lockkeeper-llm-gemini" => vec![DOMAIN, PORTS, SSE],
+        "lockkeeper-llm-claude" | "lockkeeper-llm-gemini" => vec![DOMAIN, PORTS, LLM_COMMON, SSE],
+        "lockkeeper-llm-openai" => vec![DOMAIN, PORTS, LLM_COMMON],
         name if INTERFACES.contains(&name) => vec![DOMAIN, PORTS, ORCHESTRATOR],
         name if ADAPTERS.contains(&name) => vec![DOMAIN, PORTS],
         _ => return None,

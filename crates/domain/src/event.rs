@@ -129,6 +129,8 @@ pub enum NoticeKind {
     TurnResumed,
     /// Another model answers from the next turn on.
     ModelChanged,
+    /// The model's provider refused a part of the request, which was sent without it.
+    RequestAdjusted,
 }
 
 /// What a model's step came to: calls.

@@ -40,7 +40,8 @@ impl Answer {
         loop {
             match self.client.send(&self.request).await {
                 Ok((source, form)) => {
-                    self.client.remember(&self.request);
+                    self.client.remember(&mut self.request);
+                    self.queue.extend(self.request.take_notices().into_iter().map(ModelEvent::Notice));
                     self.source = Some((source, Reading::of(form, self.before.clone())));
                     return Ok(());
                 }
@@ -67,9 +68,10 @@ impl Answer {
 
     async fn next(&mut self) -> Option<Result<ModelEvent, LlmError>> {
         loop {
-            if let Some(event) = self.queue.pop_front() {
-                self.yielded = true;
-                if matches!(event, ModelEvent::Completed(_)) {
+            if let Some(mut event) = self.queue.pop_front() {
+                self.yielded |= !matches!(event, ModelEvent::Notice(_));
+                if let ModelEvent::Completed(completion) = &mut event {
+                    self.request.restore(completion);
                     self.source = None;
                 }
                 return Some(Ok(event));

@@ -8,6 +8,7 @@ use crate::{
 };
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
+use lockkeeper_llm_common::Memory;
 use lockkeeper_ports::LlmError;
 use reqwest::{
     RequestBuilder, Response, Url,
@@ -42,6 +43,7 @@ pub(crate) struct Client {
     headers: HeaderMap,
     /// The most that may be offered for a model, where its server refused more.
     refusals: Arc<Mutex<HashMap<String, Offers>>>,
+    memory: Memory,
 }
 
 impl Client {
@@ -60,7 +62,7 @@ impl Client {
             .retry(reqwest::retry::never())
             .build()
             .map_err(|e| InvalidConfig(format!("no client can be made: {}", error::of_transport(e))))?;
-        Ok(Self { http, config: Arc::new(config), headers, refusals: Arc::default() })
+        Ok(Self { http, config: Arc::new(config), headers, refusals: Arc::default(), memory: Memory::default() })
     }
 
     pub(crate) fn with_key(&self, api_key: SecretString) -> Result<Self, InvalidConfig> {
@@ -76,6 +78,11 @@ impl Client {
         &self.config.api_key
     }
 
+    /// What else its server refused of requests for a model.
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
     /// The most that a request for `model` may offer.
     pub(crate) fn offers(&self, model: &str) -> Offers {
         let refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
@@ -83,7 +90,8 @@ impl Client {
     }
 
     /// The server accepted `request`. What it offered less than it might have is not offered again.
-    pub(crate) fn remember(&self, request: &Request) {
+    pub(crate) fn remember(&self, request: &mut Request) {
+        request.accepted(&self.memory);
         if request.offers < Offers::of(&self.config) {
             let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
             if refusals.len() < REFUSALS || refusals.contains_key(&request.model) {

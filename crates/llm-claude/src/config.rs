@@ -1,3 +1,4 @@
+use lockkeeper_llm_common::ToolChoice;
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,8 @@ pub struct Config {
     pub drop_unbound_thinking: bool,
     /// How long prompts are cached. `5m` by default.
     pub prompt_cache: PromptCache,
+    /// Which tools the model is offered.
+    pub tools: ToolChoice,
     /// Seconds until a connection must be there. 10 by default.
     pub connect_timeout_secs: u64,
     /// The longest silence, in seconds, before the answer and within it. 300 by default: a model may think for minutes.
@@ -80,6 +83,7 @@ impl Default for Config {
             effort: None,
             drop_unbound_thinking: true,
             prompt_cache: PromptCache::default(),
+            tools: ToolChoice::default(),
             connect_timeout_secs: 10,
             idle_timeout_secs: 300,
             list_timeout_secs: 10,

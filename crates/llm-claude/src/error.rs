@@ -37,17 +37,7 @@ impl From<LlmError> for Failure {
 impl Failure {
     /// The same failure without the key in its words, should the vendor have repeated it.
     pub(crate) fn masked(mut self, key: &SecretString) -> Self {
-        use LlmError as E;
-        let (E::Authentication(text)
-        | E::Quota(text)
-        | E::RateLimited { message: text, .. }
-        | E::Overloaded(text)
-        | E::BadRequest(text)
-        | E::ContextTooLong(text)
-        | E::BadResponse(text)
-        | E::Network(text)
-        | E::Timeout(text)
-        | E::Cut(text)) = &mut self.error;
+        let text = self.error.words_mut();
         let key = key.expose_secret().trim();
         if !key.is_empty() && text.contains(key) {
             *text = text.replace(key, "[key]");

@@ -79,7 +79,7 @@ impl LlmProvider for ClaudeProvider {
     #[tracing::instrument(name = "llm.claude.generate", skip_all, fields(session.id = %request.session, model = %request.model))]
     async fn generate(&self, request: GenerateRequest) -> Result<ModelStream, LlmError> {
         let most = self.client.offers(&request.model);
-        let request = request::Request::new(request, self.client.config(), most);
+        let request = request::Request::new(request, self.client.config(), most, self.client.memory());
         answer::open(self.client.clone(), request).await
     }
 

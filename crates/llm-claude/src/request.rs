@@ -3,13 +3,13 @@
 mod content;
 mod fallback;
 mod messages;
-mod schema;
 
 use crate::{Config, PromptCache};
 pub(crate) use fallback::Offers;
-use lockkeeper_domain::ToolDefinition;
-use lockkeeper_ports::GenerateRequest;
+use lockkeeper_llm_common::{Dialect, Memory, Toolbox, WireTool};
+use lockkeeper_ports::{Completion, GenerateRequest, Notice};
 use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How many of the last messages of the user's side carry a marker of the cache. The one before the last keeps what the
 /// request before this one stored in reach. With the marker of the instructions they are below the vendor's limit of four.
@@ -21,17 +21,45 @@ pub(crate) struct Request {
     pub(crate) body: Value,
     pub(crate) model: String,
     pub(crate) offers: Offers,
+    toolbox: Toolbox,
+    /// What this request had to do without, and why.
+    refused_fields: BTreeMap<&'static str, String>,
+    refused_parts: BTreeSet<u64>,
+    notices: Vec<Notice>,
     /// Whether the last message is the vendor's own, of a turn that it paused.
     goes_on: bool,
 }
 
 impl Request {
-    /// The request for an answer to `request`, which offers no more than `most`.
-    pub(crate) fn new(request: GenerateRequest, config: &Config, most: Offers) -> Self {
-        let body = body(&request, config);
-        let mut new = Self { body, model: request.model, offers: Offers::of(config), goes_on: false };
+    /// The request for an answer to `request`, which offers no more than `most`, and nothing that the server is known to refuse.
+    pub(crate) fn new(request: GenerateRequest, config: &Config, most: Offers, memory: &Memory) -> Self {
+        let choice = (&config.tools, "llm.claude.tools");
+        let toolbox = Toolbox::pack(&request.tools, &Dialect::CLAUDE, choice, (memory, &request.model));
+        let mut new = Self {
+            body: body(&request, config, toolbox.tools()),
+            model: request.model,
+            offers: Offers::of(config),
+            toolbox,
+            refused_fields: BTreeMap::new(),
+            refused_parts: BTreeSet::new(),
+            notices: Vec::new(),
+            goes_on: false,
+        };
         new.lower(most);
+        new.leave_out_known(&memory.of(&new.model));
         new
+    }
+
+    /// What people should know of it.
+    pub(crate) fn take_notices(&mut self) -> Vec<Notice> {
+        let mut notices = self.toolbox.take_notices();
+        notices.append(&mut self.notices);
+        notices
+    }
+
+    /// The arguments of calls under the names that the tools' servers know.
+    pub(crate) fn restore(&self, completion: &mut Completion) {
+        self.toolbox.restore(completion);
     }
 
     /// Adds what the vendor has said of a turn that it paused.
@@ -45,14 +73,14 @@ impl Request {
 }
 
 /// The body that asks for an answer to `request`.
-pub(crate) fn body(request: &GenerateRequest, config: &Config) -> Value {
+pub(crate) fn body(request: &GenerateRequest, config: &Config, tools: &[WireTool]) -> Value {
     let cache = cache_control(config.prompt_cache);
     let mut messages = messages::of(&request.messages);
     let mut system = Vec::new();
     if !request.system.trim().is_empty() {
         system.push(json!({"type": "text", "text": *request.system}));
     }
-    let mut tools: Vec<Value> = request.tools.iter().map(tool).collect();
+    let mut tools: Vec<Value> = tools.iter().map(tool).collect();
     if let Some(cache) = &cache {
         // The vendor's order is tools, instructions, messages: a marker covers all that is before it.
         mark(if system.is_empty() { tools.last_mut() } else { system.last_mut() }, cache);
@@ -88,11 +116,11 @@ fn thinking(config: &Config) -> Value {
     thinking
 }
 
-fn tool(tool: &ToolDefinition) -> Value {
+fn tool(tool: &WireTool) -> Value {
     json!({
         "name": tool.name.as_str(),
         "description": tool.description,
-        "input_schema": schema::object(&tool.input_schema),
+        "input_schema": tool.schema,
     })
 }
 

@@ -8,6 +8,7 @@ use crate::{
 };
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
+use lockkeeper_llm_common::Memory;
 use lockkeeper_ports::LlmError;
 use reqwest::{
     RequestBuilder, Response, Url,
@@ -41,6 +42,7 @@ pub(crate) struct Client {
     headers: HeaderMap,
     /// The models that refused to summarize their thinking.
     refusals: Arc<Mutex<HashSet<String>>>,
+    memory: Memory,
 }
 
 impl Client {
@@ -59,7 +61,7 @@ impl Client {
             .retry(reqwest::retry::never())
             .build()
             .map_err(|e| InvalidConfig(format!("no client can be made: {}", error::of_transport(e))))?;
-        Ok(Self { http, config: Arc::new(config), headers, refusals: Arc::default() })
+        Ok(Self { http, config: Arc::new(config), headers, refusals: Arc::default(), memory: Memory::default() })
     }
 
     pub(crate) fn with_key(&self, api_key: SecretString) -> Result<Self, InvalidConfig> {
@@ -75,13 +77,19 @@ impl Client {
         &self.config.api_key
     }
 
+    /// What else its server refused of requests for a model.
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
     /// Whether the model may be asked for summaries of its thinking.
     pub(crate) fn summarizes(&self, model: &str) -> bool {
         !self.refusals.lock().unwrap_or_else(PoisonError::into_inner).contains(model)
     }
 
     /// The server accepted `request`. What it had to leave out is not asked for again.
-    pub(crate) fn remember(&self, request: &Request) {
+    pub(crate) fn remember(&self, request: &mut Request) {
+        request.accepted(&self.memory);
         if self.config.thinking && !request.summaries {
             let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
             if refusals.len() < REFUSALS {

@@ -1,3 +1,4 @@
+use lockkeeper_llm_common::ToolChoice;
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,8 @@ pub struct Config {
     /// How hard the model thinks: `low`, `medium`, `high` and what a model offers beyond. The model's own default
     /// where it is not set.
     pub thinking_level: Option<String>,
+    /// Which tools the model is offered.
+    pub tools: ToolChoice,
     /// Seconds until a connection must be there. 10 by default.
     pub connect_timeout_secs: u64,
     /// The longest silence, in seconds, before the answer and within it. 300 by default: a model may think for minutes.
@@ -66,6 +69,7 @@ impl Default for Config {
             api: Api::default(),
             thinking: true,
             thinking_level: None,
+            tools: ToolChoice::default(),
             connect_timeout_secs: 10,
             idle_timeout_secs: 300,
             list_timeout_secs: 10,

@@ -77,7 +77,7 @@ impl LlmProvider for GeminiProvider {
 
     #[tracing::instrument(name = "llm.gemini.generate", skip_all, fields(session.id = %request.session, model = %request.model))]
     async fn generate(&self, request: GenerateRequest) -> Result<ModelStream, LlmError> {
-        let mut request = request::of(request, self.client.config())?;
+        let mut request = request::of(request, self.client.config(), self.client.memory())?;
         if !self.client.summarizes(&request.model) {
             request.forgo_summaries();
         }

@@ -46,6 +46,7 @@ fn rendered((events, error): &(Vec<ModelEvent>, Option<LlmError>)) -> String {
         match event {
             ModelEvent::Text(piece) => _ = writeln!(text, "text {piece:?}"),
             ModelEvent::Reasoning(piece) => _ = writeln!(text, "reasoning {piece:?}"),
+            ModelEvent::Notice(notice) => _ = writeln!(text, "notice {notice:?}"),
             ModelEvent::Completed(c) => {
                 _ = writeln!(text, "completed {:?}, text {:?}, reasoning {:?}", c.stop, c.text, c.reasoning);
                 let u = c.usage;

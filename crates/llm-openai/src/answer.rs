@@ -9,30 +9,62 @@ use crate::{
     transport::{Events, Transport},
 };
 use futures::{StreamExt, stream};
-use lockkeeper_ports::{GenerateRequest, LlmError, ModelEvent, ModelStream};
+use lockkeeper_domain::Message;
+use lockkeeper_llm_common::{Known, Memory, Toolbox, media};
+use lockkeeper_ports::{GenerateRequest, LlmError, ModelEvent, ModelStream, Notice};
 use serde_json::Value;
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 /// A question, and what was learned from asking it.
 pub(crate) struct Question {
     config: Arc<Config>,
     transport: Transport,
     request: GenerateRequest,
+    memory: Memory,
+    known: Known,
+    toolbox: Toolbox,
     /// What the server has refused so far.
     without: Vec<Feature>,
+    /// What of it is new, and why.
+    refused_fields: BTreeMap<&'static str, String>,
+    refused_parts: BTreeSet<u64>,
+    notices: Vec<Notice>,
     failed: u32,
 }
 
 impl Question {
-    pub(crate) fn new(config: Arc<Config>, transport: Transport, request: GenerateRequest) -> Self {
-        Self { config, transport, request, without: Vec::new(), failed: 0 }
+    pub(crate) fn new(config: Arc<Config>, transport: Transport, memory: Memory, request: GenerateRequest) -> Self {
+        let known = memory.of(&request.model);
+        let choice = (&config.tools, "llm.openai.tools");
+        let toolbox = Toolbox::pack(&request.tools, config.dialect(), choice, (&memory, &request.model));
+        let mut new = Self {
+            config,
+            transport,
+            request,
+            memory,
+            without: Feature::remembered(&known.fields),
+            known,
+            toolbox,
+            refused_fields: BTreeMap::new(),
+            refused_parts: BTreeSet::new(),
+            notices: Vec::new(),
+            failed: 0,
+        };
+        let words = new.known.fields.get("effort").cloned();
+        new.notices.extend(words.map(|words| new.forgone_effort(&words)));
+        new.forget_replays();
+        new
     }
 
     /// Asks, until the server accepts the question or there is no use in asking again.
     pub(crate) async fn ask(mut self) -> Result<ModelStream, LlmError> {
         let events = self.open().await?;
         let decoder = self.decoder();
-        let answer = Answer { question: self, events, decoder, spoke: false };
+        let notices = self.take_notices();
+        let answer = Answer { question: self, events, decoder, notices, spoke: false };
         Ok(stream::unfold(Some(answer), async |answer| answer?.next().await).boxed())
     }
 
@@ -48,10 +80,22 @@ impl Question {
 
     /// Returns when the question is to be asked again.
     async fn consider(&mut self, failure: Failure) -> Result<(), LlmError> {
-        let Failure { error, retryable, rejected } = failure;
+        let Failure { error, retryable, rejected, place } = failure;
         if let Some(feature) = rejected.filter(|feature| !self.without.contains(feature)) {
             tracing::info!(?feature, model = self.request.model, "the provider does not take a part of the request");
-            self.without.push(feature);
+            self.do_without(feature, &error);
+            return Ok(());
+        }
+        let words = match &error {
+            LlmError::BadRequest(words) => Some(words),
+            // llama.cpp calls what it cannot make a grammar of an error of its own.
+            LlmError::Overloaded(words) if words.contains("grammar") || words.contains("JSON schema") => Some(words),
+            _ => None,
+        };
+        if let Some(words) = words
+            && self.concede(words, &place)
+        {
+            tracing::info!(model = self.request.model, "the provider refuses a tool or a file; again without it");
             return Ok(());
         }
         if !retryable {
@@ -70,11 +114,92 @@ impl Question {
         Ok(())
     }
 
-    fn body(&self) -> Value {
-        match self.config.api() {
-            Api::Responses => responses::body(&self.config, &self.request, &self.without),
-            Api::Chat => chat::body(&self.config, &self.request, &self.without),
+    /// Leaves a feature out. What somebody asked for is told.
+    fn do_without(&mut self, feature: Feature, error: &LlmError) {
+        self.without.push(feature);
+        let words = error.to_string();
+        match feature {
+            Feature::Effort if self.config.reasoning_effort.is_some() => {
+                let notice = self.forgone_effort(&words);
+                self.notices.push(notice);
+            }
+            Feature::Images => {
+                let text = format!("The model does not see images; it is told that there are some: {words}");
+                self.notices.push(Notice::Adjusted { text });
+            }
+            Feature::Replay => {
+                let replays = self.request.messages.iter().filter_map(replay_key);
+                self.refused_parts.extend(replays);
+            }
+            _ => {}
         }
+        self.refused_fields.extend(feature.lasting().map(|name| (name, words)));
+    }
+
+    fn forgone_effort(&self, words: &str) -> Notice {
+        let effort = self.config.reasoning_effort.as_deref().unwrap_or_default();
+        Notice::Adjusted {
+            text: format!("The model does not take the effort {effort:?}, and thinks by its own: {words}"),
+        }
+    }
+
+    /// Leaves out the tool or the file that the server's words name. Whether there was one.
+    fn concede(&mut self, words: &str, place: &str) -> bool {
+        let words = if place.is_empty() { words.to_owned() } else { format!("{words} [{place}]") };
+        if self.toolbox.concede(&words, false).is_some() {
+            return true;
+        }
+        if !media::is_about_files(&words) {
+            return false;
+        }
+        let mut body = self.body();
+        let accused = media::accused(&body, &words);
+        let struck = media::strike(&mut body, &|part| accused.contains(&part));
+        if struck > 0 {
+            let text = format!(
+                "The provider refuses {struck} of the images of this conversation; it is asked without: {words}"
+            );
+            self.notices.push(Notice::Adjusted { text });
+            self.refused_parts.extend(accused);
+        }
+        struck > 0
+    }
+
+    /// The server took the request: what it is without stays out of the next ones.
+    fn take_notices(&mut self) -> VecDeque<Notice> {
+        self.toolbox.accepted(&self.memory, &self.request.model);
+        let fields = std::mem::take(&mut self.refused_fields);
+        if !fields.is_empty() || !self.refused_parts.is_empty() {
+            let parts = self.refused_parts.iter().copied();
+            self.memory.learn(&self.request.model, |known| {
+                known.fields.extend(fields);
+                known.refuse_parts(parts);
+            });
+        }
+        let mut notices = self.toolbox.take_notices();
+        notices.append(&mut self.notices);
+        notices.into()
+    }
+
+    /// Replays that the server refused before are not sent again: of such an answer, text and calls remain.
+    fn forget_replays(&mut self) {
+        for message in &mut self.request.messages {
+            if replay_key(message).is_some_and(|key| self.known.refuses(key))
+                && let Message::Assistant { message, .. } = message
+            {
+                message.replay = None;
+            }
+        }
+    }
+
+    fn body(&self) -> Value {
+        let tools = self.toolbox.tools();
+        let mut body = match self.config.api() {
+            Api::Responses => responses::body(&self.config, &self.request, tools, &self.without),
+            Api::Chat => chat::body(&self.config, &self.request, tools, &self.without),
+        };
+        media::strike(&mut body, &|part| self.known.refuses(part) || self.refused_parts.contains(&part));
+        body
     }
 
     fn decoder(&self) -> Decoder {
@@ -82,10 +207,17 @@ impl Question {
     }
 }
 
+/// What tells the replay of a message from others.
+fn replay_key(message: &Message) -> Option<u64> {
+    let Message::Assistant { message, .. } = message else { return None };
+    message.replay.as_ref().map(|replay| media::key(&replay.raw.to_string()))
+}
+
 struct Answer {
     question: Question,
     events: Events,
     decoder: Decoder,
+    notices: VecDeque<Notice>,
     /// Whether anybody has seen a piece of it.
     spoke: bool,
 }
@@ -93,9 +225,15 @@ struct Answer {
 impl Answer {
     async fn next(mut self) -> Option<(Result<ModelEvent, LlmError>, Option<Self>)> {
         loop {
+            if let Some(notice) = self.notices.pop_front() {
+                return Some((Ok(ModelEvent::Notice(notice)), Some(self)));
+            }
             match self.decoder.next_piece() {
                 // The end: the connection is given up with `self`.
-                Some(end @ ModelEvent::Completed(_)) => return Some((Ok(end), None)),
+                Some(ModelEvent::Completed(mut completion)) => {
+                    self.question.toolbox.restore(&mut completion);
+                    return Some((Ok(ModelEvent::Completed(completion)), None));
+                }
                 Some(piece) => {
                     self.spoke = true;
                     return Some((Ok(piece), Some(self)));
@@ -122,6 +260,7 @@ impl Answer {
         }
         self.question.consider(failure).await?;
         self.events = self.question.open().await?;
+        self.notices = self.question.take_notices();
         self.decoder = self.question.decoder();
         Ok(())
     }
@@ -131,14 +270,14 @@ impl Answer {
 #[derive(Debug)]
 pub(crate) enum Decoder {
     Responses(responses::Decoder),
-    Chat { decoder: chat::Decoder, done_required: bool },
+    Chat { decoder: chat::Decoder, done_required: Option<bool> },
 }
 
 impl Decoder {
-    pub(crate) fn new(api: Api, model: &str, done_required: bool) -> Self {
+    pub(crate) fn new(api: Api, model: &str, done_required: impl Into<Option<bool>>) -> Self {
         match api {
             Api::Responses => Self::Responses(responses::Decoder::new(model)),
-            Api::Chat => Self::Chat { decoder: chat::Decoder::new(model), done_required },
+            Api::Chat => Self::Chat { decoder: chat::Decoder::new(model), done_required: done_required.into() },
         }
     }
 
@@ -160,7 +299,7 @@ impl Decoder {
     pub(crate) fn close(&mut self, done: bool) -> Result<(), Failure> {
         match self {
             Self::Responses(decoder) => decoder.close(),
-            Self::Chat { decoder, done_required } => decoder.close(done || !*done_required),
+            Self::Chat { decoder, done_required } => decoder.close(done, *done_required),
         }
     }
 }

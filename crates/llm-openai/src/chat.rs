@@ -4,6 +4,7 @@ mod calls;
 mod decode;
 mod details;
 mod request;
+mod think;
 
 pub(crate) use decode::Decoder;
 pub(crate) use request::body;

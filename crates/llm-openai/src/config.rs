@@ -1,3 +1,4 @@
+use lockkeeper_llm_common::{Dialect, ToolChoice};
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -54,8 +55,11 @@ pub struct Config {
     /// Whether a Chat Completions server gets its own `reasoning_content` back, as `DeepSeek` and others want between
     /// tool calls. True by default.
     pub echo_reasoning: bool,
-    /// Whether a Chat Completions stream without the marker `[DONE]` at its end counts as cut. True by default.
-    pub done_required: bool,
+    /// Whether a Chat Completions stream that said why it ended, but has no marker `[DONE]` at its end, counts as cut. None by
+    /// default: only one with calls does.
+    pub done_required: Option<bool>,
+    /// Which tools the model is offered.
+    pub tools: ToolChoice,
     /// Seconds to connect. 10 by default.
     pub connect_timeout_secs: u64,
     /// Milliseconds from the request to the head of its answer. 300,000 by default: some servers read the whole
@@ -91,7 +95,8 @@ impl Default for Config {
             reasoning_effort: None,
             reasoning_summary: "auto".to_owned(),
             echo_reasoning: true,
-            done_required: true,
+            done_required: None,
+            tools: ToolChoice::default(),
             connect_timeout_secs: 10,
             head_timeout_ms: 300_000,
             idle_timeout_ms: 300_000,
@@ -119,6 +124,11 @@ impl Config {
 
     pub(crate) fn is_vendor(&self) -> bool {
         self.base_url.as_deref().is_none_or(|url| url.trim_end_matches('/') == VENDOR)
+    }
+
+    /// What the server takes as the schema of a tool.
+    pub(crate) fn dialect(&self) -> &'static Dialect {
+        if self.is_vendor() { &Dialect::OPENAI } else { &Dialect::COMPATIBLE }
     }
 
     pub(crate) fn head_timeout(&self) -> Duration {

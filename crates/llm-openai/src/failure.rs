@@ -1,11 +1,12 @@
 //! What went wrong, in the port's words and in what it means for another try.
 
 pub(crate) mod hint;
+mod words;
 
-use crate::json::{has, named, text};
+use crate::json::{has, text};
 use lockkeeper_ports::LlmError;
 use serde_json::Value;
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 /// The most characters of a vendor's message that an error carries.
 const MAX_MESSAGE: usize = 500;
@@ -18,6 +19,8 @@ pub(crate) struct Failure {
     pub(crate) retryable: bool,
     /// What the server does not take, and the request can do without.
     pub(crate) rejected: Option<Feature>,
+    /// The place in the request that the server names.
+    pub(crate) place: String,
 }
 
 /// A part of a request that some servers and models refuse.
@@ -37,17 +40,60 @@ pub(crate) enum Feature {
     TokenLimit,
     /// Images: refused by models that only read.
     Images,
+    /// `reasoning.effort`, or a value of it.
+    Effort,
+    /// `prompt_cache_key`.
+    CacheKey,
+    /// Ids of calls that are not exactly as long as Mistral wants them.
+    LongIds,
+}
+
+impl Feature {
+    /// Those that a server refuses whatever the conversation is.
+    const LASTING: [Self; 9] = [
+        Self::Summary,
+        Self::Encrypted,
+        Self::Reasoning,
+        Self::StreamOptions,
+        Self::TokenLimit,
+        Self::Images,
+        Self::Effort,
+        Self::CacheKey,
+        Self::LongIds,
+    ];
+
+    /// The name under which it is remembered that the server refuses it; none for what another conversation may have.
+    pub(crate) fn lasting(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Replay => return None,
+            Self::Summary => "summary",
+            Self::Encrypted => "encrypted",
+            Self::Reasoning => "reasoning",
+            Self::StreamOptions => "stream_options",
+            Self::TokenLimit => "token_limit",
+            Self::Images => "images",
+            Self::Effort => "effort",
+            Self::CacheKey => "cache_key",
+            Self::LongIds => "long_ids",
+        })
+    }
+
+    /// Those whose names are among `known`.
+    pub(crate) fn remembered(known: &BTreeMap<&'static str, String>) -> Vec<Self> {
+        let is_known = |feature: &Self| feature.lasting().is_some_and(|name| known.contains_key(name));
+        Self::LASTING.into_iter().filter(is_known).collect()
+    }
 }
 
 impl Failure {
     /// A failure that another try does not mend.
     pub(crate) fn fatal(error: LlmError) -> Self {
-        Self { error, retryable: false, rejected: None }
+        Self { error, retryable: false, rejected: None, place: String::new() }
     }
 
     /// A failure that may pass.
     pub(crate) fn passing(error: LlmError) -> Self {
-        Self { error, retryable: true, rejected: None }
+        Self { error, retryable: true, rejected: None, place: String::new() }
     }
 
     pub(crate) fn cut(reason: impl Into<String>) -> Self {
@@ -60,16 +106,7 @@ impl Failure {
 
     /// The same with the provider's words changed by `rewrite`.
     pub(crate) fn reworded(mut self, rewrite: impl FnOnce(&str) -> String) -> Self {
-        let (LlmError::Authentication(message)
-        | LlmError::Quota(message)
-        | LlmError::RateLimited { message, .. }
-        | LlmError::Overloaded(message)
-        | LlmError::BadRequest(message)
-        | LlmError::ContextTooLong(message)
-        | LlmError::BadResponse(message)
-        | LlmError::Network(message)
-        | LlmError::Timeout(message)
-        | LlmError::Cut(message)) = &mut self.error;
+        let message = self.error.words_mut();
         *message = rewrite(message);
         self
     }
@@ -97,7 +134,7 @@ impl Report {
         let json = json.pointer("/0").unwrap_or(&json);
         let mut report = Self::of_json(json);
         report.status = Some(status);
-        if report.message.is_empty() {
+        if report.message.is_empty() && report.code.is_empty() {
             report.message = plain(&String::from_utf8_lossy(body));
         }
         if report.message.is_empty() {
@@ -106,13 +143,18 @@ impl Report {
         report
     }
 
+    /// Words in the place of an event.
+    pub(crate) fn of_text(words: &str) -> Self {
+        Self { message: plain(words), ..Self::default() }
+    }
+
     /// An error object, wherever it stands: `{"error": {..}}`, `{"error": ".."}`, or flat.
     pub(crate) fn of_json(json: &Value) -> Self {
         let nested = json.get("error").filter(|error| error.is_object());
         let error = nested.unwrap_or(json);
-        let code = error.get("code");
-        let number = code.and_then(Value::as_u64).or_else(|| text(error, "/code").parse().ok());
-        let message = named(error, "/message").or_else(|| named(json, "/error")).or_else(|| named(json, "/detail"));
+        let code = ["/code", "/status", "/status_code", "/statusCode"].iter().find_map(|at| error.pointer(at));
+        let number = code.and_then(|code| code.as_u64().or_else(|| code.as_str()?.parse().ok()));
+        let message = words::of(json);
         let kind = text(error, "/type");
         Self {
             status: number.and_then(|n| u16::try_from(n).ok()).filter(|n| (400..=599).contains(n)),
@@ -120,9 +162,15 @@ impl Report {
             // A flat event's type is that it is an error.
             kind: if kind == "error" { String::new() } else { kind.to_owned() },
             param: text(error, "/param").to_owned(),
-            message: shortened(&message.unwrap_or_default()),
+            message: shortened(&message),
             ..Self::default()
         }
+    }
+
+    /// Whether an object that is no answer says why, as `{"detail": ".."}` does.
+    pub(crate) fn is_refusal(json: &Value) -> bool {
+        let is_answer = ["object", "id", "usage", "model"].iter().any(|key| json.get(*key).is_some());
+        !is_answer && !words::of(json).is_empty()
     }
 
     pub(crate) fn into_failure(self) -> Failure {
@@ -132,7 +180,7 @@ impl Report {
             LlmError::Overloaded(_) => true,
             _ => false,
         };
-        let fatal = matches!(error, LlmError::Quota(_) | LlmError::Authentication(_));
+        let fatal = matches!(error, LlmError::Quota(_) | LlmError::Authentication(_) | LlmError::Policy(_));
         let retryable = if fatal { false } else { self.should_retry.unwrap_or(by_kind) };
         let rejected = match &error {
             LlmError::BadRequest(_) => self.rejected(),
@@ -140,7 +188,7 @@ impl Report {
             LlmError::Overloaded(_) => Some(Feature::Images).filter(|_| self.rejects_images()),
             _ => None,
         };
-        Failure { error, retryable, rejected }
+        Failure { error, retryable, rejected, place: self.param }
     }
 
     fn error(&self) -> LlmError {
@@ -148,6 +196,9 @@ impl Report {
         let (code, kind) = (self.code.as_str(), self.kind.as_str());
         if self.is_quota() {
             return LlmError::Quota(message);
+        }
+        if self.is_policy() {
+            return LlmError::Policy(message);
         }
         if self.is_context() {
             return LlmError::ContextTooLong(message);
@@ -160,17 +211,16 @@ impl Report {
             return LlmError::Authentication(message);
         }
         match self.status {
-            Some(401 | 403) => LlmError::Authentication(message),
+            Some(401) => LlmError::Authentication(message),
+            Some(403) if self.is_about_the_key() => LlmError::Authentication(message),
             Some(402) => LlmError::Quota(message),
             Some(413) => LlmError::ContextTooLong(message),
             Some(429) => self.rate_limited(message),
             Some(408 | 409 | 425 | 500 | 502..) => LlmError::Overloaded(message),
             Some(300..=399) => LlmError::BadResponse(format!("a redirect: {message}")),
             Some(_) => LlmError::BadRequest(message),
-            None if kind == "invalid_request_error" || code.starts_with("invalid_") || code.contains("image_") => {
-                LlmError::BadRequest(message)
-            }
-            None => LlmError::Overloaded(message),
+            None if self.may_pass() => LlmError::Overloaded(message),
+            None => LlmError::BadRequest(message),
         }
     }
 
@@ -182,13 +232,63 @@ impl Report {
     fn is_quota(&self) -> bool {
         const CODES: &[&str] = &[
             "insufficient_quota",
-            "billing_not_active",
-            "billing_hard_limit_reached",
-            "insufficient_credits",
+            "quota_exceeded",
+            "billing",
+            "insufficient_credit",
             "insufficient_balance",
+            "insufficient_funds",
+            "spend_limit",
+            "spending_limit",
+            "usage_limit_exceeded",
+            "usage_limit_reached",
+            "credit_balance",
+            "credits_exhausted",
+            "out_of_credits",
+            "payment_required",
+            "arrearage",
         ];
-        let is = |word: &str| CODES.contains(&word) || word.ends_with("spend_limit_reached");
-        is(&self.code) || is(&self.kind)
+        const WORDS: &[&str] = &[
+            "exceeded your current quota",
+            "quota exceeded",
+            "insufficient credits",
+            "insufficient balance",
+            "credit balance is too low",
+            "spend limit",
+            "spending limit",
+            "out of credits",
+        ];
+        let is = |word: &str| CODES.iter().any(|code| word.to_ascii_lowercase().contains(code));
+        let said = self.message.to_ascii_lowercase();
+        let unnamed = self.code.is_empty() || self.code.bytes().all(|b| b.is_ascii_digit());
+        is(&self.code) || is(&self.kind) || (unnamed && WORDS.iter().any(|words| said.contains(words)))
+    }
+
+    /// The provider's own rules, not the request's form: such a request is not to be tried again.
+    fn is_policy(&self) -> bool {
+        const CODES: &[&str] = &["policy", "misalignment", "content_filter", "moderation", "safety", "data_residency"];
+        const OF_IMAGES: &str = "image_content_policy_violation";
+        let is = |word: &str| word != OF_IMAGES && CODES.iter().any(|code| word.contains(code));
+        let blocked = self.status == Some(403) && self.message.contains("blocked by our safety");
+        is(&self.code) || is(&self.kind) || blocked
+    }
+
+    /// A 403 is about the key unless it says what else it is about.
+    fn is_about_the_key(&self) -> bool {
+        let said = self.message.to_ascii_lowercase();
+        let words = ["key", "permission", "authenticat", "unauthorized", "credential", "scope", "token", "forbidden"];
+        let names_nothing = self.code.is_empty() && self.kind.is_empty() && self.param.is_empty();
+        let unnamed = self.code.bytes().all(|b| b.is_ascii_digit()) && self.param.is_empty() && self.kind.is_empty();
+        names_nothing || unnamed || self.kind == "request_forbidden" || words.iter().any(|word| said.contains(word))
+    }
+
+    /// Whether a failure within a stream is of the server's own. One with a code that nobody knows is not tried again.
+    fn may_pass(&self) -> bool {
+        const PASSING: &[&str] =
+            &["server", "internal", "overload", "unavailable", "timeout", "timed_out", "api_error", "capacity", "busy"];
+        let known = |word: &str| PASSING.iter().any(|part| word.contains(part));
+        let code = self.code.to_ascii_lowercase();
+        let unnamed = code.is_empty() && matches!(self.kind.as_str(), "" | "error" | "upstream_error");
+        unnamed || known(&code) || (known(&self.kind) && self.kind != "invalid_request_error")
     }
 
     fn is_context(&self) -> bool {
@@ -237,9 +337,15 @@ impl Report {
         if self.rejects_images() {
             return Some(Feature::Images);
         }
+        if (said.contains("length of 9") && said.contains("ool call id")) || self.param.ends_with("tool_call_id") {
+            return Some(Feature::LongIds);
+        }
         let param = self.param.as_str();
         let feature = match param {
             "reasoning.summary" => Feature::Summary,
+            "reasoning.effort" | "reasoning_effort" => Feature::Effort,
+            "prompt_cache_key" => Feature::CacheKey,
+            _ if param.starts_with("tools") => return None,
             _ if param.starts_with("include") => Feature::Encrypted,
             _ if param.starts_with("reasoning") => Feature::Reasoning,
             _ if param.starts_with("stream_options") => Feature::StreamOptions,
@@ -247,6 +353,8 @@ impl Report {
             _ if says(&["reasoning summar"]) || says(&["reasoning.summary"]) => Feature::Summary,
             _ if says(&["ncrypted content is not supported"]) => Feature::Encrypted,
             _ if says(&["stream_options"]) => Feature::StreamOptions,
+            _ if says(&["reasoning_effort"]) || says(&["reasoning.effort"]) => Feature::Effort,
+            _ if says(&["prompt_cache_key"]) => Feature::CacheKey,
             _ => return None,
         };
         Some(feature)
@@ -270,7 +378,7 @@ pub(crate) fn is_error_object(event: &Value) -> bool {
 }
 
 /// The words of a body that is not JSON: an HTML page's title and text without its tags.
-fn plain(body: &str) -> String {
+pub(crate) fn plain(body: &str) -> String {
     let mut words = String::new();
     let mut depth = 0_u32;
     for c in body.chars().take(8 * MAX_MESSAGE) {

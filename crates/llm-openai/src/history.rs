@@ -1,14 +1,20 @@
 //! What both APIs need to know about a history: the wire's names of calls, and results as text and images.
 
 use crate::config::Api;
-use lockkeeper_domain::{
-    Attachment, CallResult, Content, KnownContent, Message, ToolCall, ToolDefinition, UserMessage,
-};
-use serde_json::{Map, Value, json};
+use lockkeeper_domain::{Attachment, CallResult, Content, KnownContent, Message, ToolCall, UserMessage};
+use lockkeeper_llm_common::media::{self, Shown};
+use serde_json::{Value, json};
 use std::collections::HashSet;
 
 /// The longest name of a tool that the APIs take.
 const MAX_NAME: usize = 64;
+/// The longest id of a call that they take.
+const MAX_ID: usize = 40;
+/// The length of the ids that Mistral takes, of letters and digits.
+const SHORT_ID: usize = 9;
+
+/// The images that the APIs take.
+const IMAGES: [&str; 4] = ["image/png", "image/jpeg", "image/gif", "image/webp"];
 
 /// A history's entry with the wire's names of the calls that it is about.
 pub(crate) struct Entry<'a> {
@@ -17,36 +23,59 @@ pub(crate) struct Entry<'a> {
     pub(crate) ids: Vec<String>,
 }
 
-/// Pairs each message with the names of its calls.
-pub(crate) fn entries(messages: &[Message]) -> impl Iterator<Item = Entry<'_>> {
+/// Pairs each message with the names of its calls in `api`; short ones unless the server takes `long_ids`.
+pub(crate) fn entries(messages: &[Message], api: Api, long_ids: bool) -> impl Iterator<Item = Entry<'_>> {
+    let mut own = false;
+    let name = move |ids: Vec<String>| if long_ids { ids } else { ids.iter().map(|id| short_id(id)).collect() };
     let mut asked: &[ToolCall] = &[];
     messages.iter().map(move |message| {
         let ids = match message {
             Message::User { .. } => Vec::new(),
             Message::Assistant { message, .. } => {
                 asked = &message.calls;
-                wire_ids(asked)
+                own = own_replay(message, api).is_some();
+                name(wire_ids(asked, own))
             }
-            Message::Tool { results, .. } => result_ids(asked, results),
+            Message::Tool { results, .. } => name(result_ids(asked, results, own)),
         };
         Entry { message, ids }
     })
 }
 
-/// The wire's names of a step's calls: the provider's own where there is one and it names one call alone, else
-/// Lockkeeper's.
-fn wire_ids(calls: &[ToolCall]) -> Vec<String> {
+/// The wire's names of a step's calls: those of the provider where it is this one, and where each names one call alone, else
+/// Lockkeeper's. What another provider calls its calls may be longer than this one takes.
+fn wire_ids(calls: &[ToolCall], are_own: bool) -> Vec<String> {
     let mut taken = HashSet::new();
+    let fits = |id: &str| !id.is_empty() && (are_own || id.len() <= MAX_ID && id.chars().all(is_plain));
     let id = |call: &ToolCall| {
-        let own = call.provider_id.as_deref().filter(|id| !id.is_empty());
+        let own = call.provider_id.as_deref().filter(|id| fits(id));
         let own = own.filter(|id| taken.insert((*id).to_owned()));
         own.unwrap_or(call.id.as_str()).to_owned()
     };
     calls.iter().map(id).collect()
 }
 
-fn result_ids(calls: &[ToolCall], results: &[CallResult]) -> Vec<String> {
-    let ids = wire_ids(calls);
+/// As many letters and digits as Mistral wants, the same for the same id.
+fn short_id(id: &str) -> String {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in id.bytes() {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+    }
+    let mut short = String::new();
+    for _ in 0..SHORT_ID {
+        let digit = u32::try_from(hash % 36).unwrap_or_default();
+        short.extend(char::from_digit(digit, 36));
+        hash /= 36;
+    }
+    short
+}
+
+fn is_plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_' || c == '-'
+}
+
+fn result_ids(calls: &[ToolCall], results: &[CallResult], are_own: bool) -> Vec<String> {
+    let ids = wire_ids(calls, are_own);
     let id = |result: &CallResult| {
         let known = std::iter::zip(calls, &ids).find(|(call, _)| call.id == result.call);
         known.map_or_else(|| result.call.as_str().to_owned(), |(_, id)| id.clone())
@@ -77,7 +106,7 @@ pub(crate) fn own_replay(message: &lockkeeper_domain::AssistantMessage, api: Api
 
 /// A name that the APIs take, for one that a model made up.
 pub(crate) fn tool_name(name: &str) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' };
+    let plain = |c: char| if is_plain(c) { c } else { '_' };
     let name: String = name.chars().take(MAX_NAME).map(plain).collect();
     if name.is_empty() { "unnamed".to_owned() } else { name }
 }
@@ -91,18 +120,6 @@ pub(crate) fn object_text(args: &Value) -> String {
     }
 }
 
-/// A tool's schema as the APIs take it: an object at its root, without alternatives there. What that widens, the
-/// tool's server still checks.
-pub(crate) fn parameters(tool: &ToolDefinition) -> Value {
-    let mut schema = tool.input_schema.as_object().cloned().unwrap_or_default();
-    schema.insert("type".to_owned(), "object".into());
-    schema.entry("properties").or_insert_with(|| Value::Object(Map::new()));
-    for refused in ["oneOf", "anyOf", "allOf", "enum", "not"] {
-        schema.shift_remove(refused);
-    }
-    Value::Object(schema)
-}
-
 /// A result's text, and its images as data URLs.
 pub(crate) fn result_parts(result: &CallResult, with_images: bool) -> (String, Vec<String>) {
     let (mut lines, mut images) = (Vec::new(), Vec::new());
@@ -110,7 +127,10 @@ pub(crate) fn result_parts(result: &CallResult, with_images: bool) -> (String, V
         match part {
             Content::Known(KnownContent::Text { text }) => lines.push(text.clone()),
             Content::Known(KnownContent::Image { data, mime_type }) if with_images => {
-                images.push(data_url(mime_type, data));
+                match media::image("an image", mime_type, data, &IMAGES) {
+                    Shown::As(mime_type) => images.push(data_url(mime_type, data)),
+                    Shown::LeftOut(line) => lines.push(line),
+                }
             }
             Content::Known(KnownContent::Image { mime_type, .. }) => {
                 lines.push(format!("[An image that you cannot see: {mime_type}]"));
@@ -134,11 +154,14 @@ pub(crate) fn user_parts(message: &UserMessage, with_images: bool) -> (String, V
     let mut text = message.text.clone();
     let mut images = Vec::new();
     for Attachment { name, mime_type, data } in &message.attachments {
-        if with_images && mime_type.starts_with("image/") {
-            images.push(data_url(mime_type, data));
-        } else {
-            let name = name.as_deref().unwrap_or("without a name");
-            text = format!("{text}\n\n[An attachment that you cannot see: {name}, {mime_type}]");
+        let name = name.as_deref().unwrap_or("without a name");
+        let shown = media::image(name, mime_type, data, &IMAGES);
+        match shown {
+            Shown::As(mime_type) if with_images => images.push(data_url(mime_type, data)),
+            Shown::LeftOut(line) if with_images && mime_type.starts_with("image/") => {
+                text = format!("{text}\n\n{line}")
+            }
+            _ => text = format!("{text}\n\n[An attachment that you cannot see: {name}, {mime_type}]"),
         }
     }
     (text, images)
@@ -152,7 +175,6 @@ fn data_url(mime_type: &str, data: &str) -> String {
 mod tests {
     use super::*;
     use lockkeeper_domain::{CallId, ToolName, TurnId};
-    use lockkeeper_testkit::llm::history::tool;
 
     fn call(index: usize, provider_id: Option<&str>, name: &str) -> ToolCall {
         ToolCall {
@@ -168,7 +190,18 @@ mod tests {
     #[test]
     fn a_call_keeps_its_providers_name_where_that_names_it_alone() {
         let calls = [call(0, Some("a"), "f"), call(1, Some("a"), "f"), call(2, None, "f"), call(3, Some(""), "f")];
-        assert_eq!(wire_ids(&calls), ["a", "call_0_0_1", "call_0_0_2", "call_0_0_3"]);
+        assert_eq!(wire_ids(&calls, true), ["a", "call_0_0_1", "call_0_0_2", "call_0_0_3"]);
+    }
+
+    #[test]
+    fn ids_of_another_provider_that_may_be_refused_give_way_to_own_ones() {
+        let long = "x".repeat(41);
+        let calls = [call(0, Some("toolu_1"), "f"), call(1, Some(&long), "f"), call(2, Some("a|b"), "f")];
+        assert_eq!(wire_ids(&calls, false), ["toolu_1", "call_0_0_1", "call_0_0_2"]);
+        assert_eq!(wire_ids(&calls, true), ["toolu_1", long.as_str(), "a|b"]);
+        let short = short_id("call_0_0_1");
+        assert!(short.len() == 9 && short.chars().all(|c| c.is_ascii_alphanumeric()), "{short}");
+        assert_ne!(short, short_id("call_0_0_2"));
     }
 
     #[test]
@@ -187,15 +220,5 @@ mod tests {
         assert_eq!(object_text(&json!({"a": 1})), r#"{"a":1}"#);
         assert_eq!(object_text(&json!("{\"a\":")), r#"{"arguments":"{\"a\":"}"#);
         assert_eq!(object_text(&Value::Null), "{}");
-    }
-
-    #[test]
-    fn a_schema_becomes_an_object_at_its_root_and_stays_as_it_is_below() {
-        let mut odd = tool("s", "t", &json!({"a": {"anyOf": [{"type": "string"}, {"type": "null"}]}}));
-        assert_eq!(parameters(&odd), odd.input_schema);
-        odd.input_schema = json!({"oneOf": [{"required": ["a"]}], "$defs": {"x": {}}});
-        assert_eq!(parameters(&odd), json!({"$defs": {"x": {}}, "type": "object", "properties": {}}));
-        odd.input_schema = json!(true);
-        assert_eq!(parameters(&odd), json!({"type": "object", "properties": {}}));
     }
 }

@@ -27,11 +27,4 @@ pub(crate) fn has(value: &Value, pointer: &str) -> bool {
     value.pointer(pointer).is_some_and(|v| !v.is_null())
 }
 
-/// A call's arguments out of the text that the model wrote: an empty text is an empty object, and what is not JSON
-/// stays text.
-pub(crate) fn arguments(text: &str) -> Value {
-    if text.trim().is_empty() {
-        return Value::Object(serde_json::Map::new());
-    }
-    serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
-}
+pub(crate) use lockkeeper_llm_common::{arguments, is_whole};

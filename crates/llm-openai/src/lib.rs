@@ -26,6 +26,7 @@ pub use config::{Api, Config, ConfigError};
 use answer::Question;
 use async_trait::async_trait;
 use json::{list, named};
+use lockkeeper_llm_common::Memory;
 use lockkeeper_ports::{GenerateRequest, LlmError, LlmProvider, ModelInfo, ModelStream};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
@@ -40,6 +41,8 @@ const NAME: &str = "openai";
 pub struct OpenAiProvider {
     config: Arc<Config>,
     transport: Transport,
+    /// What the server refused. Keys of users share it.
+    memory: Memory,
 }
 
 impl OpenAiProvider {
@@ -49,13 +52,13 @@ impl OpenAiProvider {
         let configured = Some(&config.api_key).filter(|key| !key.expose_secret().is_empty());
         let key = key.or_else(|| configured.cloned());
         let transport = Transport::new(&config, key)?;
-        Ok(Self { config: Arc::new(config), transport })
+        Ok(Self { config: Arc::new(config), transport, memory: Memory::default() })
     }
 
     /// The same provider with a user's own key. Connections are shared.
     pub fn with_key(&self, key: SecretString) -> Result<Self, ConfigError> {
         let transport = self.transport.with_key(&self.config, key)?;
-        Ok(Self { config: Arc::clone(&self.config), transport })
+        Ok(Self { transport, ..self.clone() })
     }
 }
 
@@ -77,7 +80,7 @@ impl LlmProvider for OpenAiProvider {
 
     #[tracing::instrument(name = "llm.openai.generate", skip_all, fields(model = %request.model))]
     async fn generate(&self, request: GenerateRequest) -> Result<ModelStream, LlmError> {
-        Question::new(Arc::clone(&self.config), self.transport.clone(), request).ask().await
+        Question::new(Arc::clone(&self.config), self.transport.clone(), self.memory.clone(), request).ask().await
     }
 
     #[tracing::instrument(name = "llm.openai.models", skip_all)]

@@ -36,6 +36,23 @@ impl Speech {
         }
     }
 
+    /// Adds words about the answer.
+    pub(crate) fn explain(&mut self, words: &str) {
+        let gap = if self.text.trim().is_empty() { "" } else { "\n\n" };
+        self.say(&format!("{gap}{words}"));
+    }
+
+    /// What was told as text was reasoning. What people have seen of it stays; the whole answer is without it.
+    pub(crate) fn take_back(&mut self) {
+        let text = std::mem::take(&mut self.text);
+        self.reasoning.push_str(&text);
+        for piece in &mut self.pieces {
+            if let ModelEvent::Text(text) = piece {
+                *piece = ModelEvent::Reasoning(std::mem::take(text));
+            }
+        }
+    }
+
     pub(crate) fn has_text(&self) -> bool {
         !self.text.is_empty()
     }

@@ -6,9 +6,16 @@ mod replays;
 mod requests;
 mod responses;
 
-use crate::{Api, Config, answer::Decoder, failure::Failure, transport::Transport};
+use crate::{
+    Api, Config,
+    answer::Decoder,
+    failure::{Failure, Feature},
+    transport::Transport,
+};
 use lockkeeper_domain::StopReason;
-use lockkeeper_ports::{Completion, LlmError, ModelEvent};
+use lockkeeper_llm_common::{Memory, Toolbox};
+use lockkeeper_ports::{Completion, GenerateRequest, LlmError, ModelEvent};
+use serde_json::Value;
 use std::sync::LazyLock;
 
 pub(crate) const SSE: &str = "text/event-stream; charset=utf-8";
@@ -40,7 +47,7 @@ impl Heard {
             match event {
                 ModelEvent::Text(piece) => text.push_str(piece),
                 ModelEvent::Reasoning(piece) => reasoning.push_str(piece),
-                ModelEvent::Completed(_) => {}
+                ModelEvent::Notice(_) | ModelEvent::Completed(_) => {}
             }
         }
         (text, reasoning)
@@ -156,4 +163,18 @@ pub(crate) fn runtime() -> tokio::runtime::Runtime {
 /// One event after the other, each an object in one line, as OpenAI frames them.
 pub(crate) fn wire(events: &[&str]) -> String {
     events.iter().flat_map(|event| ["data: ", *event, "\n\n"]).collect()
+}
+
+fn toolbox(config: &Config, request: &GenerateRequest) -> Toolbox {
+    Toolbox::pack(&request.tools, config.dialect(), (&config.tools, "tools"), (&Memory::default(), "m"))
+}
+
+/// The body of a request over the Responses API.
+pub(crate) fn responses_body(config: &Config, request: &GenerateRequest, without: &[Feature]) -> Value {
+    crate::responses::body(config, request, toolbox(config, request).tools(), without)
+}
+
+/// The body of a request over Chat Completions.
+pub(crate) fn chat_body(config: &Config, request: &GenerateRequest, without: &[Feature]) -> Value {
+    crate::chat::body(config, request, toolbox(config, request).tools(), without)
 }

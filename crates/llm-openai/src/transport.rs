@@ -198,10 +198,10 @@ impl Exchange {
         }
         let kind = response.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
         let kind = kind.to_ascii_lowercase();
-        if kind.starts_with("text/html") {
-            return Err(Failure::bad_response("a web page came in place of an answer; is the base URL right?"));
-        }
         if self.expect == Expect::Whole {
+            if kind.starts_with("text/html") {
+                return Err(Failure::bad_response("a web page came in place of an answer; is the base URL right?"));
+            }
             return self.whole(response).await;
         }
         let is_json = kind.contains("json");

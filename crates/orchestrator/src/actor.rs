@@ -5,6 +5,7 @@ mod follow;
 mod leave;
 mod look;
 mod model;
+mod notices;
 mod persist;
 mod pins;
 mod request;
@@ -39,7 +40,7 @@ use request::send;
 pub(crate) use request::{Reply, Request, Rest, Unhandled};
 use rest::Unwatched;
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -123,6 +124,8 @@ pub(crate) struct Actor {
     /// Whether a sandbox of this session stood before, so that a new one is worth a word.
     had_sandbox: bool,
     model: Option<ModelCall>,
+    /// What adapters have said of requests so far: each is said once.
+    noticed: HashSet<String>,
     /// What waits for the sandbox.
     model_wanted: Option<(TurnId, u32)>,
     calls_wanted: Vec<ToolCall>,
@@ -239,6 +242,7 @@ impl Actor {
             benches_dropped: 0,
             had_sandbox: claim.last.seq != Seq::default(),
             model: None,
+            noticed: HashSet::new(),
             model_wanted: None,
             calls_wanted: Vec::new(),
             outgoing: None,

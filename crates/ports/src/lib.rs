@@ -21,7 +21,8 @@ pub use auth::{AuthError, Authenticator, Credentials, Principal};
 pub use budget::{ACCOUNT_KEPT_FOR, Account, Balance, BudgetLedger, Hold, Reserved, SETTLED_FOR};
 pub use clock::Clock;
 pub use llm::{
-    Completion, GenerateRequest, KeyedLlm, LlmError, LlmProvider, ModelEvent, ModelInfo, ModelStream, ProposedCall,
+    Completion, GenerateRequest, KeyedLlm, LlmError, LlmProvider, ModelEvent, ModelInfo, ModelStream, Notice,
+    ProposedCall,
 };
 pub use peers::{Asked, MAX_PEER_BYTES, PeerError, Peers, Topic};
 pub use principal_name::UnfitName;

@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use lockkeeper_domain::{Code, Message, Replay, SessionId, StopReason, ToolDefinition, Usage};
+use lockkeeper_domain::{Code, Message, Replay, SessionId, StopReason, ToolDefinition, ToolName, Usage};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -32,8 +32,28 @@ pub enum ModelEvent {
     Text(String),
     /// A piece of the reasoning's summary.
     Reasoning(String),
+    /// The request was not sent as it was meant. It comes before all of the answer, and with each answer to which it applies:
+    /// whoever shows it remembers what was shown.
+    Notice(Notice),
     /// The end. Nothing follows it; a stream that ends without it was cut, and none of its calls may run.
     Completed(Completion),
+}
+
+/// What an adapter left out of a request, or changed in it, because its vendor would refuse the request otherwise. For people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The model is not offered these tools.
+    ToolsLeftOut {
+        /// Which.
+        tools: Vec<ToolName>,
+        /// Why, and what may be done.
+        reason: String,
+    },
+    /// Something else is not as it was asked for.
+    Adjusted {
+        /// What, and why.
+        text: String,
+    },
 }
 
 /// The whole of an answer.
@@ -90,6 +110,9 @@ pub enum LlmError {
     /// The provider refused the request. Not to be tried again as it is.
     #[error("the provider refused the request: {0}")]
     BadRequest(String),
+    /// The provider blocked the request by its policies, and says why. Not to be tried again.
+    #[error("the provider blocked the request: {0}")]
+    Policy(String),
     /// The conversation does not fit; a shorter window may.
     #[error("the conversation is too long for the model: {0}")]
     ContextTooLong(String),
@@ -108,6 +131,22 @@ pub enum LlmError {
 }
 
 impl LlmError {
+    /// The provider's words, or what stands for them.
+    pub fn words_mut(&mut self) -> &mut String {
+        let (Self::Authentication(words)
+        | Self::Quota(words)
+        | Self::RateLimited { message: words, .. }
+        | Self::Overloaded(words)
+        | Self::BadRequest(words)
+        | Self::Policy(words)
+        | Self::ContextTooLong(words)
+        | Self::BadResponse(words)
+        | Self::Network(words)
+        | Self::Timeout(words)
+        | Self::Cut(words)) = self;
+        words
+    }
+
     /// The stable code.
     pub fn code(&self) -> Code {
         match self {
@@ -115,7 +154,7 @@ impl LlmError {
             Self::Quota(_) => Code::ProviderQuota,
             Self::RateLimited { .. } => Code::ProviderRateLimited,
             Self::Overloaded(_) => Code::ProviderOverloaded,
-            Self::BadRequest(_) => Code::ProviderBadRequest,
+            Self::BadRequest(_) | Self::Policy(_) => Code::ProviderBadRequest,
             Self::ContextTooLong(_) => Code::ContextTooLong,
             Self::BadResponse(_) => Code::ProviderBadResponse,
             Self::Network(_) => Code::ProviderNetwork,

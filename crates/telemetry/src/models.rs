@@ -108,7 +108,7 @@ impl Answer {
             self.listener.instruments.first_piece(&self.asked, self.began.elapsed());
         }
         match item {
-            Ok(ModelEvent::Text(_) | ModelEvent::Reasoning(_)) => {}
+            Ok(ModelEvent::Text(_) | ModelEvent::Reasoning(_) | ModelEvent::Notice(_)) => {}
             Ok(ModelEvent::Completed(completion)) => {
                 self.listener.instruments.used(&self.asked, completion.usage);
                 let calls = || completion.calls.iter().map(|call| (call.name.clone(), call.args.clone()));

@@ -42,6 +42,7 @@ pub(crate) fn of_turn(reason: StopReason) -> &'static str {
         StopReason::StopSequence => "stop_sequence",
         StopReason::Refusal => "refusal",
         StopReason::Safety => "safety",
+        StopReason::Unfinished => "unfinished",
         StopReason::StepLimit => "step_limit",
         StopReason::TurnLimit => "turn_limit",
         StopReason::Cancelled => "cancelled",

@@ -15,6 +15,8 @@ pub enum StopReason {
     Refusal,
     /// The provider's safety filter stopped the answer.
     Safety,
+    /// The provider stopped the answer before it was finished, for another reason, which the answer gives.
+    Unfinished,
     /// The turn took as many steps as are allowed.
     StepLimit,
     /// It reached another limit of turns; an `agent:error` before it says which.

@@ -324,6 +324,7 @@ fn silence(stop: StopReason) -> &'static str {
         StopReason::MaxTokens => "(The answer reached its length limit before it had any text.)",
         StopReason::Refusal => "(The model refused to answer.)",
         StopReason::Safety => "(The provider's safety filter stopped the answer.)",
+        StopReason::Unfinished => "(The provider stopped the answer before it was finished.)",
         _ => "(The model ended its turn without an answer.)",
     }
 }

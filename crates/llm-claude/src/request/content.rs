@@ -1,4 +1,5 @@
 use lockkeeper_domain::{Attachment, CallResult, Content, KnownContent, UserMessage};
+use lockkeeper_llm_common::media::{self, Shown};
 use serde_json::{Value, json};
 
 /// The blocks of what a user said. Never empty, as the vendor refuses a message without content.
@@ -19,9 +20,8 @@ pub(super) fn result(result: &CallResult, id: &str) -> Value {
     // An error may hold text alone.
     let part = |part: &Content| match part {
         Content::Known(KnownContent::Text { text: words }) => (!words.trim().is_empty()).then(|| text(words)),
-        Content::Known(KnownContent::Image { data, mime_type }) => {
-            Some(image(mime_type, data).filter(|_| !is_error).unwrap_or_else(|| left_out("an image", mime_type)))
-        }
+        Content::Known(KnownContent::Image { mime_type, .. }) if is_error => Some(left_out("an image", mime_type)),
+        Content::Known(KnownContent::Image { data, mime_type }) => Some(image("an image", mime_type, data)),
         Content::Other(value) => Some(text(&value.to_string())),
     };
     let mut content: Vec<Value> = result.result.content.iter().filter_map(part).collect();
@@ -47,13 +47,15 @@ fn attachment(attachment: &Attachment) -> Value {
     if mime_type == "application/pdf" {
         return json!({"type": "document", "source": source(mime_type, data)});
     }
-    image(mime_type, data).unwrap_or_else(|| left_out(name.as_deref().unwrap_or("a file"), mime_type))
+    image(name.as_deref().unwrap_or("a file"), mime_type, data)
 }
 
-/// The block of an image of a type that the vendor takes.
-fn image(mime_type: &str, data: &str) -> Option<Value> {
-    let taken = ["image/png", "image/jpeg", "image/gif", "image/webp"];
-    taken.contains(&mime_type).then(|| json!({"type": "image", "source": source(mime_type, data)}))
+/// The block of an image of a type that the vendor takes, whatever it is called; else a line about it.
+fn image(what: &str, mime_type: &str, data: &str) -> Value {
+    match media::image(what, mime_type, data, &["image/png", "image/jpeg", "image/gif", "image/webp"]) {
+        Shown::As(mime_type) => json!({"type": "image", "source": source(mime_type, data)}),
+        Shown::LeftOut(line) => text(&line),
+    }
 }
 
 fn source(mime_type: &str, data: &str) -> Value {

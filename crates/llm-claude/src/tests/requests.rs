@@ -1,12 +1,20 @@
-use crate::{Config, PromptCache, request};
+use crate::{
+    Config, PromptCache,
+    request::{Offers, Request},
+};
 use lockkeeper_domain::{Attachment, Code, Content, Message, Replay, StopReason, ToolResult, Usage};
+use lockkeeper_llm_common::Memory;
 use lockkeeper_ports::{Completion, GenerateRequest, ProposedCall};
 use lockkeeper_testkit::llm::history::{History, tool};
 use serde_json::{Value, json};
 
+fn body_of(request: &GenerateRequest, config: &Config) -> Value {
+    Request::new(request.clone(), config, Offers::Binding, &Memory::default()).body
+}
+
 #[track_caller]
 fn check(name: &str, history: &History, config: &Config) {
-    insta::assert_json_snapshot!(name, request::body(&stored(history.request(super::MODEL)), config));
+    insta::assert_json_snapshot!(name, body_of(&stored(history.request(super::MODEL)), config));
 }
 
 /// The request as it is after the history went through the store.
@@ -78,7 +86,7 @@ fn the_marks_of_the_cache_are_never_more_than_the_vendor_takes() {
         history = history.step("", [("fs__read", json!({}), ok("x"))]).answer("So.").user(format!("And {n}?"));
         for system in ["You help.", ""] {
             let request = GenerateRequest { system: system.into(), ..history.request(super::MODEL) };
-            let body = request::body(&request, &Config::default()).to_string();
+            let body = body_of(&request, &Config::default()).to_string();
             assert!((2..=4).contains(&body.matches("cache_control").count()), "{body}");
         }
     }
@@ -96,7 +104,7 @@ fn a_replay_that_does_not_fit_degrades_to_text_and_calls() {
         let mut step = said(signed("toolu_1"), &[("toolu_1", "fs__read", json!({"a": 1}))]);
         change(step.replay.as_mut().expect("a replay"));
         let history = History::asked("Read it").completed(step, [ok("line")]);
-        request::body(&stored(history.request(super::MODEL)), &Config::default())
+        body_of(&stored(history.request(super::MODEL)), &Config::default())
     };
     let expected = other(&|replay| replay.provider = "gemini".to_owned());
     insta::assert_json_snapshot!("degraded", expected);
@@ -111,7 +119,7 @@ fn a_replay_that_does_not_fit_degrades_to_text_and_calls() {
 fn ids_that_return_are_replaced() {
     let step = || said(signed("call_0"), &[("call_0", "fs__read", json!({}))]);
     let history = History::asked("Read it").completed(step(), [ok("1")]).completed(step(), [ok("2")]);
-    let body = request::body(&history.request(super::MODEL), &Config::default());
+    let body = body_of(&history.request(super::MODEL), &Config::default());
     let ids = |key: &str| {
         let blocks = body["messages"].as_array().into_iter().flatten().filter_map(|m| m["content"].as_array().cloned());
         blocks.flatten().filter_map(|b| b[key].as_str().map(ToOwned::to_owned)).collect::<Vec<_>>()
@@ -128,11 +136,11 @@ fn what_the_vendor_gives_out_and_refuses_does_not_go_back() {
         {"type": "text", "text": "So."},
     ]);
     let history = History::asked("Hello").completed(said(raw, &[]), []).user("And?");
-    let body = request::body(&history.request(super::MODEL), &Config::default());
+    let body = body_of(&history.request(super::MODEL), &Config::default());
     assert_eq!(body["messages"][1], json!({"role": "assistant", "content": [{"type": "text", "text": "So."}]}));
     // An answer of nothing at all leaves no message behind, and the user's messages around it become one.
     let nothing = Completion { text: String::new(), replay: None, ..said(json!([]), &[]) };
-    let body = request::body(&History::asked("a").completed(nothing, []).user("b").request("m"), &Config::default());
+    let body = body_of(&History::asked("a").completed(nothing, []).user("b").request("m"), &Config::default());
     assert_eq!(body["messages"].as_array().map(Vec::len), Some(1));
 }
 

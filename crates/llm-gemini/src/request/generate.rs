@@ -2,19 +2,19 @@
 
 use super::{NO_SIGNATURE, arguments, content, name};
 use crate::{Api, Config, replay};
-use lockkeeper_domain::{AssistantMessage, CallId, CallResult, Message, ToolDefinition, UserMessage};
+use lockkeeper_domain::{AssistantMessage, CallId, CallResult, Message, UserMessage};
+use lockkeeper_llm_common::WireTool;
 use lockkeeper_ports::GenerateRequest;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 
-pub(super) fn body(request: &GenerateRequest, model: &str, config: &Config) -> Value {
+pub(super) fn body(request: &GenerateRequest, model: &str, config: &Config, tools: &[WireTool]) -> Value {
     let mut body = Map::new();
     if !request.system.trim().is_empty() {
         body.insert("systemInstruction".to_owned(), json!({"parts": [{"text": *request.system}]}));
     }
-    if !request.tools.is_empty() {
-        let tools: Vec<Value> = request.tools.iter().map(tool).collect();
-        body.insert("tools".to_owned(), json!([{"functionDeclarations": tools}]));
+    if !tools.is_empty() {
+        body.insert("tools".to_owned(), self::tools(tools));
     }
     let mut generation = json!({"maxOutputTokens": request.max_output_tokens});
     let mut thinking = Map::new();
@@ -32,11 +32,15 @@ pub(super) fn body(request: &GenerateRequest, model: &str, config: &Config) -> V
     Value::Object(body)
 }
 
-fn tool(tool: &ToolDefinition) -> Value {
+pub(super) fn tools(tools: &[WireTool]) -> Value {
+    json!([{"functionDeclarations": tools.iter().map(tool).collect::<Vec<_>>()}])
+}
+
+fn tool(tool: &WireTool) -> Value {
     json!({
         "name": tool.name.as_str(),
         "description": tool.description,
-        "parametersJsonSchema": tool.input_schema,
+        "parametersJsonSchema": tool.schema,
     })
 }
 
@@ -115,10 +119,9 @@ fn user(message: &UserMessage) -> Vec<Value> {
     let mut parts: Vec<Value> = Vec::new();
     for file in &message.attachments {
         let what = file.name.as_deref().unwrap_or("a file");
-        parts.push(if content::takes_from_user(&file.mime_type) {
-            inline(&file.mime_type, &file.data)
-        } else {
-            json!({"text": content::left_out(what, &file.mime_type)})
+        parts.push(match content::from_user(what, &file.mime_type, &file.data) {
+            Ok(mime_type) => inline(mime_type, &file.data),
+            Err(line) => json!({"text": line}),
         });
     }
     if !message.text.is_empty() || parts.is_empty() {

@@ -3,12 +3,13 @@
 
 use super::{NO_SIGNATURE, arguments, content, name};
 use crate::{Api, Config, replay};
-use lockkeeper_domain::{AssistantMessage, CallId, CallResult, Message, ToolDefinition, UserMessage};
+use lockkeeper_domain::{AssistantMessage, CallId, CallResult, Message, UserMessage};
+use lockkeeper_llm_common::WireTool;
 use lockkeeper_ports::GenerateRequest;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 
-pub(super) fn body(request: &GenerateRequest, model: &str, config: &Config) -> Value {
+pub(super) fn body(request: &GenerateRequest, model: &str, config: &Config, tools: &[WireTool]) -> Value {
     let mut body = Map::new();
     body.insert("model".to_owned(), json!(model));
     body.insert("stream".to_owned(), json!(true));
@@ -16,8 +17,8 @@ pub(super) fn body(request: &GenerateRequest, model: &str, config: &Config) -> V
     if !request.system.trim().is_empty() {
         body.insert("system_instruction".to_owned(), json!(*request.system));
     }
-    if !request.tools.is_empty() {
-        body.insert("tools".to_owned(), request.tools.iter().map(tool).collect());
+    if !tools.is_empty() {
+        body.insert("tools".to_owned(), self::tools(tools));
     }
     let mut generation = Map::from_iter([("max_output_tokens".to_owned(), json!(request.max_output_tokens))]);
     if config.thinking {
@@ -31,12 +32,16 @@ pub(super) fn body(request: &GenerateRequest, model: &str, config: &Config) -> V
     Value::Object(body)
 }
 
-fn tool(tool: &ToolDefinition) -> Value {
+pub(super) fn tools(tools: &[WireTool]) -> Value {
+    tools.iter().map(tool).collect()
+}
+
+fn tool(tool: &WireTool) -> Value {
     json!({
         "type": "function",
         "name": tool.name.as_str(),
         "description": tool.description,
-        "parameters": tool.input_schema,
+        "parameters": tool.schema,
     })
 }
 
@@ -65,10 +70,9 @@ fn user(message: &UserMessage) -> Vec<Value> {
     let mut blocks: Vec<Value> = Vec::new();
     for file in &message.attachments {
         let what = file.name.as_deref().unwrap_or("a file");
-        blocks.push(if content::takes_from_user(&file.mime_type) {
-            media(&file.mime_type, &file.data)
-        } else {
-            text(&content::left_out(what, &file.mime_type))
+        blocks.push(match content::from_user(what, &file.mime_type, &file.data) {
+            Ok(mime_type) => media(mime_type, &file.data),
+            Err(line) => text(&line),
         });
     }
     if !message.text.is_empty() || blocks.is_empty() {

@@ -9,7 +9,9 @@ fn body(request: GenerateRequest, config: &Config) -> Value {
     let json = serde_json::to_string(&request.messages).expect("JSON");
     let messages: Vec<Message> = serde_json::from_str(&json).expect("a history");
     assert_eq!(messages, request.messages);
-    request::of(GenerateRequest { messages, ..request }, config).expect("a request").body
+    request::of(GenerateRequest { messages, ..request }, config, &lockkeeper_llm_common::Memory::default())
+        .expect("a request")
+        .body
 }
 
 fn interactions() -> Config {

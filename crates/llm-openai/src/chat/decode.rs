@@ -1,6 +1,10 @@
 //! The chunks of a chat completion's stream.
 
-use super::{calls::Calls, details::Details};
+use super::{
+    calls::Calls,
+    details::Details,
+    think::{Part, Splitter},
+};
 use crate::{
     config::Api,
     failure::{Failure, Report, is_error_object},
@@ -9,7 +13,7 @@ use crate::{
 };
 use lockkeeper_domain::{Replay, StopReason, Usage};
 use lockkeeper_ports::{LlmError, ModelEvent};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// Fields of a message that its server wants back, besides the known ones.
 const EXTRAS: &[&str] = &["extra_content", "thought_signature"];
@@ -19,11 +23,14 @@ const EXTRAS: &[&str] = &["extra_content", "thought_signature"];
 pub(crate) struct Decoder {
     model: String,
     speech: Speech,
+    splitter: Splitter,
     calls: Calls,
     details: Details,
     /// What the server calls its reasoning.
     reasoning_field: Option<&'static str>,
     extras: Map<String, Value>,
+    /// Whether anything of an answer came.
+    answered: bool,
     finish: Option<String>,
     refused: bool,
     usage: Usage,
@@ -35,10 +42,12 @@ impl Decoder {
         Self {
             model: model.to_owned(),
             speech: Speech::default(),
+            splitter: Splitter::default(),
             calls: Calls::default(),
             details: Details::default(),
             reasoning_field: None,
             extras: Map::new(),
+            answered: false,
             finish: None,
             refused: false,
             usage: Usage::default(),
@@ -51,13 +60,15 @@ impl Decoder {
 
     /// Takes a chunk, or the whole completion of a server that does not stream.
     pub(crate) fn feed(&mut self, chunk: &Value) -> Result<(), Failure> {
-        if is_error_object(chunk) || (text(chunk, "/type") == "error" && !has(chunk, "/choices")) {
+        let is_no_answer = !has(chunk, "/choices") && (text(chunk, "/type") == "error" || Report::is_refusal(chunk));
+        if is_error_object(chunk) || is_no_answer {
             return Err(Report::of_json(chunk).into_failure());
         }
         if has(chunk, "/usage") {
             self.usage = usage(chunk);
         }
         let Some(choice) = list(chunk, "/choices").first() else { return Ok(()) };
+        self.answered = true;
         if let Some(message) = ["delta", "message"].iter().find_map(|at| choice.get(at).filter(|m| m.is_object())) {
             self.message(message);
         }
@@ -67,27 +78,32 @@ impl Decoder {
         Ok(())
     }
 
-    /// The stream is over; `done` tells whether its server said that it was the end.
-    pub(crate) fn close(&mut self, done: bool) -> Result<(), Failure> {
-        let Some(finish) = self.finish.take().filter(|_| done) else {
-            return Err(Failure::cut("it ended before the completion did"));
-        };
-        let stop = match finish.as_str() {
+    /// The stream is over; `done` tells whether its server said that it was the end, and `strict` whether it must have.
+    pub(crate) fn close(&mut self, done: bool, strict: Option<bool>) -> Result<(), Failure> {
+        let cut = || Failure::cut("it ended before the completion did");
+        let finish = self.finish.take();
+        // One of the two marks of an end is enough for text. Calls that did not say why they end may be cut.
+        let marked = done || !strict.unwrap_or(!self.calls.is_empty());
+        if !self.answered || !(marked && finish.is_some() || done && self.calls.are_whole()) {
+            return Err(cut());
+        }
+        self.split(|splitter, parts| splitter.finish(parts));
+        let stop = match finish.as_deref() {
             _ if self.refused => StopReason::Refusal,
-            "stop" | "tool_calls" | "function_call" | "tool_use" | "end_turn" | "eos" | "eos_token" => {
-                StopReason::EndTurn
-            }
-            "stop_sequence" => StopReason::StopSequence,
-            "length" | "max_tokens" | "model_length" => StopReason::MaxTokens,
-            "content_filter" | "safety" => StopReason::Safety,
-            "refusal" => StopReason::Refusal,
-            "error" | "insufficient_system_resource" => {
-                return Err(Failure::passing(LlmError::Overloaded(format!("it stopped: {finish}"))));
-            }
-            "abort" | "cancelled" => return Err(Failure::cut(format!("it stopped: {finish}"))),
-            _ if self.calls.is_empty() => StopReason::EndTurn,
-            // Whether the calls are whole, only the reason can tell.
-            _ => return Err(Failure::bad_response(format!("calls, and an unknown end {finish:?}"))),
+            None => StopReason::EndTurn,
+            Some(finish) => match Finish::of(finish) {
+                Finish::Stop(stop) => stop,
+                Finish::Failed => {
+                    return Err(Failure::passing(LlmError::Overloaded(format!("it stopped: {finish}"))));
+                }
+                Finish::Cut => return Err(Failure::cut(format!("it stopped: {finish}"))),
+                // Whether the calls are whole, only the reason can tell.
+                // Servers have words of their own for an end.
+                Finish::Unknown if self.calls.is_empty() => StopReason::EndTurn,
+                Finish::Unknown => {
+                    return Err(Failure::bad_response(format!("calls, and an unknown end {finish:?}")));
+                }
+            },
         };
         let (calls, raw_calls) = std::mem::take(&mut self.calls).into_parts();
         let replay = self.replay(raw_calls);
@@ -102,7 +118,7 @@ impl Decoder {
             self.speech.reason(text(message, &at(field)));
         }
         match message.get("content") {
-            Some(Value::String(content)) => self.speech.say(content),
+            Some(Value::String(content)) => self.split(|splitter, parts| splitter.push(content, parts)),
             Some(Value::Array(parts)) => parts.iter().for_each(|part| self.part(part)),
             _ => {}
         }
@@ -112,6 +128,10 @@ impl Decoder {
         }
         for piece in list(message, "/tool_calls") {
             self.calls.add(piece);
+        }
+        // What calls were before they could be several.
+        if let Some(call) = message.get("function_call").filter(|call| call.is_object()) {
+            self.calls.add(&json!({"function": call}));
         }
         for piece in list(message, "/reasoning_details") {
             self.details.add(piece);
@@ -127,7 +147,23 @@ impl Decoder {
     fn part(&mut self, part: &Value) {
         match text(part, "/type") {
             "thinking" => list(part, "/thinking").iter().for_each(|piece| self.speech.reason(text(piece, "/text"))),
-            _ => self.speech.say(text(part, "/text")),
+            _ => {
+                let words = text(part, "/text");
+                self.split(|splitter, parts| splitter.push(words, parts));
+            }
+        }
+    }
+
+    /// Says what the splitter makes of a text.
+    fn split(&mut self, take: impl FnOnce(&mut Splitter, &mut Vec<Part>)) {
+        let mut parts = Vec::new();
+        take(&mut self.splitter, &mut parts);
+        for part in parts {
+            match part {
+                Part::Text(text) => self.speech.say(&text),
+                Part::Reasoning(text) => self.speech.reason(&text),
+                Part::AllWasReasoning => self.speech.take_back(),
+            }
         }
     }
 
@@ -152,6 +188,34 @@ impl Decoder {
             model: self.model.clone(),
             api: Api::Chat.name().to_owned(),
             raw: Value::Object(message),
+        }
+    }
+}
+
+/// What a `finish_reason` says.
+enum Finish {
+    Stop(StopReason),
+    Failed,
+    Cut,
+    Unknown,
+}
+
+impl Finish {
+    fn of(reason: &str) -> Self {
+        let reason = reason.to_ascii_lowercase();
+        let has = |parts: &[&str]| parts.iter().any(|part| reason.contains(part));
+        match reason.as_str() {
+            "stop" | "tool_calls" | "tool_call" | "function_call" | "tool_use" | "end_turn" | "eos" | "eos_token"
+            | "eot" | "end" | "done" | "complete" | "completed" | "success" | "end_of_turn" | "stop_str" => {
+                Self::Stop(StopReason::EndTurn)
+            }
+            "stop_sequence" => Self::Stop(StopReason::StopSequence),
+            "refusal" => Self::Stop(StopReason::Refusal),
+            "abort" | "aborted" | "cancelled" | "canceled" => Self::Cut,
+            _ if has(&["length", "max_tokens", "max_output"]) => Self::Stop(StopReason::MaxTokens),
+            _ if has(&["filter", "safety", "sensitive", "blocked", "recitation"]) => Self::Stop(StopReason::Safety),
+            _ if has(&["error", "insufficient_system_resource", "overload", "timeout"]) => Self::Failed,
+            _ => Self::Unknown,
         }
     }
 }

@@ -3,19 +3,20 @@
 use crate::{
     config::{Api, Config},
     failure::Feature,
-    history::{Entry, entries, object_text, origins, own_replay, parameters, result_parts, tool_name, user_parts},
+    history::{Entry, entries, object_text, origins, own_replay, result_parts, tool_name, user_parts},
     json::{arguments, list, text},
 };
-use lockkeeper_domain::{AssistantMessage, CallResult, Message, ToolCall, ToolDefinition};
+use lockkeeper_domain::{AssistantMessage, CallResult, Message, ToolCall};
+use lockkeeper_llm_common::WireTool;
 use lockkeeper_ports::GenerateRequest;
 use serde_json::{Map, Value, json};
 
 /// The body for `request`, without the features that were refused before.
-pub(crate) fn body(config: &Config, request: &GenerateRequest, without: &[Feature]) -> Value {
+pub(crate) fn body(config: &Config, request: &GenerateRequest, tools: &[WireTool], without: &[Feature]) -> Value {
     let with = |feature| !without.contains(&feature);
     let mut body = json!({
         "model": request.model,
-        "messages": messages(config, request, with(Feature::Replay), with(Feature::Images)),
+        "messages": messages(config, request, &with),
         "stream": true,
     });
     let Some(fields) = body.as_object_mut() else { return body };
@@ -26,28 +27,31 @@ pub(crate) fn body(config: &Config, request: &GenerateRequest, without: &[Featur
     let new_name = config.is_vendor() == with(Feature::TokenLimit);
     let limit = if new_name { "max_completion_tokens" } else { "max_tokens" };
     fields.insert(limit.to_owned(), request.max_output_tokens.into());
-    if !request.tools.is_empty() {
-        fields.insert("tools".to_owned(), request.tools.iter().map(tool).collect());
+    if !tools.is_empty() {
+        fields.insert("tools".to_owned(), tools.iter().map(tool).collect());
     }
-    if let Some(effort) = config.reasoning_effort.as_deref().filter(|_| with(Feature::Reasoning)) {
+    if let Some(effort) =
+        config.reasoning_effort.as_deref().filter(|_| with(Feature::Reasoning) && with(Feature::Effort))
+    {
         fields.insert("reasoning_effort".to_owned(), effort.into());
     }
     body
 }
 
-fn tool(tool: &ToolDefinition) -> Value {
+fn tool(tool: &WireTool) -> Value {
     let function = json!({
         "name": tool.name.as_str(),
         "description": tool.description,
-        "parameters": parameters(tool),
+        "parameters": tool.schema,
     });
     json!({"type": "function", "function": function})
 }
 
-fn messages(config: &Config, request: &GenerateRequest, with_replay: bool, with_images: bool) -> Vec<Value> {
+fn messages(config: &Config, request: &GenerateRequest, with: &impl Fn(Feature) -> bool) -> Vec<Value> {
+    let (with_replay, with_images) = (with(Feature::Replay), with(Feature::Images));
     let system = (!request.system.is_empty()).then(|| json!({"role": "system", "content": &*request.system}));
     let mut messages: Vec<Value> = system.into_iter().collect();
-    for Entry { message, ids } in entries(&request.messages) {
+    for Entry { message, ids } in entries(&request.messages, Api::Chat, with(Feature::LongIds)) {
         match message {
             Message::User { message, .. } => {
                 let (text, images) = user_parts(message, with_images);

@@ -54,7 +54,7 @@ fn a_conversation_that_is_too_long_is_told_by_each_server_in_its_own_words() {
 fn a_part_that_a_server_does_not_take_is_recognised() {
     let of = |code: &str, param: &str, message: &str| error(code, "invalid_request_error", param, message);
     check(400, &of("unsupported_value", "reasoning.summary", "verify"), "BadRequest fatal Summary");
-    check(400, &of("unsupported_parameter", "reasoning.effort", "no"), "BadRequest fatal Reasoning");
+    check(400, &of("unsupported_parameter", "reasoning.effort", "no"), "BadRequest fatal Effort");
     check(400, &of("", "include", "Encrypted content is not supported with this model."), "BadRequest fatal Encrypted");
     check(400, &of("", "", "Encrypted content is not supported with this model."), "BadRequest fatal Encrypted");
     check(400, &of("invalid_encrypted_content", "", "x"), "BadRequest fatal Replay");

@@ -133,7 +133,11 @@ impl Decoder {
             None => StopReason::EndTurn,
             Some("max_output_tokens" | "max_tokens") => StopReason::MaxTokens,
             Some("content_filter") => StopReason::Safety,
-            Some(reason) => return Err(Failure::fatal(LlmError::Cut(format!("incomplete: {reason}")))),
+            Some("") => return Err(Failure::fatal(LlmError::Cut("incomplete: ".to_owned()))),
+            Some(reason) => {
+                self.speech.explain(&format!("(The provider stopped the answer before it was finished: {reason}.)"));
+                StopReason::Unfinished
+            }
         };
         let (output, calls) = std::mem::take(&mut self.items).into_output();
         let replay = (!output.is_empty()).then(|| Replay {

@@ -4,10 +4,11 @@ use super::items::is_call;
 use crate::{
     config::{Api, Config},
     failure::Feature,
-    history::{entries, object_text, origins, own_replay, parameters, result_parts, tool_name, user_parts},
+    history::{entries, object_text, origins, own_replay, result_parts, tool_name, user_parts},
     json::{named, text},
 };
-use lockkeeper_domain::{AssistantMessage, Message, ToolCall, ToolDefinition, UserMessage};
+use lockkeeper_domain::{AssistantMessage, Message, ToolCall, UserMessage};
+use lockkeeper_llm_common::WireTool;
 use lockkeeper_ports::GenerateRequest;
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;
@@ -18,56 +19,59 @@ const MAX_CACHE_KEY: usize = 64;
 const MIN_OUTPUT_TOKENS: u32 = 16;
 
 /// The body for `request`, without the features that were refused before.
-pub(crate) fn body(config: &Config, request: &GenerateRequest, without: &[Feature]) -> Value {
+pub(crate) fn body(config: &Config, request: &GenerateRequest, tools: &[WireTool], without: &[Feature]) -> Value {
     let with = |feature| !without.contains(&feature);
     let key = request.session.as_str();
     let mut body = json!({
         "model": request.model,
-        "input": input(&request.messages, with(Feature::Replay), with(Feature::Images)),
+        "input": input(&request.messages, &with),
         "max_output_tokens": request.max_output_tokens.max(MIN_OUTPUT_TOKENS),
         "store": false,
         "stream": true,
-        "prompt_cache_key": key.get(..MAX_CACHE_KEY).unwrap_or(key),
     });
     let Some(fields) = body.as_object_mut() else { return body };
+    if with(Feature::CacheKey) {
+        fields.insert("prompt_cache_key".to_owned(), key.get(..MAX_CACHE_KEY).unwrap_or(key).into());
+    }
     if !request.system.is_empty() {
         fields.insert("instructions".to_owned(), (*request.system).into());
     }
-    if !request.tools.is_empty() {
-        fields.insert("tools".to_owned(), request.tools.iter().map(tool).collect());
+    if !tools.is_empty() {
+        fields.insert("tools".to_owned(), tools.iter().map(tool).collect());
     }
     if with(Feature::Encrypted) && with(Feature::Reasoning) {
         fields.insert("include".to_owned(), json!(["reasoning.encrypted_content"]));
     }
-    let reasoning = reasoning(config, with(Feature::Summary));
+    let reasoning = reasoning(config, with(Feature::Summary), with(Feature::Effort));
     if with(Feature::Reasoning) && !reasoning.is_empty() {
         fields.insert("reasoning".to_owned(), Value::Object(reasoning));
     }
     body
 }
 
-fn reasoning(config: &Config, with_summary: bool) -> Map<String, Value> {
+fn reasoning(config: &Config, with_summary: bool, with_effort: bool) -> Map<String, Value> {
     let summary = Some(&config.reasoning_summary).filter(|summary| with_summary && !summary.is_empty());
-    let effort = config.reasoning_effort.as_ref().map(|effort| ("effort", effort));
+    let effort = config.reasoning_effort.as_ref().filter(|_| with_effort).map(|effort| ("effort", effort));
     let fields = effort.into_iter().chain(summary.map(|summary| ("summary", summary)));
     fields.map(|(field, value)| (field.to_owned(), Value::from(value.as_str()))).collect()
 }
 
-fn tool(tool: &ToolDefinition) -> Value {
+fn tool(tool: &WireTool) -> Value {
     json!({
         "type": "function",
         "name": tool.name.as_str(),
         "description": tool.description,
-        "parameters": parameters(tool),
+        "parameters": tool.schema,
         // The API's default rewrites a schema, and refuses most of what MCP servers send.
         "strict": false,
     })
 }
 
-fn input(messages: &[Message], with_replay: bool, with_images: bool) -> Vec<Value> {
+fn input(messages: &[Message], with: &impl Fn(Feature) -> bool) -> Vec<Value> {
+    let (with_replay, with_images) = (with(Feature::Replay), with(Feature::Images));
     let mut input = Vec::new();
     let mut custom = HashSet::new();
-    for entry in entries(messages) {
+    for entry in entries(messages, Api::Responses, with(Feature::LongIds)) {
         match entry.message {
             Message::User { message, .. } => input.push(user(message, with_images)),
             Message::Assistant { message, .. } => {

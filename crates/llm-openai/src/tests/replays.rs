@@ -1,7 +1,7 @@
 //! What goes back is what came, also after it was stored.
 
 use super::{SSE, hear, runtime, wire};
-use crate::{Api, Config, chat, responses};
+use crate::{Api, Config};
 use lockkeeper_domain::{Message, ToolResult};
 use lockkeeper_ports::GenerateRequest;
 use lockkeeper_testkit::llm::history::History;
@@ -36,7 +36,7 @@ fn items_go_back_word_for_word_and_in_their_order() {
     let events = [added.to_string(), done(2, &items[2]), done(0, &items[0]), done(3, &items[3]), done(1, &items[1])];
     let mut events: Vec<&str> = events.iter().map(String::as_str).collect();
     events.push(r#"{"type":"response.completed","response":{"status":"completed"}}"#);
-    let body = responses::body(&Config::default(), &next_request(Api::Responses, &wire(&events)), &[]);
+    let body = super::responses_body(&Config::default(), &next_request(Api::Responses, &wire(&events)), &[]);
     let input = body["input"].as_array().expect("a list");
     assert_eq!(input[1..5], items, "{body}");
     let text = input[3].to_string();
@@ -58,7 +58,7 @@ fn a_call_that_was_not_run_and_the_reasoning_before_it_stay_away() {
         r#"{"type":"response.incomplete","response":{"incomplete_details":{"reason":"max_output_tokens"}}}"#.to_owned(),
     ];
     let events: Vec<&str> = events.iter().map(String::as_str).collect();
-    let body = responses::body(&Config::default(), &next_request(Api::Responses, &wire(&events)), &[]);
+    let body = super::responses_body(&Config::default(), &next_request(Api::Responses, &wire(&events)), &[]);
     let input = body["input"].as_array().expect("a list");
     assert_eq!(input.len(), 2, "{body}");
     assert_eq!(input[1]["type"], "message");
@@ -71,7 +71,7 @@ fn a_custom_call_gets_a_result_of_its_kind() {
         r#"{"type":"response.completed","response":{}}"#.to_owned(),
     ];
     let events: Vec<&str> = events.iter().map(String::as_str).collect();
-    let body = responses::body(&Config::default(), &next_request(Api::Responses, &wire(&events)), &[]);
+    let body = super::responses_body(&Config::default(), &next_request(Api::Responses, &wire(&events)), &[]);
     assert_eq!(body.pointer("/input/1/input"), Some(&json!("as is")));
     assert_eq!(body.pointer("/input/2/type"), Some(&json!("custom_tool_call_output")));
 }
@@ -83,7 +83,7 @@ fn a_chat_message_goes_back_with_its_signatures() {
         r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","extra_content":{"google":{"thought_signature":"S"}},"function":{"name":"f","arguments":"{ \"x\": 1 }"}},{"index":1,"id":"","function":{"name":"f","arguments":"{}"}}]},"finish_reason":"tool_calls"}]}"#,
         "[DONE]",
     ];
-    let body = chat::body(&Config::default(), &next_request(Api::Chat, &wire(&events)), &[]);
+    let body = super::chat_body(&Config::default(), &next_request(Api::Chat, &wire(&events)), &[]);
     let messages = body["messages"].as_array().expect("a list");
     let expected = json!({
         "role": "assistant", "content": null, "reasoning": "Hm",

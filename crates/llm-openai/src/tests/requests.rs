@@ -1,6 +1,6 @@
 //! The requests as they go over the wire.
 
-use crate::{Api, Config, chat, failure::Feature, responses};
+use crate::{Api, Config, failure::Feature};
 use lockkeeper_domain::{Attachment, Code, Content, Replay, StopReason, ToolResult, Usage};
 use lockkeeper_ports::{Completion, GenerateRequest, ProposedCall};
 use lockkeeper_testkit::llm::history::{History, tool};
@@ -82,12 +82,12 @@ fn conversation(replay: Option<Replay>) -> GenerateRequest {
 }
 
 fn responses_body(replay: Option<Replay>) -> Value {
-    responses::body(&Config::default(), &conversation(replay), &[])
+    super::responses_body(&Config::default(), &conversation(replay), &[])
 }
 
 fn chat_body(replay: Option<Replay>) -> Value {
     let config = Config { base_url: Some("http://127.0.0.1:1/v1".to_owned()), ..Config::default() };
-    chat::body(&config, &conversation(replay), &[])
+    super::chat_body(&config, &conversation(replay), &[])
 }
 
 #[test]
@@ -131,24 +131,24 @@ fn what_a_server_refused_is_left_out() {
     let config = Config { reasoning_effort: Some("low".to_owned()), ..Config::default() };
     let local = Config { base_url: Some("http://127.0.0.1:1/v1".to_owned()), ..Config::default() };
     let request = History::asked("Hello").request("m");
-    let with = |without: &[Feature]| responses::body(&config, &request, without);
+    let with = |without: &[Feature]| super::responses_body(&config, &request, without);
     assert_eq!(with(&[])["reasoning"], json!({"effort": "low", "summary": "auto"}));
     assert_eq!(with(&[Feature::Summary])["reasoning"], json!({"effort": "low"}));
     assert!(!fields(&with(&[Feature::Encrypted])).contains(&"include"));
     let plain = with(&[Feature::Reasoning]);
     assert!(!fields(&plain).contains(&"include") && !fields(&plain).contains(&"reasoning"));
     let raw = replay("openai", Api::Responses, responses_items());
-    let without = responses::body(&Config::default(), &conversation(Some(raw)), &[Feature::Replay]);
+    let without = super::responses_body(&Config::default(), &conversation(Some(raw)), &[Feature::Replay]);
     assert_eq!(without, responses_body(None));
     let blind = [
-        responses::body(&Config::default(), &conversation(None), &[Feature::Images]),
-        chat::body(&local, &conversation(None), &[Feature::Images]),
+        super::responses_body(&Config::default(), &conversation(None), &[Feature::Images]),
+        super::chat_body(&local, &conversation(None), &[Feature::Images]),
     ];
     for body in blind.map(|body| body.to_string()) {
         assert!(!body.contains("base64"), "{body}");
         assert_eq!(body.matches("cannot see").count(), 3, "{body}");
     }
-    let chat_with = |config: &Config, without: &[Feature]| chat::body(config, &request, without);
+    let chat_with = |config: &Config, without: &[Feature]| super::chat_body(config, &request, without);
     assert!(!fields(&chat_with(&config, &[Feature::StreamOptions])).contains(&"stream_options"));
     assert!(fields(&chat_with(&config, &[])).contains(&"max_completion_tokens"));
     assert!(fields(&chat_with(&config, &[Feature::TokenLimit])).contains(&"max_tokens"));
@@ -159,7 +159,7 @@ fn what_a_server_refused_is_left_out() {
 #[test]
 fn reasoning_stays_here_where_its_server_does_not_want_it_back() {
     let config = Config { echo_reasoning: false, ..Config::default() };
-    let body = chat::body(&config, &conversation(Some(replay("openai", Api::Chat, chat_message()))), &[]);
+    let body = super::chat_body(&config, &conversation(Some(replay("openai", Api::Chat, chat_message()))), &[]);
     assert!(!body.to_string().contains("reasoning_content"));
     assert!(body.to_string().contains("reasoning_details"));
 }
@@ -170,12 +170,12 @@ fn a_request_of_little_has_few_fields() {
     request.system = "".into();
     request.max_output_tokens = 1;
     let config = Config { reasoning_summary: String::new(), ..Config::default() };
-    let body = responses::body(&config, &request, &[]);
+    let body = super::responses_body(&config, &request, &[]);
     assert_eq!(
         fields(&body),
         ["model", "input", "max_output_tokens", "store", "stream", "prompt_cache_key", "include"]
     );
     assert_eq!(body["max_output_tokens"], 16);
-    let chat = chat::body(&config, &request, &[]);
+    let chat = super::chat_body(&config, &request, &[]);
     assert_eq!(fields(&chat), ["model", "messages", "stream", "stream_options", "max_completion_tokens"]);
 }

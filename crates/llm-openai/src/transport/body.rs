@@ -5,7 +5,10 @@ use super::{
     sse::{Frame, Framer},
     timed_out,
 };
-use crate::{failure::Failure, json::has};
+use crate::{
+    failure::{Failure, Report, plain},
+    json::has,
+};
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream, stream::BoxStream};
 use serde_json::{Value, json};
@@ -58,14 +61,30 @@ impl Link {
 /// Reads bytes and gives out one whole event at a time.
 pub(super) struct Body<E> {
     bytes: BoxStream<'static, Result<Bytes, E>>,
-    framer: Framer,
+    form: Form,
     frames: VecDeque<Frame>,
-    /// The whole of a body that is one JSON value: the server does not stream.
-    whole: Option<Vec<u8>>,
+    /// Whether an event came, and the beginning of the body, to be shown where none does.
+    any: bool,
+    head: Vec<u8>,
     limits: Limits,
     read: usize,
     link: Arc<Link>,
 }
+
+/// The form of a body. Its first byte tells, whatever its type is said to be.
+enum Form {
+    /// Nothing but blanks came.
+    Unknown { is_json: bool },
+    /// Server-sent events.
+    Events(Framer),
+    /// JSON: one value from a server that does not stream, or one in each line.
+    Json { text: Vec<u8>, lines: bool },
+    /// Something else.
+    Other(&'static str),
+}
+
+/// How much of a body without events is shown.
+const HEAD: usize = 2_000;
 
 /// Why reading stopped, for its text.
 pub(super) trait Broken: Send + 'static {
@@ -85,9 +104,8 @@ impl<E: Broken> Body<E> {
         limits: Limits,
         link: Arc<Link>,
     ) -> Self {
-        let framer = Framer::new(limits.event_bytes);
-        let whole = is_json.then(Vec::new);
-        Self { bytes, framer, frames: VecDeque::new(), whole, limits, read: 0, link }
+        let form = Form::Unknown { is_json };
+        Self { bytes, form, frames: VecDeque::new(), any: false, head: Vec::new(), limits, read: 0, link }
     }
 
     pub(super) fn into_stream(self) -> impl Stream<Item = Result<Bytes, io::Error>> + Send {
@@ -109,6 +127,7 @@ impl<E: Broken> Body<E> {
         loop {
             while let Some(frame) = self.frames.pop_front() {
                 if let Some(event) = self.vet(&frame)? {
+                    self.any = true;
                     let room = self.link.room.acquire().await;
                     room.map_err(|_| Failure::cut("nobody reads on"))?.forget();
                     return Ok(Some(event));
@@ -125,7 +144,7 @@ impl<E: Broken> Body<E> {
         let idle = self.limits.idle;
         let next = tokio::time::timeout(idle, self.bytes.next()).await;
         let Some(chunk) = next.map_err(|_| timed_out("the next part of the answer", idle))? else {
-            return Ok(self.end_of_whole());
+            return self.end();
         };
         let chunk = chunk.map_err(|error| Failure::cut(error.reason()))?;
         self.read += chunk.len();
@@ -133,22 +152,76 @@ impl<E: Broken> Body<E> {
             let max = self.limits.answer_bytes;
             return Err(Failure::bad_response(format!("an answer of more than {max} bytes")));
         }
-        let max = self.limits.event_bytes;
-        let too_large = || Failure::bad_response(format!("an event of more than {max} bytes"));
-        match &mut self.whole {
-            Some(whole) if whole.len() + chunk.len() > max => return Err(too_large()),
-            Some(whole) => whole.extend_from_slice(&chunk),
-            None => self.framer.push(&chunk, &mut self.frames).map_err(|_| too_large())?,
+        if self.head.len() < HEAD {
+            self.head.extend(chunk.iter().take(HEAD - self.head.len()));
         }
-        Ok(true)
+        self.take(&chunk).map(|()| true)
     }
 
-    /// A body that was one value becomes one event and the marker of the end.
-    fn end_of_whole(&mut self) -> bool {
-        let Some(whole) = self.whole.take().filter(|whole| !whole.is_empty()) else { return false };
-        let frame = |data: String| Frame { event: String::new(), data };
-        self.frames.extend([frame(String::from_utf8_lossy(&whole).into_owned()), frame(DONE.to_owned())]);
-        true
+    fn take(&mut self, chunk: &[u8]) -> Result<(), Failure> {
+        let max = self.limits.event_bytes;
+        let too_large = || Failure::bad_response(format!("an event of more than {max} bytes"));
+        if let Form::Unknown { is_json } = self.form {
+            let text = chunk.strip_prefix("\u{feff}".as_bytes()).unwrap_or(chunk);
+            let Some(first) = text.iter().find(|byte| !byte.is_ascii_whitespace()) else { return Ok(()) };
+            self.form = match first {
+                b'{' | b'[' => Form::Json { text: Vec::new(), lines: false },
+                b'<' => Form::Other("a web page came in place of an answer; is the base URL right?"),
+                0x1f | 0x28 => Form::Other("the answer is compressed, although nobody asked for that"),
+                _ if is_json && !b"deir:".contains(first) => Form::Json { text: Vec::new(), lines: false },
+                _ => Form::Events(Framer::new(max)),
+            };
+        }
+        match &mut self.form {
+            Form::Unknown { .. } => {}
+            Form::Other(problem) => return Err(Failure::bad_response(format!("{problem}{}", said(&self.head)))),
+            Form::Events(framer) => framer.push(chunk, &mut self.frames).map_err(|_| too_large())?,
+            Form::Json { text, .. } if text.len() + chunk.len() > max => return Err(too_large()),
+            Form::Json { text, lines } => {
+                text.extend_from_slice(chunk);
+                while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
+                    let line = String::from_utf8_lossy(&text[..end]).into_owned();
+                    let is_value = serde_json::from_str::<Value>(&line).is_ok_and(|value| value.is_object());
+                    if !*lines && !is_value {
+                        break;
+                    }
+                    // A value that fills the first line is the first of several, or all of it.
+                    *lines = true;
+                    text.drain(..=end);
+                    self.frames.push_back(frame(line));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The body is over; whether there is more to read of what came.
+    fn end(&mut self) -> Result<bool, Failure> {
+        match std::mem::replace(&mut self.form, Form::Unknown { is_json: false }) {
+            Form::Json { text, lines } if !text.iter().all(u8::is_ascii_whitespace) => {
+                self.frames.push_back(frame(String::from_utf8_lossy(&text).into_owned()));
+                if !lines {
+                    self.frames.push_back(frame(DONE.to_owned()));
+                }
+                Ok(true)
+            }
+            Form::Json { lines: true, .. } if self.read > 0 => Ok(self.end_of_lines()),
+            Form::Events(_) if !self.any && !self.link.is_done() => match said(&self.head) {
+                words if is_only_comments(&self.head) || words.is_empty() => Ok(false),
+                words => Err(Failure::cut(format!("it ended without an answer{words}"))),
+            },
+            _ => Ok(false),
+        }
+    }
+
+    /// One value in one line was all of it: the server does not stream.
+    fn end_of_lines(&mut self) -> bool {
+        let lines = self.head.iter().filter(|byte| **byte == b'\n').count();
+        let one = lines <= 1 && self.read <= HEAD;
+        if one {
+            self.frames.push_back(frame(DONE.to_owned()));
+        }
+        one
     }
 
     /// The event as async-openai gets it; none for what says nothing.
@@ -164,6 +237,10 @@ impl<E: Broken> Body<E> {
         let mut event: Value = match serde_json::from_str(data) {
             Ok(event) => event,
             Err(_) if frame.event == "error" => json!({"message": data}),
+            // It may be what the model said, unless it says itself that it is an error.
+            Err(_) if is_plain_error(data) => {
+                return Err(Report::of_text(data).into_failure());
+            }
             Err(error) => return Err(Failure::bad_response(format!("an event is not JSON: {}", position(&error)))),
         };
         // Some gateways leave the type to the event's name.
@@ -175,6 +252,31 @@ impl<E: Broken> Body<E> {
         }
         Ok(Some(Bytes::from(format!("data: {event}\n\n"))))
     }
+}
+
+fn frame(data: String) -> Frame {
+    Frame { event: String::new(), data }
+}
+
+/// The words of a body that is no answer.
+fn said(head: &[u8]) -> String {
+    let words = plain(&String::from_utf8_lossy(head));
+    let words: String = words.chars().filter(|c| !c.is_control() && *c != char::REPLACEMENT_CHARACTER).collect();
+    if words.trim().is_empty() { words } else { format!(": {}", words.trim()) }
+}
+
+/// Whether data that is no JSON tells of an error, as `[ERROR] out of memory` does.
+fn is_plain_error(data: &str) -> bool {
+    let lower = data.to_ascii_lowercase();
+    let tells = ["error", "exception", "failed", "failure", "out of memory"].iter().any(|word| lower.contains(word));
+    tells && !data.starts_with(['{', '"']) && !data.starts_with("[{")
+}
+
+fn is_only_comments(head: &[u8]) -> bool {
+    let is_known = |line: &str| {
+        line.is_empty() || [":", "data", "event", "id", "retry", "error"].iter().any(|field| line.starts_with(field))
+    };
+    String::from_utf8_lossy(head).lines().all(|line| is_known(line.trim()))
 }
 
 /// Where the JSON is broken, without any of its text.

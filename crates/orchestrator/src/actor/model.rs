@@ -10,7 +10,7 @@ use futures::{StreamExt, future::join_all};
 use lockkeeper_domain::{
     Changes, Code, Command, Failure, HistoryLimits, Message, ModelOutcome, Said, Spend, TurnId, Usage,
 };
-use lockkeeper_ports::{Completion, GenerateRequest, LlmError, LlmProvider, ModelEvent, RecordChange};
+use lockkeeper_ports::{Completion, GenerateRequest, LlmError, LlmProvider, ModelEvent, Notice, RecordChange};
 use std::{pin::Pin, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
@@ -137,7 +137,8 @@ impl Actor {
 
     /// Takes a batch of what the model said.
     pub(super) async fn hear(&mut self, items: Vec<ModelItem>) -> Result<(), Lost> {
-        let (said, end) = sort(items);
+        let (notices, said, end) = sort(items);
+        self.notice(notices).await?;
         let mut changes = Changes::default();
         let (now, rules) = (self.shared.now(), self.shared.rules);
         if !said.is_empty() {
@@ -307,9 +308,9 @@ async fn pass_on(items: &mpsc::Sender<ModelItem>, events: Vec<ModelEvent>, (chec
     }
 }
 
-/// Merges neighbouring pieces, and finds the end.
-fn sort(items: Vec<ModelItem>) -> (Vec<Said>, Option<Result<Answered, NoAnswer>>) {
-    let mut said: Vec<Said> = Vec::new();
+/// Merges neighbouring pieces, and finds the notices and the end.
+fn sort(items: Vec<ModelItem>) -> (Vec<Notice>, Vec<Said>, Option<Result<Answered, NoAnswer>>) {
+    let (mut notices, mut said): (_, Vec<Said>) = (Vec::new(), Vec::new());
     for item in items {
         match item {
             Ok(Heard::Piece(ModelEvent::Text(piece))) => match said.last_mut() {
@@ -322,19 +323,23 @@ fn sort(items: Vec<ModelItem>) -> (Vec<Said>, Option<Result<Answered, NoAnswer>>
                 _ if piece.is_empty() => {}
                 _ => said.push(Said::Reasoning(piece)),
             },
-            Ok(Heard::All(completion, checked)) => return (said, Some(Ok((completion, checked)))),
+            Ok(Heard::Piece(ModelEvent::Notice(notice))) => notices.push(notice),
+            Ok(Heard::All(completion, checked)) => return (notices, said, Some(Ok((completion, checked)))),
             Ok(Heard::Piece(ModelEvent::Completed(_))) => {}
-            Err(error) => return (said, Some(Err(error))),
+            Err(error) => return (notices, said, Some(Err(error))),
         }
     }
-    (said, None)
+    (notices, said, None)
 }
 
 /// What people are told of an error, and what to do about it. Vendors say in words of their own that a model is unknown.
 fn failure(error: &LlmError, model: Option<&str>) -> Failure {
     let (code, message) = (error.code(), error.to_string());
-    let about_the_model = |model: &str| message.contains(model) || message.to_ascii_lowercase().contains("model");
+    let about_the_model = |model: &str| is_about_the_model(&message, model);
     let hint = match code {
+        _ if matches!(error, LlmError::Policy(_)) => {
+            "Change the message, or reset the history. Asking again does not help."
+        }
         Code::ProviderAuthentication => "Check the provider's API key.",
         Code::ProviderQuota => "Check the provider's billing, or choose another provider.",
         Code::ContextTooLong => "Reset the history, or choose a model with a larger context.",
@@ -345,6 +350,22 @@ fn failure(error: &LlmError, model: Option<&str>) -> Failure {
         _ => return Failure::new(code, message),
     };
     Failure::new(code, message).with_hint(hint)
+}
+
+/// Whether a refusal says that there is no such model.
+fn is_about_the_model(message: &str, model: &str) -> bool {
+    const UNKNOWN: [&str; 8] = [
+        "not found",
+        "not exist",
+        "unknown",
+        "no such",
+        "not available",
+        "not have access",
+        "invalid model",
+        "deprecated",
+    ];
+    let lower = message.to_ascii_lowercase();
+    (message.contains(model) || lower.contains("model")) && UNKNOWN.iter().any(|words| lower.contains(words))
 }
 
 /// Two changes that follow each other, as one.

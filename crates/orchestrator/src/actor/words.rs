@@ -4,7 +4,7 @@
 //! what runs must be what was shown.
 
 use crate::output::Output;
-use lockkeeper_ports::{Completion, ModelEvent};
+use lockkeeper_ports::{Completion, ModelEvent, Notice};
 use lockkeeper_sanitizer::Stream;
 use serde_json::Value;
 use std::sync::Arc;
@@ -69,6 +69,13 @@ impl Words {
         match event {
             ModelEvent::Text(piece) => some(self.text.push(&piece), ModelEvent::Text),
             ModelEvent::Reasoning(piece) => some(self.reasoning.push(&piece), ModelEvent::Reasoning),
+            ModelEvent::Notice(Notice::Adjusted { text }) => {
+                vec![ModelEvent::Notice(Notice::Adjusted { text: self.output.text(&text) })]
+            }
+            ModelEvent::Notice(Notice::ToolsLeftOut { tools, reason }) => {
+                let reason = self.output.text(&reason);
+                vec![ModelEvent::Notice(Notice::ToolsLeftOut { tools, reason })]
+            }
             ModelEvent::Completed(completion) => {
                 let mut events = self.finish();
                 events.push(ModelEvent::Completed(self.complete(completion)));
@@ -142,6 +149,7 @@ mod tests {
             match event {
                 ModelEvent::Text(piece) => said += &piece,
                 ModelEvent::Reasoning(piece) => panic!("no reasoning was said: {piece}"),
+                ModelEvent::Notice(notice) => panic!("nothing was left out: {notice:?}"),
                 ModelEvent::Completed(completion) => {
                     assert_eq!(completion.text, said);
                     assert_eq!((completion.calls[0].name.as_str(), &completion.calls[0].args), ("t", &args));

@@ -108,6 +108,7 @@ pub async fn whole_answer(provider: &dyn LlmProvider, request: GenerateRequest) 
         match event {
             ModelEvent::Text(piece) => text.push_str(piece),
             ModelEvent::Reasoning(piece) => reasoning.push_str(piece),
+            ModelEvent::Notice(_) => assert!(text.is_empty(), "notices come before the answer"),
             ModelEvent::Completed(_) => panic!("the answer goes on after its completion"),
         }
     }
