@@ -4,6 +4,7 @@ use crate::{
     connection::Connection,
     link::{Call, CallTag, Down, Link},
     outcome,
+    patience::Patience,
 };
 use lockkeeper_domain::{Code, ToolResult};
 use lockkeeper_ports::{CallContext, TraceContext};
@@ -15,7 +16,7 @@ use rmcp::{
     service::{PeerRequestOptions, ServiceError},
 };
 use serde_json::{Map, Value};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::TaskTracker;
 
@@ -76,7 +77,7 @@ pub(crate) async fn run(
             outcome::cancelled(&link.server)
         }
         down = link.wait_down() => cut_off(link, &call, &down),
-        limit = expiry(link, &call, started) => {
+        limit = expiry(link, &call, &connection.patience, started) => {
             in_flight.reason = "timed out";
             tasks.spawn(connection.clone().probe());
             outcome::timed_out(&link.server, &limit)
@@ -119,18 +120,33 @@ fn over_limit(link: &Link, call: &Call) -> Option<ToolResult> {
     call.is_lost().then(|| outcome::unmatched(&link.server, max))
 }
 
-/// Waits until the call has been silent, or in flight, for too long. Progress extends the one and never the other.
-async fn expiry(link: &Link, call: &Call, started: Instant) -> String {
-    let end = started + link.config.call_total();
+/// Waits until the call has been silent, or in flight, for too long. Progress extends the one and never the other, and so
+/// does an outage of the runtime, through which no answer comes.
+async fn expiry(link: &Link, call: &Call, patience: &Patience, started: Instant) -> String {
+    tokio::select! {
+        biased;
+        () = sleep_until(started + link.config.call_total()) => format!("{} s in all", link.config.call_total_secs),
+        () = silence(call, patience, started, link.config.call_idle()) => format!("{} s", link.config.call_idle_secs),
+    }
+}
+
+async fn silence(call: &Call, patience: &Patience, mut since: Instant, limit: Duration) {
+    let mut outages = patience.availability().outages();
     loop {
-        let silent = call.alive() + link.config.call_idle();
-        let now = Instant::now();
-        if now >= end {
-            return format!("{} s in all", link.config.call_total_secs);
+        if patience.availability().is_away() {
+            patience.back().await;
+            since = Instant::now();
+            outages = patience.availability().outages();
         }
-        if now >= silent {
-            return format!("{} s", link.config.call_idle_secs);
+        let end = call.alive().max(since) + limit;
+        if Instant::now() < end {
+            sleep_until(end).await;
+        } else if patience.was_away_since(outages).await {
+            patience.back().await;
+            since = Instant::now();
+            outages = patience.availability().outages();
+        } else {
+            return;
         }
-        sleep_until(silent.min(end)).await;
     }
 }

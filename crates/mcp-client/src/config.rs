@@ -61,9 +61,10 @@ pub struct Config {
     pub max_concurrent_calls: usize,
     /// How often an ended server is started again within the window. Default 5.
     pub max_restarts: usize,
-    /// The window of `max_restarts`. Default 600.
+    /// The window of `max_restarts`. Starts that the sandbox runtime failed do not count. Default 600.
     pub restart_window_secs: u64,
-    /// How long the first restart waits, counted from the server's end; each further one waits twice as long. Default 250.
+    /// How long the first restart waits, counted from the server's end; each further one waits twice as long. So does a start
+    /// that the sandbox runtime failed, for `breaker_secs` at most. Default 250.
     pub restart_backoff_ms: u64,
     /// How often an idle server is pinged. 0 never does. Default 30.
     pub ping_secs: u64,
@@ -212,6 +213,10 @@ impl Config {
 
     pub(crate) fn ping_timeout(&self) -> Duration {
         Duration::from_secs(self.ping_timeout_secs)
+    }
+
+    pub(crate) fn restart_backoff(&self) -> Duration {
+        Duration::from_millis(self.restart_backoff_ms)
     }
 
     pub(crate) fn breaker(&self) -> Duration {

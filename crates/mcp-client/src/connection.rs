@@ -6,6 +6,7 @@ use crate::{
     call::InFlight,
     catalog::Catalog,
     link::{Down, Link},
+    patience::{Late, Patience},
     process::{self, Ends},
     transport::{BoundedTransport, REVISIONS},
 };
@@ -21,6 +22,7 @@ use rmcp::{
 };
 use serde_json::Value;
 use std::{
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -41,6 +43,7 @@ type Stdout = Box<dyn AsyncRead + Send + Unpin>;
 #[derive(Clone)]
 pub(crate) struct Scope {
     pub(crate) runtime: Arc<dyn SandboxRuntime>,
+    pub(crate) patience: Patience,
     pub(crate) sandbox: SandboxId,
     pub(crate) config: Arc<Config>,
     pub(crate) tasks: TaskTracker,
@@ -55,13 +58,17 @@ pub(crate) struct Scope {
 #[derive(Debug)]
 pub(crate) enum OpenError {
     SandboxGone,
+    /// The server is at fault.
     Failed(Down),
+    /// The runtime is, or does not answer: nothing is known of the server.
+    Unavailable(Down),
 }
 
 /// A connection with a server that has been initialised. Dropping it kills the process.
 pub(crate) struct Connection {
     pub(crate) link: Arc<Link>,
     pub(crate) peer: Peer<RoleClient>,
+    pub(crate) patience: Patience,
     probing: AtomicBool,
     _service: RunningService<RoleClient, Client>,
     _kill: DropGuard,
@@ -87,12 +94,13 @@ impl Connection {
             Ok(Err(error)) => return Err(not_started(&error)),
             Err(_) => {
                 let reason = format!("was not started within {} s", scope.config.initialize_secs);
-                return Err(OpenError::Failed(Down::new(Code::ToolTimeout, reason)));
+                return Err(OpenError::Unavailable(Down::new(Code::SandboxUnavailable, reason)));
             }
         };
         let (transport, guard) = attach(scope, server, exec);
         let link = transport.link().clone();
-        let service = match timeout(scope.config.initialize(), Client.serve(transport)).await {
+        let greeting = pin!(Client.serve(transport));
+        let service = match scope.patience.attempt(scope.config.initialize(), greeting).await {
             Ok(Ok(service)) => service,
             Ok(Err(error)) => {
                 // When the process ended, the supervisor knows better why.
@@ -102,20 +110,26 @@ impl Connection {
                 }
                 return Err(failed(&link));
             }
-            Err(_) => {
+            Err(Late::Server) => {
                 let reason = format!("did not answer initialize within {} s", scope.config.initialize_secs);
                 link.fail(Down::new(Code::ToolTimeout, reason));
                 return Err(failed(&link));
             }
+            Err(Late::Runtime) => {
+                let down = runtime_away();
+                link.fail(down.clone());
+                return Err(OpenError::Unavailable(down));
+            }
         };
         let peer = service.peer().clone();
-        Ok(Self { link, peer, probing: AtomicBool::new(false), _service: service, _kill: guard })
+        let (patience, probing) = (scope.patience.clone(), AtomicBool::new(false));
+        Ok(Self { link, peer, patience, probing, _service: service, _kill: guard })
     }
 
     /// Lists the server's tools, all pages, as they come.
     pub(crate) async fn list(&self) -> Result<Catalog, Down> {
         let link = &self.link;
-        match timeout(link.config.list(), self.list_pages()).await {
+        match self.patience.attempt(link.config.list(), pin!(self.list_pages())).await {
             Ok(Ok(catalog)) => Ok(catalog),
             Ok(Err(down)) => {
                 // The end of the process is the better reason.
@@ -126,10 +140,11 @@ impl Connection {
                 }
                 Err(down)
             }
-            Err(_) => {
+            Err(Late::Server) => {
                 let reason = format!("did not list its tools within {} s", link.config.list_secs);
                 Err(Down::new(Code::ToolTimeout, reason))
             }
+            Err(Late::Runtime) => Err(runtime_away()),
         }
     }
 
@@ -147,7 +162,7 @@ impl Connection {
             }
             let ping = self.request(ClientRequest::PingRequest(PingRequest::default()));
             // Any answer will do. A ping that fails at once does so because the connection is over.
-            if timeout(grace.max(Duration::from_millis(1)), ping).await.is_err() {
+            if self.patience.within(grace.max(Duration::from_millis(1)), ping).await.is_none() {
                 self.link.fail(Down::new(Code::ToolTimeout, "did not react after a call of it was given up"));
             }
         };
@@ -166,7 +181,7 @@ impl Connection {
         }
         let ping = self.request(ClientRequest::PingRequest(PingRequest::default()));
         // Any answer will do, a refusal as well.
-        if timeout(self.link.config.ping_timeout(), ping).await.is_ok() {
+        if self.patience.within(self.link.config.ping_timeout(), ping).await.is_some() {
             return self.link.down().is_none();
         }
         if self.link.calls() > 0 {
@@ -238,7 +253,8 @@ fn attach(scope: &Scope, server: &McpServer, exec: Exec) -> (BoundedTransport<St
     let hard = scope.ends.hard.child_token();
     let guard = hard.clone().drop_guard();
     let (stop_writing, stop_reading) = (CancellationToken::new(), CancellationToken::new());
-    scope.tasks.spawn(process::write(link.clone(), channels.outgoing, stdin, stop_writing.clone()));
+    let patience = scope.patience.clone();
+    scope.tasks.spawn(process::write(link.clone(), channels.outgoing, stdin, patience, stop_writing.clone()));
     scope.tasks.spawn(process::drain_stderr(link.clone(), stderr, stop_reading.clone()));
     let ends = Ends { soft: scope.ends.soft.clone(), hard };
     let supervise = process::supervise(link.clone(), status, kill, ends, stop_writing);
@@ -257,11 +273,16 @@ fn failed(link: &Link) -> OpenError {
 fn not_started(error: &SandboxError) -> OpenError {
     let code = match error {
         SandboxError::Gone => return OpenError::SandboxGone,
-        SandboxError::StartTimeout(_) => Code::ToolTimeout,
         SandboxError::CannotExec { .. } => Code::ToolCrashed,
-        SandboxError::Unavailable(_) => Code::SandboxUnavailable,
+        SandboxError::StartTimeout(_) | SandboxError::Unavailable(_) => Code::SandboxUnavailable,
     };
-    OpenError::Failed(Down::new(code, format!("was not started: {}", crate::text::clean(&error.to_string(), 1024))))
+    let down = Down::new(code, format!("was not started: {}", crate::text::clean(&error.to_string(), 1024)));
+    if code == Code::SandboxUnavailable { OpenError::Unavailable(down) } else { OpenError::Failed(down) }
+}
+
+/// Why a server could not be greeted whose runtime went away meanwhile.
+fn runtime_away() -> Down {
+    Down::new(Code::SandboxUnavailable, "was not reached: the sandbox runtime does not answer")
 }
 
 fn refusal(error: &rmcp::service::ClientInitializeError) -> String {

@@ -2,6 +2,7 @@ use crate::{
     Config, InvalidConfig,
     board::{Board, SharedTenant},
     connection::Scope,
+    patience::Patience,
     process::Ends,
     server::Server,
     session::McpToolSession,
@@ -50,6 +51,7 @@ impl ToolHost for McpToolHost {
         let kill = hard.clone().drop_guard();
         let scope = Scope {
             runtime: self.runtime.clone(),
+            patience: Patience::new(self.runtime.clone(), sandbox.clone()),
             sandbox: sandbox.clone(),
             config: self.config.clone(),
             tasks: TaskTracker::new(),
@@ -73,12 +75,23 @@ impl ToolHost for McpToolHost {
             }
         });
         let connected = try_join_all(starting).await?;
+        if let Some(reason) = runtime_failure(&connected) {
+            return Err(ToolHostError::Unavailable(reason));
+        }
         Ok(Arc::new(McpToolSession::new(scope, connected, kill)))
     }
 
     fn health(&self) -> Vec<ServerHealth> {
         self.board.health()
     }
+}
+
+/// Why no server is up, if the runtime is the reason for one of them.
+fn runtime_failure(servers: &[Arc<Server>]) -> Option<String> {
+    if servers.iter().any(|server| server.tools().is_some()) {
+        return None;
+    }
+    servers.iter().find_map(|server| server.runtime_failure())
 }
 
 /// Tells how far the start of all servers is.

@@ -16,6 +16,7 @@ mod lines;
 mod link;
 mod message;
 mod outcome;
+mod patience;
 mod process;
 mod restarts;
 mod server;

@@ -1,6 +1,9 @@
 //! The tasks that look after a server's process: one writes, one drains its standard error, one waits for its end.
 
-use crate::link::{Down, Link};
+use crate::{
+    link::{Down, Link},
+    patience::Patience,
+};
 use futures::future::BoxFuture;
 use lockkeeper_domain::Code;
 use lockkeeper_ports::ExecStatus;
@@ -29,6 +32,7 @@ pub(crate) async fn write(
     link: Arc<Link>,
     mut queue: mpsc::Receiver<Vec<u8>>,
     mut stdin: Box<dyn AsyncWrite + Send + Unpin>,
+    patience: Patience,
     stop: CancellationToken,
 ) {
     loop {
@@ -45,17 +49,17 @@ pub(crate) async fn write(
         let written = tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            written = timeout(link.config.write(), write) => written,
+            written = patience.within(link.config.write(), write) => written,
         };
         link.written(message.len());
         match written {
-            Ok(Ok(())) => {}
+            Some(Ok(())) => {}
             // Its end comes, and with it the reason.
-            Ok(Err(_)) => {
+            Some(Err(_)) => {
                 link.ended.cancel();
                 return;
             }
-            Err(_) => {
+            None => {
                 let reason = format!("did not read its standard input for {} s", link.config.write_secs);
                 link.fail(Down::new(Code::ToolTimeout, reason));
                 return;
@@ -117,7 +121,11 @@ pub(crate) async fn supervise(
             link.fail(Down::ended(&status));
         }
         () = link.ended.cancelled() => match timeout(grace, &mut status).await {
-            Ok(status) => link.fail(Down::ended(&status)),
+            Ok(status) => {
+                // Its last answers may still be in the pipe, also where it is our write that failed first.
+                let _ = timeout(grace, link.read_all.cancelled()).await;
+                link.fail(Down::ended(&status));
+            }
             Err(_) => link.fail(Down::new(Code::ToolCrashed, "closed its standard input or output and went on")),
         },
         () = ends.soft.cancelled() => {

@@ -40,6 +40,11 @@ impl Restarts {
     pub(crate) fn count(&mut self, now: Instant) {
         self.started.push_back(now);
     }
+
+    /// The last restart does not count: the runtime failed it.
+    pub(crate) fn forget_last(&mut self) {
+        self.started.pop_back();
+    }
 }
 
 #[cfg(test)]

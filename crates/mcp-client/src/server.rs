@@ -22,7 +22,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
 };
 use tokio::{
@@ -59,6 +59,8 @@ pub(crate) struct Server {
     permits: Semaphore,
     /// Nobody starts it again by itself any more: the next call does.
     given_up: AtomicBool,
+    /// How often in a row the runtime failed to start it.
+    misses: AtomicU32,
     /// How it was last told of.
     told: watch::Sender<ToolSessionStatus>,
     seat: Seat,
@@ -69,6 +71,8 @@ enum Latest {
     Failed(Down),
     /// It was not even tried.
     HeldBack(Down),
+    /// The runtime failed or did not answer. It is tried again, as often as it takes.
+    Unavailable(Down),
 }
 
 /// What only one call at a time may decide on.
@@ -98,9 +102,11 @@ impl Server {
             Err(NotOpen::SandboxGone) => return Err(ToolHostError::SandboxGone),
             Err(NotOpen::Failed(down)) => Latest::Failed(down),
             Err(NotOpen::HeldBack(down)) => Latest::HeldBack(down),
+            Err(NotOpen::Unavailable(down)) => Latest::Unavailable(down),
         };
         let gate = Gate { restarts: Restarts::new(&scope.config), quarantined: HashMap::new() };
-        let given_up = AtomicBool::new(!matches!(latest, Latest::Connected(_)));
+        let given_up = AtomicBool::new(matches!(latest, Latest::Failed(_) | Latest::HeldBack(_)));
+        let misses = AtomicU32::new(u32::from(matches!(latest, Latest::Unavailable(_))));
         let unknown = ToolSessionStatus {
             server: spec.name.clone(),
             state: ServerState::Down,
@@ -114,6 +120,7 @@ impl Server {
             latest: Mutex::new(latest),
             gate: tokio::sync::Mutex::new(gate),
             given_up,
+            misses,
             told: watch::Sender::new(unknown),
             seat,
             spec,
@@ -187,10 +194,13 @@ impl Server {
             return Err(Refusal::With(not_sent(Code::ToolCrashed, &why)));
         };
         sleep_until(not_before).await;
-        gate.restarts.count(Instant::now());
-        self.seat.restarting();
         tracing::info!(mcp.server = %self.spec.name, "starting an MCP server again");
-        self.open_again(gate).await
+        gate.restarts.count(Instant::now());
+        let opened = self.open_again(gate).await;
+        if opened.is_err() && self.is_unavailable() {
+            gate.restarts.forget_last();
+        }
+        opened
     }
 
     /// Starts the server unless it is held back, and compares its tools with those that the session offers.
@@ -208,7 +218,14 @@ impl Server {
             Err(NotOpen::SandboxGone) => return Err(Refusal::SandboxGone),
             Err(NotOpen::Failed(down)) => (Latest::Failed(down.clone()), Err(down.into())),
             Err(NotOpen::HeldBack(down)) => (Latest::HeldBack(down.clone()), Err(down.into())),
+            Err(NotOpen::Unavailable(down)) => (Latest::Unavailable(down.clone()), Err(down.into())),
         };
+        if matches!(latest, Latest::Unavailable(_)) {
+            self.misses.fetch_add(1, Ordering::AcqRel);
+        } else {
+            self.misses.store(0, Ordering::Release);
+            self.seat.restarting();
+        }
         *self.latest() = latest;
         self.tell();
         opened
@@ -242,7 +259,20 @@ impl Server {
                 None => Ok(connection.clone()),
                 Some(down) => Err(down.as_ref().clone()),
             },
-            Latest::Failed(down) | Latest::HeldBack(down) => Err(down.clone()),
+            Latest::Failed(down) | Latest::HeldBack(down) | Latest::Unavailable(down) => Err(down.clone()),
+        }
+    }
+
+    /// Whether the runtime failed when the server was to be started last.
+    fn is_unavailable(&self) -> bool {
+        matches!(*self.latest(), Latest::Unavailable(_))
+    }
+
+    /// Returns why the runtime could not start the server, if it could not.
+    pub(crate) fn runtime_failure(&self) -> Option<String> {
+        match &*self.latest() {
+            Latest::Unavailable(down) => Some(format!("MCP server {} {}", self.spec.name, down.reason)),
+            _ => None,
         }
     }
 

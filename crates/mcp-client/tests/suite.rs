@@ -20,5 +20,7 @@ mod listing;
 mod sandbox;
 #[path = "suite/script.rs"]
 mod script;
+#[path = "suite/stalls.rs"]
+mod stalls;
 #[path = "suite/tenants.rs"]
 mod tenants;

@@ -158,6 +158,10 @@ async fn ask(
     };
     outcome.map_err(|error| match error {
         ToolHostError::SandboxGone => no_sandbox(),
+        ToolHostError::Unavailable(_) => {
+            Failure::new(Code::SandboxUnavailable, format!("The files cannot be shown: {error}."))
+                .with_hint("Try again later.")
+        }
         ToolHostError::UnknownTool(_) => Failure::new(Code::Internal, "The sandbox cannot show files."),
     })
 }

@@ -6,6 +6,7 @@
 
 mod audit;
 mod auth;
+mod availability;
 mod budget;
 mod clock;
 mod llm;
@@ -18,6 +19,7 @@ mod tools;
 
 pub use audit::{AuditCursor, AuditEntry, AuditRemoval, AuditStream, AuditTrail, AuditedEntry, BadCursor, KeptAudit};
 pub use auth::{AuthError, Authenticator, Credentials, Principal};
+pub use availability::{Availability, AvailabilityReporter};
 pub use budget::{ACCOUNT_KEPT_FOR, Account, Balance, BudgetLedger, Hold, Reserved, SETTLED_FOR};
 pub use clock::Clock;
 pub use llm::{

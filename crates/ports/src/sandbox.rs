@@ -1,3 +1,4 @@
+use crate::Availability;
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use lockkeeper_domain::{Epoch, ServerName, SessionId, Timestamp};
@@ -136,7 +137,8 @@ pub struct Isolation {
     pub none: bool,
 }
 
-/// Why there is no sandbox, or no process in one.
+/// Why there is no sandbox, or no process in one. `StartTimeout` and `Unavailable` are the runtime's own faults and say
+/// nothing about the command.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
     /// No sandbox has this id (any more). The caller starts another one.
@@ -169,11 +171,25 @@ pub enum SandboxError {
 /// - `stop` ends every process of the sandbox, whatever it does about it, and removes its files. It is idempotent: an
 ///   unknown sandbox is a success.
 /// - When the server process dies, its sandboxes' processes end without its help.
+/// - A runtime that does not answer says so in `availability`, and gives up no sandbox for it: what is there when it
+///   answers again goes on.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait SandboxRuntime: Send + Sync {
     /// What keeps the sandboxes of this runtime from the rest of this machine.
     fn isolation(&self) -> Isolation;
+
+    /// Returns whether the runtime answers, to be watched. By default it is never away.
+    fn availability(&self) -> Availability {
+        Availability::always()
+    }
+
+    /// Looks whether a sandbox is there and runs: `Gone` if it does not, `Unavailable` if the runtime cannot tell. Asks
+    /// the runtime each time. By default every sandbox is there.
+    async fn inspect(&self, sandbox: &SandboxId) -> Result<(), SandboxError> {
+        let _ = sandbox;
+        Ok(())
+    }
 
     /// Starts a sandbox. Its name is unique to the pair of session and epoch.
     async fn start(&self, spec: &SandboxSpec, progress: ProgressSink) -> Result<SandboxId, SandboxError>;

@@ -67,6 +67,9 @@ pub enum ToolHostError {
     /// The sandbox is gone. The caller starts another one.
     #[error("the sandbox is gone")]
     SandboxGone,
+    /// The sandbox runtime failed or did not answer, so that no server could be started. To be tried again later.
+    #[error("the sandbox runtime is unavailable: {0}")]
+    Unavailable(String),
     /// No tool has this name.
     #[error("no tool is called {0}")]
     UnknownTool(ToolName),
@@ -160,6 +163,9 @@ pub trait ToolHost: Send + Sync {
     /// Starts `servers` in the sandbox side by side and lists their tools. A server that fails or stays mute is left out
     /// and reported in [`ToolSession::status`]; the others work. It may come up later: then its tools are added to
     /// [`ToolSession::tools`] and [`ToolSession::changes`] reports it. Bounded by the adapter's own deadlines.
+    ///
+    /// `Unavailable` if no server is up and the runtime is the reason for one of them: a session without tools would be
+    /// of no use, and another start may succeed.
     ///
     /// `tenant` owns the session. Its failed starts hold a server back for nobody else. `None` for a sandbox that no tenant
     /// has used yet.

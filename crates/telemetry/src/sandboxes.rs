@@ -5,7 +5,8 @@ use crate::{
 };
 use async_trait::async_trait;
 use lockkeeper_ports::{
-    Exec, ExecSpec, Isolation, ProgressSink, SandboxError, SandboxId, SandboxRuntime, SandboxSpec, SandboxSummary,
+    Availability, Exec, ExecSpec, Isolation, ProgressSink, SandboxError, SandboxId, SandboxRuntime, SandboxSpec,
+    SandboxSummary,
 };
 use opentelemetry::trace::SpanKind;
 use std::sync::Arc;
@@ -45,6 +46,14 @@ impl TimedSandboxes {
 impl SandboxRuntime for TimedSandboxes {
     fn isolation(&self) -> Isolation {
         self.inner.isolation()
+    }
+
+    fn availability(&self) -> Availability {
+        self.inner.availability()
+    }
+
+    async fn inspect(&self, sandbox: &SandboxId) -> Result<(), SandboxError> {
+        self.inner.inspect(sandbox).await
     }
 
     async fn start(&self, spec: &SandboxSpec, progress: ProgressSink) -> Result<SandboxId, SandboxError> {

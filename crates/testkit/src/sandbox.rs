@@ -1,9 +1,11 @@
-//! The contract of `SandboxRuntime`, and a fake one.
+//! The contract of `SandboxRuntime`, a fake one, and one that stalls.
 
 pub mod contract;
 mod fake;
+mod stalling;
 
 pub use fake::{FakeProcess, FakeSandboxRuntime};
+pub use stalling::StallingRuntime;
 
 use futures::future::BoxFuture;
 use lockkeeper_ports::SandboxRuntime;

@@ -7,7 +7,7 @@ use crate::{
     link::Down,
 };
 use lockkeeper_domain::Code;
-use lockkeeper_ports::McpServer;
+use lockkeeper_ports::{McpServer, SandboxError};
 use std::{sync::Arc, time::Duration};
 
 /// Why a server was not started.
@@ -15,6 +15,8 @@ pub(super) enum NotOpen {
     SandboxGone,
     Failed(Down),
     HeldBack(Down),
+    /// The runtime failed or does not answer, which counts for nothing.
+    Unavailable(Down),
 }
 
 /// Starts the server and lists its tools, unless it is held back.
@@ -28,16 +30,35 @@ pub(super) async fn open(
         Ok(start) => start,
         Err(rest) => return Err(NotOpen::HeldBack(held_back(rest))),
     };
-    match try_open(scope, spec, greeted).await {
+    let outages = scope.patience.availability().outages();
+    let opened = match try_open(scope, spec, greeted).await {
+        Err(OpenError::Failed(down)) if down.code == Code::OutcomeUnknown => Err(lost(scope, down, outages).await),
+        opened => opened,
+    };
+    match opened {
         Ok(opened) => {
             start.succeeded();
             Ok(opened)
         }
         Err(OpenError::SandboxGone) => Err(NotOpen::SandboxGone),
+        Err(OpenError::Unavailable(down)) => Err(NotOpen::Unavailable(down)),
         Err(OpenError::Failed(down)) => {
             start.failed();
             Err(NotOpen::Failed(down))
         }
+    }
+}
+
+/// Finds out what a process was lost to: its sandbox, the runtime, or what it did itself.
+async fn lost(scope: &Scope, down: Down, outages: u64) -> OpenError {
+    if scope.ends.soft.is_cancelled() {
+        return OpenError::Failed(down);
+    }
+    match scope.runtime.inspect(&scope.sandbox).await {
+        Err(SandboxError::Gone) => OpenError::SandboxGone,
+        Err(SandboxError::Unavailable(_) | SandboxError::StartTimeout(_)) => OpenError::Unavailable(down),
+        _ if scope.patience.was_away_since(outages).await => OpenError::Unavailable(down),
+        _ => OpenError::Failed(down),
     }
 }
 
@@ -61,7 +82,9 @@ async fn try_open(
         Err(down) => {
             let reason = connection.link.problem(&down.reason);
             connection.link.fail(down.clone());
-            Err(OpenError::Failed(Down { reason, ..down }))
+            let down = Down { reason, ..down };
+            let is_of_runtime = down.code == Code::SandboxUnavailable;
+            Err(if is_of_runtime { OpenError::Unavailable(down) } else { OpenError::Failed(down) })
         }
     }
 }

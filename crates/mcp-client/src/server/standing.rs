@@ -28,6 +28,7 @@ impl Server {
                 }
             },
             Latest::Failed(down) => (ended, Some(down.clone())),
+            Latest::Unavailable(down) => (ServerState::Restarting, Some(down.clone())),
             Latest::HeldBack(down) => (ServerState::HeldBack, Some(down.clone())),
         }
     }

@@ -59,10 +59,22 @@ impl Seen {
 pub(crate) struct FakeSandbox {
     programs: Mutex<HashMap<String, (Program, Arc<Seen>)>>,
     pub(crate) gone: AtomicBool,
+    /// How many more starts of a program fail for the runtime's reason.
+    refusals: Mutex<HashMap<String, usize>>,
     tasks: TaskTracker,
 }
 
 impl FakeSandbox {
+    /// The runtime fails to start a program so often.
+    pub(crate) fn refuse(&self, program: &str, times: usize) {
+        self.refusals.lock().expect("refusals").insert(program.to_owned(), times);
+    }
+
+    /// How many of these refusals are left.
+    pub(crate) fn refusals(&self, program: &str) -> usize {
+        self.refusals.lock().expect("refusals").get(program).copied().unwrap_or_default()
+    }
+
     /// Makes a program of this name.
     pub(crate) fn program<F, R>(&self, name: &str, program: F) -> Arc<Seen>
     where
@@ -86,11 +98,19 @@ impl SandboxRuntime for FakeSandbox {
         Ok(SandboxId::new(spec.session.as_str()))
     }
 
+    async fn inspect(&self, _sandbox: &SandboxId) -> Result<(), SandboxError> {
+        if self.gone.load(Ordering::Acquire) { Err(SandboxError::Gone) } else { Ok(()) }
+    }
+
     async fn exec(&self, _sandbox: &SandboxId, spec: &ExecSpec) -> Result<Exec, SandboxError> {
         if self.gone.load(Ordering::Acquire) {
             return Err(SandboxError::Gone);
         }
         let command = &spec.command[0];
+        if let Some(left) = self.refusals.lock().expect("refusals").get_mut(command).filter(|left| **left > 0) {
+            *left -= 1;
+            return Err(SandboxError::Unavailable("the engine has not answered for 5s".into()));
+        }
         let Some((program, seen)) = self.programs.lock().expect("programs").get(command).cloned() else {
             return Err(SandboxError::CannotExec { command: command.clone(), reason: "no such file".into() });
         };

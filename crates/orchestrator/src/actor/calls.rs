@@ -117,6 +117,10 @@ impl RunningCalls {
                     grant.give_up().await;
                     CallEnd::SandboxGone(bench)
                 }
+                Err(error @ ToolHostError::Unavailable(_)) => {
+                    let failed = ToolResult::failed(Code::SandboxUnavailable, error.to_string());
+                    CallEnd::Ran(failed, grant, Spend::default())
+                }
                 Err(error @ ToolHostError::UnknownTool(_)) => {
                     CallEnd::Ran(ToolResult::failed(Code::UnknownTool, error.to_string()), grant, Spend::default())
                 }

@@ -118,6 +118,10 @@ impl SandboxRuntime for FakeSandboxRuntime {
         Ok(id)
     }
 
+    async fn inspect(&self, sandbox: &SandboxId) -> Result<(), SandboxError> {
+        if self.state().sandboxes.contains_key(sandbox) { Ok(()) } else { Err(SandboxError::Gone) }
+    }
+
     async fn exec(&self, sandbox: &SandboxId, spec: &ExecSpec) -> Result<Exec, SandboxError> {
         let mut state = self.state();
         let running = state.sandboxes.get_mut(sandbox).ok_or(SandboxError::Gone)?;
