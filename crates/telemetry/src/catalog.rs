@@ -89,7 +89,7 @@ metrics! {
     STORE_DURATION = "lockkeeper.store.operation.duration", "lockkeeper_store_operation_duration_seconds", Histogram, "s",
         ["operation", "outcome"],
         "How long operations of the store took.";
-    AUDIT_BYTES = "lockkeeper.audit.bytes", "lockkeeper_audit_bytes", Gauge, "By", [],
+    AUDIT_BYTES = "lockkeeper.audit.size", "lockkeeper_audit_size_bytes", Gauge, "By", [],
         "Bytes of the audit trail, as of its last clean-up.";
     AUDIT_REMOVED = "lockkeeper.audit.removed", "lockkeeper_audit_removed_total", Counter, "{record}", ["reason"],
         "Records that were removed from the audit trail: for their `age`, or for the `size` of the trail.";

@@ -130,6 +130,8 @@ async fn everything_in_the_list_is_on_the_page_with_its_labels_and_nothing_that_
     let store = telemetry.store(Arc::new(EmbeddedStore::in_memory()));
     telemetry.watch(watched());
     write(&*store).await;
+    store.remove_audit(Timestamp::from_millis(0), 0).await.expect("removed");
+    telemetry.audit_lag(Duration::from_secs(4));
     ask(&telemetry).await;
     call_a_tool(&telemetry).await;
     let page = telemetry.page();
@@ -141,6 +143,9 @@ async fn everything_in_the_list_is_on_the_page_with_its_labels_and_nothing_that_
         "lockkeeper_model_requests_total{outcome=\"succeeded\",provider=\"scripted\"} 1",
         "lockkeeper_sandbox_starts_total{kind=\"cold\",outcome=\"succeeded\"} 1",
         "lockkeeper_store_operation_duration_seconds_count{operation=\"commit\",outcome=\"fenced\"} 1",
+        "lockkeeper_audit_size_bytes 0",
+        "lockkeeper_audit_removed_total{reason=\"size\"} 0",
+        "lockkeeper_audit_lag_seconds 4",
         "lockkeeper_sessions 7",
         "lockkeeper_connections 8",
         "lockkeeper_refusals_total{code=\"busy\",of=\"command\"} 9",
