@@ -95,6 +95,7 @@ pub(crate) struct SessionKeys {
     pub(crate) log: String,
     pub(crate) audit: String,
     pub(crate) audit_heads: String,
+    pub(crate) budget: String,
 }
 
 impl SessionKeys {
@@ -105,6 +106,7 @@ impl SessionKeys {
             log: format!("mcp:log:{{{id}}}"),
             audit: format!("mcp:audit:{{{id}}}"),
             audit_heads: format!("mcp:audit-heads:{{{id}}}"),
+            budget: budget(&Account::Session(id.clone())),
         }
     }
 }
@@ -179,11 +181,11 @@ mod tests {
     #[test]
     fn the_keys_of_a_session_share_a_slot() {
         let id = SessionId::parse("a-1").unwrap();
-        let SessionKeys { session, conversation, log, audit, audit_heads } = SessionKeys::of(&id);
-        let names = [session.as_str(), &conversation, &log, &audit, &audit_heads];
+        let SessionKeys { session, conversation, log, audit, audit_heads, budget } = SessionKeys::of(&id);
+        let names = [session.as_str(), &conversation, &log, &audit, &audit_heads, &budget];
         let of_session = ["mcp:session:{a-1}", "mcp:conversation:{a-1}", "mcp:log:{a-1}"];
         assert_eq!((&names[..3], names[3], names[4]), (&of_session[..], "mcp:audit:{a-1}", "mcp:audit-heads:{a-1}"));
         let slots = names.map(|name| fred::util::redis_keyslot(name.as_bytes()));
-        assert_eq!(slots, [fred::util::redis_keyslot(b"a-1"); 5]);
+        assert_eq!(slots, [fred::util::redis_keyslot(b"a-1"); 6]);
     }
 }

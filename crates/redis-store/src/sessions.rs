@@ -34,7 +34,8 @@ impl RedisStore {
         keys: &SessionKeys,
         args: Vec<Value>,
     ) -> Result<Reply, StoreError> {
-        let keys = [keys.session.as_str(), &keys.conversation, &keys.log, &keys.audit, &keys.audit_heads];
+        let SessionKeys { session, conversation, log, audit, audit_heads, budget } = keys;
+        let keys = [session.as_str(), conversation, log, audit, audit_heads, budget];
         Reply::of(self.shared.connection.run(script, &keys, args).await?)
     }
 

@@ -23,12 +23,27 @@ pub(crate) fn cases() -> Vec<Case> {
         a_budget_of_the_first_layout_is_read,
         logs_of_an_earlier_version_are_audited,
         an_expired_session_keeps_its_audit,
+        deleted_session_leaves_no_budget,
         a_layout_of_a_later_version_is_named_as_such,
         r13_what_is_no_json_is_corrupt,
         r13_a_key_of_a_wrong_type_is_corrupt,
         r13_a_session_that_cannot_be_read_hides_no_other,
         a_hole_in_a_log_is_told,
     ]
+}
+
+/// A session that is created later under the same id has nothing to pay for.
+async fn deleted_session_leaves_no_budget() {
+    let server = Server::start(&[]).await;
+    let store = server.store().await;
+    let owner = Owner::new(&store).await;
+    let account = Account::Session(owner.id().clone());
+    let spent = Spend { tokens: 7, ..Spend::default() };
+    store.settle(from_ref(&account), "a", spent, at(0)).await.unwrap();
+    assert_eq!(store.balance(&account, at(0)).await.unwrap().spent, spent);
+    store.release(owner.id(), owner.epoch).await.unwrap();
+    store.delete(owner.id(), at(1)).await.unwrap();
+    assert_eq!(store.balance(&account, at(1)).await.unwrap(), Balance::default());
 }
 
 /// A session as the first version of this crate wrote it, as commands.
