@@ -56,6 +56,11 @@ pub struct Config {
     pub start_timeout_ms: u64,
     /// How long any other request to the engine may take, in milliseconds: 5000.
     pub api_timeout_ms: u64,
+    /// How often the engine is asked whether it is there, in milliseconds: 2000.
+    pub ping_ms: u64,
+    /// How long it may take to answer that before it counts as away, in milliseconds: 1000. While it is away, sandboxes and
+    /// their MCP servers are left as they are.
+    pub away_after_ms: u64,
     /// How long it may take until a process that was killed, or a sandbox that was stopped, has ended, in milliseconds:
     /// 10000. A process that outlives it takes its sandbox with it.
     pub stop_timeout_ms: u64,
@@ -104,6 +109,8 @@ impl Default for Config {
             executable_workspace: false,
             start_timeout_ms: 10_000,
             api_timeout_ms: 5000,
+            ping_ms: 2000,
+            away_after_ms: 1000,
             stop_timeout_ms: 10_000,
             starts_at_once: 4,
             removals_at_once: 4,
@@ -197,6 +204,14 @@ impl Config {
         Duration::from_millis(self.api_timeout_ms)
     }
 
+    pub(crate) fn ping(&self) -> Duration {
+        Duration::from_millis(self.ping_ms)
+    }
+
+    pub(crate) fn away_after(&self) -> Duration {
+        Duration::from_millis(self.away_after_ms)
+    }
+
     pub(crate) fn stop_timeout(&self) -> Duration {
         Duration::from_millis(self.stop_timeout_ms)
     }
@@ -217,6 +232,8 @@ impl Config {
             ("home_files", self.home_files, 16),
             ("start_timeout_ms", self.start_timeout_ms, 1),
             ("api_timeout_ms", self.api_timeout_ms, 1),
+            ("ping_ms", self.ping_ms, 10),
+            ("away_after_ms", self.away_after_ms, 10),
             ("stop_timeout_ms", self.stop_timeout_ms, 1),
             ("starts_at_once", self.starts_at_once as u64, 1),
             ("removals_at_once", self.removals_at_once as u64, 1),

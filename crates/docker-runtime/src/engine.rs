@@ -8,12 +8,16 @@ pub(crate) use fault::Fault;
 
 use crate::config::Config;
 use bollard::{ClientVersion, Docker, models::SystemVersion};
+use lockkeeper_ports::{Availability, AvailabilityReporter};
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::Duration,
 };
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep, timeout},
+};
 
 /// The oldest API that has what a sandbox needs: that of Docker 20.10.
 const OLDEST: (usize, usize) = (1, 41);
@@ -30,11 +34,16 @@ pub(crate) struct Engine {
     config: Arc<Config>,
     docker: RwLock<Docker>,
     circuit: Mutex<Circuit>,
+    reporter: AvailabilityReporter,
+    /// A request came to nothing, perhaps because the engine is away.
+    doubted: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Circuit {
     unanswered: u32,
+    /// The last ping was not answered.
+    is_silent: bool,
     open_until: Option<Instant>,
 }
 
@@ -42,15 +51,69 @@ impl Engine {
     /// Finds out which version of the API the engine speaks.
     pub(crate) async fn connect(config: Arc<Config>) -> Result<Self, Fault> {
         let (docker, _) = negotiate(&config).await?;
-        Ok(Self { host: config.host.clone(), config, docker: RwLock::new(docker), circuit: Mutex::default() })
+        Ok(Self {
+            host: config.host.clone(),
+            config,
+            docker: RwLock::new(docker),
+            circuit: Mutex::default(),
+            reporter: AvailabilityReporter::default(),
+            doubted: Notify::new(),
+        })
     }
 
     /// Finds it out anew: it may be another engine by now.
     pub(crate) async fn reconnect(&self) -> Result<(), Fault> {
         let (docker, _) = negotiate(&self.config).await?;
         *self.docker.write().unwrap_or_else(PoisonError::into_inner) = docker;
-        *self.circuit() = Circuit::default();
+        self.change(|circuit| *circuit = Circuit::default());
         Ok(())
+    }
+
+    /// Whether the engine answers: its pings are answered, and it does not leave one request after the other unanswered.
+    pub(crate) fn availability(&self) -> Availability {
+        self.reporter.observe()
+    }
+
+    /// Asks the engine again and again whether it is there, at once after a request came to nothing.
+    pub(crate) async fn watch(&self) {
+        loop {
+            // One that is away answers when it goes on: whoever waits for longer hears of it sooner.
+            let is_away = self.circuit().is_silent;
+            let limit = if is_away { self.config.api_timeout() } else { self.config.away_after() };
+            let docker = self.docker();
+            let answer = timeout(limit, docker.ping()).await;
+            let answers = answer.is_ok_and(|answer| {
+                !matches!(answer.map_err(Fault::from), Err(Fault::Unreachable(_) | Fault::Timeout(_)))
+            });
+            self.heard(answers);
+            tokio::select! {
+                () = sleep(self.config.ping()) => {}
+                () = self.doubted.notified(), if answers => {}
+            }
+        }
+    }
+
+    fn heard(&self, answers: bool) {
+        self.change(|circuit| {
+            let now = Instant::now();
+            let is_rested = circuit.open_until.is_some_and(|until| until <= now);
+            if answers && (circuit.is_silent || is_rested) {
+                *circuit = Circuit::default();
+            }
+            circuit.is_silent = !answers;
+        });
+    }
+
+    /// Changes what is known of the engine, and reports what others must know of that.
+    fn change(&self, change: impl FnOnce(&mut Circuit)) {
+        let mut circuit = self.circuit();
+        change(&mut circuit);
+        let is_away = circuit.is_silent || circuit.open_until.is_some();
+        if is_away && self.reporter.away() {
+            tracing::warn!(host = self.host, "the Docker engine does not answer; sandboxes are left as they are");
+        } else if !is_away && self.reporter.back() {
+            tracing::info!(host = self.host, "the Docker engine answers again");
+        }
     }
 
     /// Makes a request that is due within the time that the configuration gives to each.
@@ -93,18 +156,21 @@ impl Engine {
     }
 
     fn note(&self, fault: Option<&Fault>) {
-        let mut circuit = self.circuit();
-        match fault {
+        self.change(|circuit| match fault {
             Some(Fault::Timeout(_)) => {
                 circuit.unanswered += 1;
                 if circuit.unanswered >= HANGS_AFTER {
-                    if circuit.open_until.is_none() {
-                        tracing::warn!(host = self.host, "the Docker engine hangs: it is left alone for a while");
-                    }
                     circuit.open_until = Some(Instant::now() + REST);
                 }
             }
+            // Nobody listens, or the connection broke off: a ping tells which.
+            Some(Fault::Unreachable(_)) => {
+                *circuit = Circuit { is_silent: circuit.is_silent, ..Circuit::default() };
+            }
             _ => *circuit = Circuit::default(),
+        });
+        if fault.is_some_and(Fault::is_away) {
+            self.doubted.notify_one();
         }
     }
 

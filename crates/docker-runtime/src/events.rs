@@ -4,7 +4,7 @@
 use crate::{
     engine::Fault,
     exec::out_of_memory,
-    names::{Named, OWNER},
+    names::{Named, OWNER, USER},
     profile::{no_binary, old_binary},
     sandboxes::Sandbox,
     shared::Shared,
@@ -15,7 +15,12 @@ use bollard::{
 };
 use futures::{StreamExt, stream};
 use lockkeeper_domain::Timestamp;
-use std::{collections::HashMap, pin::pin, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     sync::oneshot,
     time::{MissedTickBehavior, interval, sleep, timeout},
@@ -31,11 +36,15 @@ const AT_ONCE: usize = 8;
 /// A signal that nothing but the holder takes for anything.
 const KEEP_ALIVE: &str = "SIGURG";
 
+/// Between two keep-alives, at most.
+const KEEP_ALIVE_SECS: u64 = 40;
+
 /// Follows the events for as long as the runtime lives. When they break off the engine may have been replaced, and each
 /// container is looked at.
 pub(crate) async fn watch(shared: Arc<Shared>, listening: oneshot::Sender<()>) {
     let mut listening = Some(listening);
     let mut since: Option<i64> = None;
+    let mut seen = Seen::default();
     let mut pause = PAUSES.0;
     loop {
         let options = EventsOptions {
@@ -59,7 +68,9 @@ pub(crate) async fn watch(shared: Arc<Shared>, listening: oneshot::Sender<()>) {
             let Some(Ok(event)) = event else { break };
             since = event.time.or(since);
             pause = PAUSES.0;
-            note(&shared, &event);
+            if seen.is_new(&event) {
+                note(&shared, &event);
+            }
         }
         tracing::warn!("the Docker engine's events have broken off");
         sleep(pause).await;
@@ -73,10 +84,21 @@ pub(crate) async fn watch(shared: Arc<Shared>, listening: oneshot::Sender<()>) {
 
 /// Tells each container now and then that its server lives; without it, they end.
 pub(crate) async fn keep_alive(shared: Arc<Shared>) {
-    let mut ticks = interval(Duration::from_secs(shared.idle_secs(true)) / 3);
+    let period = Duration::from_secs(shared.config.idle_secs) / 3;
+    let mut ticks = interval(period.min(Duration::from_secs(KEEP_ALIVE_SECS)));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let availability = shared.engine.availability();
     loop {
-        ticks.tick().await;
+        let is_due = async {
+            availability.away().await;
+            availability.back().await;
+        };
+        tokio::select! {
+            biased;
+            // None was kept alive meanwhile.
+            () = is_due => reconcile(&shared).await,
+            _ = ticks.tick(), if !availability.is_away() => {}
+        }
         let alive = shared.sandboxes.all().into_iter().filter(|sandbox| sandbox.ended().is_none());
         stream::iter(alive).for_each_concurrent(AT_ONCE, |sandbox| keep_one_alive(&shared, sandbox)).await;
         remove_unstarted(&shared).await;
@@ -124,11 +146,35 @@ fn filters(shared: &Shared) -> HashMap<String, Vec<String>> {
     ])
 }
 
+/// The events of the second that was heard of last. An engine that is asked for all since then tells them again.
+#[derive(Debug, Default)]
+struct Seen {
+    second: Option<i64>,
+    events: HashSet<(Option<i64>, Option<String>, Option<String>)>,
+}
+
+impl Seen {
+    fn is_new(&mut self, event: &EventMessage) -> bool {
+        if event.time != self.second {
+            *self = Self { second: event.time, events: HashSet::new() };
+        }
+        let actor = event.actor.as_ref().and_then(|actor| actor.id.clone());
+        event.time_nano.is_none() || self.events.insert((event.time_nano, event.action.clone(), actor))
+    }
+}
+
 fn note(shared: &Arc<Shared>, event: &EventMessage) {
     let Some((actor, action)) = event.actor.as_ref().zip(event.action.as_deref()) else { return };
     let container = actor.id.as_deref().unwrap_or_default();
-    let Some(sandbox) = shared.sandboxes.by_container(container) else { return };
     let attribute = |name: &str| actor.attributes.as_ref().and_then(|attributes| attributes.get(name));
+    let Some(sandbox) = shared.sandboxes.by_container(container) else {
+        if matches!(action, "destroy" | "remove")
+            && let Some(user) = attribute(USER).and_then(|user| user.parse().ok())
+        {
+            shared.sandboxes.free_foreign_users(user);
+        }
+        return;
+    };
     match action {
         "oom" => sandbox.ran_out_of_memory(),
         "exec_die" | "exec_died" => {
@@ -155,7 +201,10 @@ fn note(shared: &Arc<Shared>, event: &EventMessage) {
             };
             shared.condemn(&sandbox, &reason);
         }
-        "destroy" | "remove" => shared.condemn(&sandbox, "the container was removed"),
+        "destroy" | "remove" => {
+            shared.condemn(&sandbox, "the container was removed");
+            shared.sandboxes.forget(container);
+        }
         _ => {}
     }
 }

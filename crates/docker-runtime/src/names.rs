@@ -10,6 +10,7 @@ pub(crate) const INSTANCE: &str = "io.lockkeeper.instance";
 pub(crate) const CREATED: &str = "io.lockkeeper.created";
 pub(crate) const EXPIRES: &str = "io.lockkeeper.expires";
 pub(crate) const PROFILE: &str = "io.lockkeeper.profile";
+pub(crate) const ATTEMPT: &str = "io.lockkeeper.attempt";
 pub(crate) const USER: &str = "io.lockkeeper.user";
 
 /// The labels of a container, as the engine hands them out.
@@ -36,11 +37,6 @@ impl Names {
         let hash = Sha256::digest(deployment);
         let short = hash.iter().take(4).fold(0_u32, |short, byte| short << 8 | u32::from(*byte));
         Self { deployment: deployment.into(), prefix: format!("lockkeeper-{short:08x}-") }
-    }
-
-    /// Whether it waits for a session.
-    pub(crate) fn is_reserved(&self, id: &SandboxId) -> bool {
-        self.parse(id.as_str()) == Some(Named::Reserved)
     }
 
     /// Whose containers they are.

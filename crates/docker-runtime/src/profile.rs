@@ -55,7 +55,6 @@ pub(crate) fn container(
     names: &Names,
     instance: &str,
     user: u32,
-    idle_secs: u64,
     now: Timestamp,
 ) -> ContainerCreateBody {
     let texts = |items: &[&str]| Some(items.iter().map(ToString::to_string).collect::<Vec<_>>());
@@ -63,7 +62,7 @@ pub(crate) fn container(
         image: Some(config.image.clone()),
         user: Some(format!("{HOLDER}:{HOLDER}")),
         entrypoint: texts(&[WORKSPACE_BINARY]),
-        cmd: Some(hold(config, user, idle_secs)),
+        cmd: Some(hold(config, user)),
         working_dir: Some(WORKSPACE.into()),
         env: Some(Vec::new()),
         tty: Some(false),
@@ -79,8 +78,9 @@ pub(crate) fn container(
 }
 
 /// The command of the main process.
-fn hold(config: &Config, user: u32, idle_secs: u64) -> Vec<String> {
-    let (max_life, idle) = (config.max_life_secs.to_string(), idle_secs.to_string());
+fn hold(config: &Config, user: u32) -> Vec<String> {
+    // One that waits for a session has the session's time from the beginning: nothing can change it later.
+    let (max_life, idle) = (config.max_life_secs.to_string(), config.idle_secs.to_string());
     let (first, servers) = (user.to_string(), config.servers.to_string());
     let limits = ["hold", "--max-life", &max_life, "--idle", &idle];
     let accounts = ["--accounts", ACCOUNTS, "--first-user", &first, "--servers", &servers];

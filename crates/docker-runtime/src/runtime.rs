@@ -3,7 +3,7 @@ mod start;
 use crate::{
     config::Config,
     diagnose::{self, Examined, Finding},
-    engine::Fault,
+    engine::{Engine, Fault},
     events,
     exec::{self, LaunchError},
     names::{self, Named, Names},
@@ -13,7 +13,7 @@ use crate::{
 use async_trait::async_trait;
 use bollard::{models::ContainerInspectResponse, query_parameters::ListContainersOptions};
 use lockkeeper_ports::{
-    Clock, Exec, ExecSpec, Isolation, ProgressSink, SandboxError, SandboxId, SandboxRuntime, SandboxSpec,
+    Availability, Clock, Exec, ExecSpec, Isolation, ProgressSink, SandboxError, SandboxId, SandboxRuntime, SandboxSpec,
     SandboxSummary,
 };
 use std::{
@@ -73,7 +73,7 @@ impl DockerRuntime {
             names: Names::new(&config.deployment),
             instance,
             clock,
-            sandboxes: Sandboxes::new(HashSet::new()),
+            sandboxes: Sandboxes::new(users(&engine, &config.deployment).await),
             tasks: TaskTracker::new(),
             starts: Semaphore::new(config.starts_at_once),
             removals: Semaphore::new(config.removals_at_once),
@@ -86,6 +86,8 @@ impl DockerRuntime {
         let (listening, listens) = tokio::sync::oneshot::channel();
         watchers.spawn(events::watch(shared.clone(), listening));
         watchers.spawn(events::keep_alive(shared.clone()));
+        let watched = shared.clone();
+        watchers.spawn(async move { watched.engine.watch().await });
         // Before the first container, so that none of its events is missed.
         drop(timeout(shared.config.api_timeout(), listens).await);
         Ok(Self { shared, isolation, _watchers: watchers })
@@ -113,8 +115,9 @@ impl DockerRuntime {
             Err(fault) => return Err(unavailable(fault)),
         };
         let Some(sandbox) = self.read(&found).filter(|_| is_running(&found)) else { return Err(SandboxError::Gone) };
-        shared.sandboxes.insert(id, sandbox.clone());
-        Ok(sandbox)
+        // Another one may have found it meanwhile, and there is one of each.
+        let known = shared.sandboxes.get_or_insert(id, sandbox);
+        if known.ended().is_none() { Ok(known) } else { Err(gone(&known)) }
     }
 
     /// What the labels say of a container of ours.
@@ -156,8 +159,11 @@ impl DockerRuntime {
     }
 
     async fn launch(&self, sandbox: &Arc<Sandbox>, spec: &ExecSpec) -> Result<Exec, LaunchError> {
-        let _turn = sandbox.turns.acquire().await;
         let limit = self.shared.config.start_timeout();
+        if timeout(limit, sandbox.settled()).await.is_err() {
+            return Err(Fault::Timeout(limit).into());
+        }
+        let _turn = sandbox.turns.acquire().await;
         let launched = timeout(limit, exec::launch(&self.shared, sandbox, spec)).await;
         launched.unwrap_or_else(|_| Err(Fault::Timeout(limit).into()))
     }
@@ -173,6 +179,28 @@ impl fmt::Debug for DockerRuntime {
 impl SandboxRuntime for DockerRuntime {
     fn isolation(&self) -> Isolation {
         self.isolation.clone()
+    }
+
+    fn availability(&self) -> Availability {
+        self.shared.engine.availability()
+    }
+
+    async fn inspect(&self, sandbox: &SandboxId) -> Result<(), SandboxError> {
+        let known = self.find(sandbox).await?;
+        let container = known.container.as_str();
+        let engine = &self.shared.engine;
+        match engine.call(async |docker| docker.inspect_container(container, None).await).await {
+            Ok(found) if is_running(&found) => Ok(()),
+            Ok(_) => {
+                self.shared.condemn(&known, "the container does not run");
+                Err(gone(&known))
+            }
+            Err(Fault::NotFound(_)) => {
+                self.shared.condemn(&known, "the container was removed");
+                Err(gone(&known))
+            }
+            Err(fault) => Err(unavailable(fault)),
+        }
     }
 
     #[tracing::instrument(name = "docker.start", skip_all, fields(session.id = %spec.session, epoch = %spec.epoch), err)]
@@ -258,7 +286,11 @@ impl SandboxRuntime for DockerRuntime {
                 Err(fault) => return Err(unavailable(fault)),
             }
         };
-        shared.remove(&container).await.map_err(unavailable)?;
+        if let Err(fault) = shared.remove(&container).await {
+            // Nothing may run in it any more, so it is not left until somebody asks again.
+            shared.remove_later(container);
+            return Err(unavailable(fault));
+        }
         shared.sandboxes.forget(&container);
         Ok(())
     }
@@ -275,6 +307,15 @@ impl SandboxRuntime for DockerRuntime {
         let all = all.map_err(unavailable)?.into_iter();
         Ok(all.filter_map(|one| shared.names.summary(&one.names?, &one.labels?)).collect())
     }
+}
+
+/// The users of containers that are there already: those of earlier processes, and of others.
+async fn users(engine: &Engine, deployment: &str) -> HashSet<u32> {
+    let filters = HashMap::from([("label".into(), vec![format!("{}={deployment}", names::OWNER)])]);
+    let options = ListContainersOptions { all: true, filters: Some(filters), ..ListContainersOptions::default() };
+    let found = engine.call(async |docker| docker.list_containers(Some(options)).await).await;
+    let labels = found.unwrap_or_default().into_iter().filter_map(|one| one.labels);
+    labels.filter_map(|labels| labels.get(names::USER)?.parse().ok()).collect()
 }
 
 /// Another one will do, unless the image is at fault.

@@ -5,10 +5,13 @@ use lockkeeper_ports::SandboxId;
 use sha2::{Digest as _, Sha256};
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 use tokio::sync::{Semaphore, watch};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{
+    sync::CancellationToken,
+    task::{TaskTracker, task_tracker::TaskTrackerToken},
+};
 
 /// A container that runs for us.
 #[derive(Debug)]
@@ -22,6 +25,8 @@ pub(crate) struct Sandbox {
     pub(crate) turns: Semaphore,
     health: watch::Sender<Health>,
     execs: Mutex<HashMap<String, CancellationToken>>,
+    /// Processes of which it is not known whether they run, until the engine says so.
+    unsettled: TaskTracker,
 }
 
 /// How a container fares.
@@ -45,6 +50,7 @@ impl Sandbox {
             turns: Semaphore::new(execs_at_once),
             health: watch::Sender::default(),
             execs: Mutex::default(),
+            unsettled: closed_tracker(),
         })
     }
 
@@ -60,6 +66,16 @@ impl Sandbox {
         let slot = known.or_else(free)?;
         servers[slot].get_or_insert_with(|| server.clone());
         u32::try_from(slot + 1).ok()
+    }
+
+    /// Until this is dropped, it is not known whether one of its processes runs.
+    pub(crate) fn unsettled(&self) -> TaskTrackerToken {
+        self.unsettled.token()
+    }
+
+    /// Waits until it is known of all processes whether they run: one that is started would be taken for one of them.
+    pub(crate) async fn settled(&self) {
+        self.unsettled.wait().await;
     }
 
     pub(crate) fn health(&self) -> watch::Receiver<Health> {
@@ -117,10 +133,25 @@ impl Sandbox {
     }
 }
 
+fn closed_tracker() -> TaskTracker {
+    let tracker = TaskTracker::new();
+    tracker.close();
+    tracker
+}
+
 /// A number that follows from the name alone: the first 32 bits of its digest.
 fn preferred(server: &ServerName) -> usize {
     let digest = Sha256::digest(server.as_str());
     digest.iter().take(4).fold(0, |number, byte| number << 8 | usize::from(*byte))
+}
+
+/// One start of a container.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    /// What its container is labelled with.
+    pub(crate) nonce: String,
+    /// The container, once the engine has said which.
+    pub(crate) container: OnceLock<String>,
 }
 
 /// All of them.
@@ -131,12 +162,14 @@ pub(crate) struct Sandboxes(Mutex<Known>);
 struct Known {
     by_name: HashMap<SandboxId, Arc<Sandbox>>,
     users: HashSet<u32>,
+    /// The starts that are under way, by their nonces.
+    attempts: HashSet<String>,
 }
 
 impl Sandboxes {
     /// `users` are those that containers of earlier processes have.
     pub(crate) fn new(users: HashSet<u32>) -> Self {
-        Self(Mutex::new(Known { by_name: HashMap::new(), users }))
+        Self(Mutex::new(Known { users, ..Known::default() }))
     }
 
     /// The first of `each` users that no sandbox of ours has, looked for from a `start` that should be random: other
@@ -158,6 +191,33 @@ impl Sandboxes {
         let mut known = self.known();
         known.users.insert(sandbox.user);
         known.by_name.insert(id.clone(), sandbox);
+    }
+
+    /// The sandbox that is known by this name; this one from now on, if there is none.
+    pub(crate) fn get_or_insert(&self, id: &SandboxId, sandbox: Arc<Sandbox>) -> Arc<Sandbox> {
+        let mut known = self.known();
+        known.users.insert(sandbox.user);
+        known.by_name.entry(id.clone()).or_insert(sandbox).clone()
+    }
+
+    pub(crate) fn begin(&self, attempt: &Attempt) {
+        self.known().attempts.insert(attempt.nonce.clone());
+    }
+
+    pub(crate) fn is_under_way(&self, nonce: &str) -> bool {
+        self.known().attempts.contains(nonce)
+    }
+
+    pub(crate) fn is_over(&self, attempt: &Attempt) {
+        self.known().attempts.remove(&attempt.nonce);
+    }
+
+    /// Frees the users of a container that this process never ran, unless one of its own has them.
+    pub(crate) fn free_foreign_users(&self, user: u32) {
+        let mut known = self.known();
+        if !known.by_name.values().any(|sandbox| sandbox.user == user) {
+            known.users.remove(&user);
+        }
     }
 
     pub(crate) fn get(&self, id: &SandboxId) -> Option<Arc<Sandbox>> {

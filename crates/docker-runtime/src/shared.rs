@@ -3,10 +3,13 @@
 use crate::{
     config::Config,
     engine::{Dialect, Engine, Fault},
-    names::Names,
-    sandboxes::{Sandbox, Sandboxes},
+    names::{self, Names},
+    sandboxes::{Attempt, Sandbox, Sandboxes},
 };
-use bollard::query_parameters::{RemoveContainerOptions, RenameContainerOptions};
+use bollard::{
+    models::ContainerInspectResponse,
+    query_parameters::{RemoveContainerOptions, RenameContainerOptions},
+};
 use lockkeeper_ports::{Clock, SandboxError, SandboxId};
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -34,13 +37,6 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// How long a container lives that its server does not keep alive. One that waits for a session is of no use to anyone
-    /// else, and there is nobody who would look for it.
-    pub(crate) fn idle_secs(&self, is_reserved: bool) -> u64 {
-        const RESERVED: u64 = 120;
-        if is_reserved { self.config.idle_secs.min(RESERVED) } else { self.config.idle_secs }
-    }
-
     /// Nothing may run in the sandbox any more, and it is removed, now or as soon as the engine is there again.
     pub(crate) fn condemn(self: &Arc<Self>, sandbox: &Sandbox, reason: &str) {
         if sandbox.end(reason) {
@@ -55,13 +51,89 @@ impl Shared {
     pub(crate) fn rename_later(self: &Arc<Self>, sandbox: Arc<Sandbox>, name: SandboxId) {
         let shared = self.clone();
         self.tasks.spawn(async move {
-            let (container, options) = (sandbox.container.as_str(), RenameContainerOptions { name: name.to_string() });
-            match shared.engine.call(async |docker| docker.rename_container(container, options).await).await {
-                Ok(()) => {}
-                Err(_) if sandbox.ended().is_some() => {}
-                Err(fault) => {
-                    tracing::warn!(container.id = container, %fault, "a sandbox could not be named after its session");
-                    shared.condemn(&sandbox, "it could not be given to a session");
+            let container = sandbox.container.as_str();
+            let mut pause = Duration::from_millis(100);
+            while sandbox.ended().is_none() {
+                match shared.rename(container, &name).await {
+                    Ok(()) => return,
+                    // It answers again some time.
+                    Err(fault) if fault.is_away() => shared.engine.availability().back().await,
+                    Err(Fault::NotFound(_)) => return shared.condemn(&sandbox, "the container was removed"),
+                    // The session has it all the same, and this server asks for it by its own id.
+                    Err(fault) => {
+                        tracing::warn!(container.id = container, %fault, "a sandbox could not be named after its session");
+                        return;
+                    }
+                }
+                sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(5));
+            }
+        });
+    }
+
+    /// Gives a container a name, which a container of ours may have that was given up: then that one is removed.
+    async fn rename(&self, container: &str, name: &SandboxId) -> Result<(), Fault> {
+        let options = || RenameContainerOptions { name: name.to_string() };
+        let renamed = self.engine.call(async |docker| docker.rename_container(container, options()).await).await;
+        let Err(conflict @ Fault::Conflict(_)) = renamed else { return renamed };
+        let found = self.engine.call(async |docker| docker.inspect_container(name.as_str(), None).await).await;
+        let found = match found {
+            Ok(found) => found,
+            Err(Fault::NotFound(_)) => ContainerInspectResponse::default(),
+            Err(fault) => return Err(fault),
+        };
+        let (id, labels) = (found.id.unwrap_or_default(), found.config.and_then(|config| config.labels));
+        if id == container {
+            return Ok(());
+        }
+        if !id.is_empty() {
+            let is_known = self.sandboxes.by_container(&id).is_some_and(|known| known.ended().is_none());
+            if is_known || !labels.is_some_and(|labels| self.names.is_ours(&labels)) {
+                return Err(conflict);
+            }
+            self.remove(&id).await?;
+        }
+        self.engine.call(async |docker| docker.rename_container(container, options()).await).await
+    }
+
+    /// Removes the container that a start made which was given up, and none that another start made under its name. `None`
+    /// where the engine did not say what it made.
+    pub(crate) async fn remove_attempt(&self, name: &SandboxId, attempt: &Attempt) -> Result<(), Fault> {
+        if let Some(container) = attempt.container.get() {
+            return self.remove(container).await;
+        }
+        let found = self.engine.call(async |docker| docker.inspect_container(name.as_str(), None).await).await;
+        let found = match found {
+            Ok(found) => found,
+            Err(Fault::NotFound(_)) => return Ok(()),
+            Err(fault) => return Err(fault),
+        };
+        let labels = found.config.and_then(|config| config.labels).unwrap_or_default();
+        match found.id.filter(|_| labels.get(names::ATTEMPT) == Some(&attempt.nonce)) {
+            Some(container) => self.remove(&container).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Does that without making anyone wait. A request to create that the engine took up late leaves its container behind
+    /// the removal, so it is looked for once more.
+    pub(crate) fn remove_attempt_later(self: &Arc<Self>, name: SandboxId, attempt: Arc<Attempt>) {
+        let shared = self.clone();
+        self.tasks.spawn(async move {
+            let until = Instant::now() + Duration::from_secs(shared.config.idle_secs);
+            let mut pause = Duration::from_millis(100);
+            let mut looks = 0;
+            while looks < 2 && Instant::now() < until {
+                match shared.remove_attempt(&name, &attempt).await {
+                    Ok(()) if attempt.container.get().is_some() => return,
+                    Ok(()) => {
+                        looks += 1;
+                        sleep(shared.config.api_timeout()).await;
+                    }
+                    Err(_) => {
+                        sleep(pause).await;
+                        pause = (pause * 2).min(Duration::from_secs(5));
+                    }
                 }
             }
         });

@@ -97,6 +97,10 @@ impl SandboxRuntime for LocalRuntime {
         self.isolation.clone()
     }
 
+    async fn inspect(&self, sandbox: &SandboxId) -> Result<(), SandboxError> {
+        self.engine.state.find(sandbox).map(drop).ok_or(SandboxError::Gone)
+    }
+
     #[tracing::instrument(name = "local.start", skip_all, fields(session.id = %spec.session, epoch = %spec.epoch), err)]
     async fn start(&self, spec: &SandboxSpec, progress: ProgressSink) -> Result<SandboxId, SandboxError> {
         let began = Instant::now();
@@ -135,7 +139,12 @@ impl SandboxRuntime for LocalRuntime {
         }
         match self.engine.run(sandbox, &found, spec).await {
             Ok(exec) => Ok(exec),
-            Err(_) if !found.exists() => Err(SandboxError::Gone),
+            Err(_) if !found.exists() => {
+                // It may have been stopped just before its cgroup was made, and nobody looks for that again.
+                let (engine, sandbox) = (self.engine.clone(), sandbox.clone());
+                drop(spawn_blocking(move || engine.remove_cgroup(&sandbox)).await);
+                Err(SandboxError::Gone)
+            }
             Err(LaunchError::CannotExec(reason)) => Err(cannot(reason)),
             Err(other) => Err(unavailable(other)),
         }
@@ -168,10 +177,13 @@ impl Engine {
 
     fn remove(&self, id: &SandboxId) -> io::Result<()> {
         self.state.close(id, self.config.stop_timeout())?;
-        if let Some(cgroups) = &self.cgroups {
-            cgroups.remove(&self.state.unique(id), self.config.stop_timeout())?;
-        }
+        self.remove_cgroup(id)?;
         self.state.remove(id)
+    }
+
+    fn remove_cgroup(&self, id: &SandboxId) -> io::Result<()> {
+        let remove = |cgroups: &Cgroups| cgroups.remove(&self.state.unique(id), self.config.stop_timeout());
+        self.cgroups.as_ref().map_or(Ok(()), remove)
     }
 
     async fn run(&self, id: &SandboxId, sandbox: &SandboxDir, spec: &ExecSpec) -> Result<Exec, LaunchError> {

@@ -246,6 +246,25 @@ mod tests {
         assert_eq!(state.list().expect("list"), []);
     }
 
+    /// The removal is put before all else, so that a start under the same lease never finds what is left.
+    #[test]
+    fn sandbox_whose_removal_timed_out_is_not_found_again() {
+        let (_keep, state) = state();
+        let (id, at) = (id_of(&spec("a", 7)), Timestamp::from_millis(5));
+        let old = state.create(&spec("a", 7), at, None, None).expect("create");
+        fs::write(old.workspace().join("file"), "old").expect("write");
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK;
+        let stubborn = rustix::fs::open(old.fence(), flags, Mode::empty()).expect("a supervisor that stays");
+        let error = state.close(&id, Duration::ZERO).expect_err("it does not leave");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(state.find(&id).is_none());
+        let fresh = state.create(&spec("a", 7), at, None, None).expect("create");
+        assert!(!fresh.workspace().join("file").exists());
+        drop(stubborn);
+        state.close(&id, Duration::ZERO).expect("close");
+        state.remove(&id).expect("remove");
+    }
+
     #[test]
     fn a_directory_that_others_can_write_to_is_refused() {
         let directory = tempfile::tempdir().expect("a directory");

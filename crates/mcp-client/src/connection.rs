@@ -22,7 +22,6 @@ use rmcp::{
 };
 use serde_json::Value;
 use std::{
-    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -99,8 +98,8 @@ impl Connection {
         };
         let (transport, guard) = attach(scope, server, exec);
         let link = transport.link().clone();
-        let greeting = pin!(Client.serve(transport));
-        let service = match scope.patience.attempt(scope.config.initialize(), greeting).await {
+        let mut greeting = Box::pin(Client.serve(transport));
+        let service = match scope.patience.attempt(scope.config.initialize(), greeting.as_mut()).await {
             Ok(Ok(service)) => service,
             Ok(Err(error)) => {
                 // When the process ended, the supervisor knows better why.
@@ -129,7 +128,7 @@ impl Connection {
     /// Lists the server's tools, all pages, as they come.
     pub(crate) async fn list(&self) -> Result<Catalog, Down> {
         let link = &self.link;
-        match self.patience.attempt(link.config.list(), pin!(self.list_pages())).await {
+        match self.patience.attempt(link.config.list(), Box::pin(self.list_pages()).as_mut()).await {
             Ok(Ok(catalog)) => Ok(catalog),
             Ok(Err(down)) => {
                 // The end of the process is the better reason.

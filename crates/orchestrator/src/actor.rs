@@ -119,6 +119,10 @@ pub(crate) struct Actor {
     readiness: watch::Sender<Readiness>,
     mailbox: mpsc::Receiver<Request>,
     bench: Bench,
+    /// How often the sandbox runtime had been away when the last start of a sandbox began.
+    outages: u64,
+    /// The last start failed because the runtime was away: it is tried again when the runtime is back.
+    awaits_runtime: bool,
     /// How many sandboxes were given up. An end of a call says which one it was sent to.
     benches_dropped: u64,
     /// Whether a sandbox of this session stood before, so that a new one is worth a word.
@@ -178,6 +182,7 @@ enum Wake {
     Called(lockkeeper_domain::CallId, calls::CallEnd),
     Progress(CallProgress),
     Bench(Result<Workbench, Failure>),
+    RuntimeBack,
     Server(ToolSessionStatus),
     Redefined(ToolDefinition),
     Edited(Edited),
@@ -239,6 +244,8 @@ impl Actor {
             readiness: watch::Sender::new(None),
             mailbox,
             bench: Bench::Absent,
+            outages: 0,
+            awaits_runtime: false,
             benches_dropped: 0,
             had_sandbox: claim.last.seq != Seq::default(),
             model: None,
@@ -327,6 +334,7 @@ impl Actor {
             Some(Ok(edited)) = self.edits.join_next(), if !self.edits.is_empty() => Wake::Edited(edited),
             Some(progress) = self.progress.recv() => Wake::Progress(progress),
             news = bench_news(&mut self.bench), if !matches!(self.bench, Bench::Absent) => news,
+            () = runtime_back(&self.shared), if self.awaits_runtime => Wake::RuntimeBack,
             items = heard(&mut self.model), if self.model.is_some() => Wake::Model(items),
         }
     }
@@ -343,6 +351,7 @@ impl Actor {
                 }
             }
             Wake::Bench(started) => self.bench_started(started).await?,
+            Wake::RuntimeBack => self.want_bench(),
             Wake::Server(status) => self.server_changed(status).await?,
             Wake::Redefined(tool) => self.tool_redefined(tool).await?,
             Wake::Edited(edited) => self.decide_edited(edited).await?,
@@ -357,6 +366,10 @@ impl Actor {
         }
         Ok(Flow::Continue)
     }
+}
+
+async fn runtime_back(shared: &Shared) {
+    shared.starter.sandboxes.availability().back().await;
 }
 
 /// Whether the sandbox has started, and then what becomes of its MCP servers.

@@ -116,6 +116,12 @@ pub(crate) async fn keep_warm(starter: Arc<Starter>, oldest: Duration, stop: Can
             }
             continue;
         }
+        let runtime = starter.sandboxes.availability();
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            () = runtime.back() => {}
+        }
         match make(&starter, &stop).await {
             Ok(Some(warm)) => {
                 failures = 0;

@@ -35,6 +35,11 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
+    /// Whether it says nothing about what was asked for: the engine did not answer.
+    pub(crate) fn is_away(&self) -> bool {
+        matches!(self, Self::Timeout(_) | Self::Hangs(_) | Self::Unreachable(_))
+    }
+
     /// What the engine itself says.
     pub(crate) fn message(&self) -> &str {
         match self {

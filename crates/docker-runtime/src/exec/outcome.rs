@@ -51,8 +51,10 @@ impl Ending {
             Ok(code) => {
                 // What it started may have ended it.
                 let reason = format!("its supervisor ended before it could say that it runs (status {code:?}) {said}");
-                if !sweep(&self.shared, &self.exec).await {
-                    self.shared.condemn(&self.exec.sandbox, &reason);
+                match sweep(&self.shared, &self.exec).await {
+                    Ok(true) => {}
+                    Ok(false) => self.shared.condemn(&self.exec.sandbox, &reason),
+                    Err(fault) => return LaunchError::Fault(fault),
                 }
                 LaunchError::NotStarted(reason)
             }
@@ -62,19 +64,62 @@ impl Ending {
     /// Nothing is known of the process but that its supervisor is out of reach: what it started may still run. A server
     /// can end or stop its own supervisor, and must not harm the others by it: then its user's processes are ended, and the
     /// sandbox lives on. In all other cases, and where that fails, the sandbox is given up.
-    async fn lost(&mut self) -> ExecStatus {
+    ///
+    /// While the engine is away nothing is known, and nothing is given up. It is found out when the engine answers again.
+    async fn lost(mut self) -> ExecStatus {
+        match self.settle().await {
+            Ok(status) => status,
+            Err(fault) => {
+                let unsettled = self.exec.sandbox.unsettled();
+                self.shared.tasks.clone().spawn(async move {
+                    let _unsettled = unsettled;
+                    self.settle_later().await;
+                });
+                ExecStatus::Lost(fault.to_string())
+            }
+        }
+    }
+
+    async fn settle_later(&mut self) {
+        const PAUSE: Duration = Duration::from_secs(1);
+        let (availability, mut health) = (self.shared.engine.availability(), self.exec.sandbox.health());
+        let settled = async {
+            loop {
+                availability.back().await;
+                if self.settle().await.is_ok() {
+                    return;
+                }
+                sleep(PAUSE).await;
+            }
+        };
+        tokio::select! {
+            () = settled => {}
+            _ = health.wait_for(|health| health.ended.is_some()) => {}
+        }
+    }
+
+    /// Fails when the engine is away.
+    async fn settle(&mut self) -> Result<ExecStatus, Fault> {
         let mut inspected = self.inspect().await;
+        if self.health.borrow().ended.is_none()
+            && let Err(fault) = inspected
+        {
+            if fault.is_away() {
+                return Err(fault);
+            }
+            inspected = Err(fault);
+        }
         let _ = timeout(NEWS, self.health.wait_for(|health| health.ended.is_some())).await;
         let memory = self.health.borrow().out_of_memory > self.before;
         let known = self.health.borrow().ended.clone();
-        if known.is_none() && !memory && inspected.is_ok() && sweep(&self.shared, &self.exec).await {
+        if known.is_none() && !memory && inspected.is_ok() && sweep(&self.shared, &self.exec).await? {
             inspected = match inspected {
                 Ok(None) => self.inspect().await,
                 ended => ended,
             };
             if matches!(inspected, Ok(Some(_))) {
                 tracing::warn!(container.id = self.exec.sandbox.container, "a server ended its own supervisor");
-                return ExecStatus::Signalled(KILL);
+                return Ok(ExecStatus::Signalled(KILL));
             }
         }
         let reason = match (known, &inspected) {
@@ -86,7 +131,7 @@ impl Ending {
             (None, Ok(Some(code))) => format!("its supervisor was ended from within the sandbox (status {code})"),
         };
         self.shared.condemn(&self.exec.sandbox, &reason);
-        ExecStatus::Lost(reason)
+        Ok(ExecStatus::Lost(reason))
     }
 
     /// The supervisor's exit code, once it has one.

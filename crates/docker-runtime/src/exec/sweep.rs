@@ -1,7 +1,7 @@
 //! The end of a server's processes when its supervisor cannot bring it about.
 
 use super::ExecId;
-use crate::{profile, shared::Shared};
+use crate::{engine::Fault, profile, shared::Shared};
 use bollard::exec::StartExecOptions;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
@@ -12,30 +12,30 @@ const ATTEMPTS: u32 = 3;
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Ends all processes of the server that the exec belongs to, and tells whether they have ended. Those of the
-/// sandbox's other servers run on.
-pub(super) async fn sweep(shared: &Shared, exec: &ExecId) -> bool {
+/// sandbox's other servers run on. Fails when the engine is away.
+pub(super) async fn sweep(shared: &Shared, exec: &ExecId) -> Result<bool, Fault> {
     for _ in 0..ATTEMPTS {
         match timeout(shared.config.stop_timeout(), attempt(shared, exec)).await {
-            Ok(Some(true)) => return true,
-            Ok(Some(false)) => {}
-            // The engine refuses or hangs, and does so again.
-            Ok(None) | Err(_) => return false,
+            Ok(Ok(true)) => return Ok(true),
+            Ok(Ok(false)) => {}
+            Ok(Err(fault)) if fault.is_away() => return Err(fault),
+            // The engine refuses, and does so again; or the sweeper does not end.
+            Ok(Err(_)) | Err(_) => return Ok(false),
         }
     }
-    false
+    Ok(false)
 }
 
-/// `None` when the engine does not run it.
-async fn attempt(shared: &Shared, exec: &ExecId) -> Option<bool> {
+async fn attempt(shared: &Shared, exec: &ExecId) -> Result<bool, Fault> {
     let engine = &shared.engine;
     let config = profile::sweep(exec.identity, shared.dialect);
-    let created = engine.call(async |docker| docker.create_exec(&exec.sandbox.container, config).await).await.ok()?;
+    let created = engine.call(async |docker| docker.create_exec(&exec.sandbox.container, config).await).await?;
     let options = StartExecOptions { detach: true, ..StartExecOptions::default() };
-    engine.call(async |docker| docker.start_exec(&created.id, Some(options)).await).await.ok()?;
+    engine.call(async |docker| docker.start_exec(&created.id, Some(options)).await).await?;
     loop {
-        let found = engine.call(async |docker| docker.inspect_exec(&created.id).await).await.ok()?;
+        let found = engine.call(async |docker| docker.inspect_exec(&created.id).await).await?;
         match found.exit_code.filter(|_| found.running != Some(true)) {
-            Some(code) => return Some(code == 0),
+            Some(code) => return Ok(code == 0),
             None => sleep(LOOK).await,
         }
     }

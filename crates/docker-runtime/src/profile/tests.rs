@@ -9,7 +9,7 @@ fn a_container_is_asked_for_as_it_is_on_record() {
     let names = Names::new("test");
     let now = Timestamp::from_millis(1_700_000_000_123);
     let config = Config { image: "lockkeeper/sandbox:0".into(), servers: 2, ..Config::default() };
-    let body = container((&config, Dialect::Docker), &names, "one", 100_007, config.idle_secs, now);
+    let body = container((&config, Dialect::Docker), &names, "one", 100_007, now);
     let mut body = serde_json::to_value(body).expect("JSON");
     let options = body["HostConfig"]["SecurityOpt"].as_array_mut().expect("a list");
     let seccomp = options.pop().expect("the last one");

@@ -4,7 +4,7 @@ use super::is_running;
 use crate::{
     engine::Fault,
     names, profile,
-    sandboxes::Sandbox,
+    sandboxes::{Attempt, Sandbox},
     shared::{Shared, unavailable},
 };
 use bollard::{
@@ -13,7 +13,7 @@ use bollard::{
 };
 use lockkeeper_ports::{ProgressSink, SandboxError, SandboxId, StartProgress};
 use std::{
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 use tokio::time::{sleep, timeout};
@@ -56,15 +56,17 @@ struct Foreign(String);
 struct Unfinished<'a> {
     shared: &'a Arc<Shared>,
     id: &'a SandboxId,
+    attempt: Arc<Attempt>,
     user: u32,
     is_finished: bool,
 }
 
 impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
+        self.shared.sandboxes.is_over(&self.attempt);
         if !self.is_finished {
             self.shared.sandboxes.free_users(self.user);
-            self.shared.remove_later(self.id.to_string());
+            self.shared.remove_attempt_later(self.id.clone(), self.attempt.clone());
         }
     }
 }
@@ -80,9 +82,11 @@ pub(super) async fn start(shared: &Arc<Shared>, id: &SandboxId, told: &Told) -> 
     let user = user.ok_or_else(|| {
         unavailable("all users of uid_base and uid_count belong to sandboxes: raise uid_count, or stop sandboxes")
     })?;
-    let mut unfinished = Unfinished { shared, id, user, is_finished: false };
+    let attempt = Arc::new(Attempt { nonce: super::random_name(), container: OnceLock::new() });
+    shared.sandboxes.begin(&attempt);
+    let mut unfinished = Unfinished { shared, id, attempt: attempt.clone(), user, is_finished: false };
     let limit = shared.config.start_timeout();
-    let started = timeout(limit, bring_up(shared, id, user, told)).await;
+    let started = timeout(limit, bring_up(shared, (id, &attempt), user, told)).await;
     let error = match started.unwrap_or(Err(SandboxError::StartTimeout(limit))) {
         Ok(sandbox) => {
             unfinished.is_finished = true;
@@ -97,7 +101,9 @@ pub(super) async fn start(shared: &Arc<Shared>, id: &SandboxId, told: &Told) -> 
     };
     told.tell("starting", "failed", &error.to_string());
     let is_foreign = matches!(&error, SandboxError::Unavailable(cause) if cause.is::<Foreign>());
-    if is_foreign || shared.remove(id.as_str()).await.is_ok() {
+    // Where the engine may yet create what was asked for, it is looked for again later.
+    let is_certain = is_foreign || attempt.container.get().is_some();
+    if is_foreign || shared.remove_attempt(id, &attempt).await.is_ok() && is_certain {
         unfinished.is_finished = true;
         shared.sandboxes.free_users(user);
     }
@@ -105,8 +111,17 @@ pub(super) async fn start(shared: &Arc<Shared>, id: &SandboxId, told: &Told) -> 
     Err(error)
 }
 
-async fn bring_up(shared: &Arc<Shared>, id: &SandboxId, user: u32, told: &Told) -> Result<Arc<Sandbox>, SandboxError> {
-    let sandbox = create(shared, id, user).await?;
+async fn bring_up(
+    shared: &Arc<Shared>,
+    (id, attempt): (&SandboxId, &Attempt),
+    user: u32,
+    told: &Told,
+) -> Result<Arc<Sandbox>, SandboxError> {
+    let sandbox = create(shared, (id, attempt), user).await?;
+    if shared.sandboxes.by_container(&sandbox.container).is_none() {
+        // Of this start, which removes it if it fails. There is one for each attempt.
+        let _ = attempt.container.set(sandbox.container.clone());
+    }
     told.tell("starting", "running", "Starting the container");
     let container = sandbox.container.as_str();
     let limit = shared.config.start_timeout();
@@ -118,22 +133,26 @@ async fn bring_up(shared: &Arc<Shared>, id: &SandboxId, user: u32, told: &Told) 
     Ok(sandbox)
 }
 
-async fn create(shared: &Arc<Shared>, id: &SandboxId, user: u32) -> Result<Arc<Sandbox>, SandboxError> {
+async fn create(
+    shared: &Arc<Shared>,
+    (id, attempt): (&SandboxId, &Attempt),
+    user: u32,
+) -> Result<Arc<Sandbox>, SandboxError> {
     let mut last = None;
-    for attempt in 0..ATTEMPTS {
-        if attempt > 0 {
-            sleep(BETWEEN_ATTEMPTS * attempt).await;
+    for tried in 0..ATTEMPTS {
+        if tried > 0 {
+            sleep(BETWEEN_ATTEMPTS * tried).await;
         }
-        let idle = shared.idle_secs(shared.names.is_reserved(id));
         let (config, now) = (&shared.config, shared.clock.now());
-        let mut body = profile::container((config, shared.dialect), &shared.names, &shared.instance, user, idle, now);
+        let mut body = profile::container((config, shared.dialect), &shared.names, &shared.instance, user, now);
+        body.labels.get_or_insert_default().insert(names::ATTEMPT.to_owned(), attempt.nonce.clone());
         body.image = Some(shared.image.to_string());
         let options = CreateContainerOptions { name: Some(id.to_string()), platform: String::new() };
         let created = shared.engine.call(async |docker| docker.create_container(Some(options), body).await).await;
         match created {
             Ok(created) => return Ok(Sandbox::new(created.id, user, config.servers, config.execs_at_once)),
             Err(fault @ Fault::Conflict(_)) => {
-                if let Some(adopted) = settle(shared, id).await? {
+                if let Some(adopted) = settle(shared, id, attempt).await? {
                     return Ok(adopted);
                 }
                 last = Some(fault);
@@ -149,7 +168,7 @@ async fn create(shared: &Arc<Shared>, id: &SandboxId, user: u32) -> Result<Arc<S
 /// The name is taken. By this process, which did not hear that it succeeded or was asked twice: then that is the container.
 /// By an earlier one, or by what was given up: then it is removed, with whatever may still run in it. By somebody else: then
 /// it is theirs.
-async fn settle(shared: &Arc<Shared>, id: &SandboxId) -> Result<Option<Arc<Sandbox>>, SandboxError> {
+async fn settle(shared: &Arc<Shared>, id: &SandboxId, attempt: &Attempt) -> Result<Option<Arc<Sandbox>>, SandboxError> {
     let found = shared.engine.call(async |docker| docker.inspect_container(id.as_str(), None).await).await;
     let found = match found {
         Ok(found) => found,
@@ -163,11 +182,14 @@ async fn settle(shared: &Arc<Shared>, id: &SandboxId) -> Result<Option<Arc<Sandb
     }
     let container = found.id.clone().unwrap_or_default();
     let user = labels.get(names::USER).and_then(|user| user.parse().ok());
+    // One whose start was given up is being removed, however well it is.
+    let is_wanted =
+        labels.get(names::ATTEMPT).is_some_and(|nonce| *nonce == attempt.nonce || shared.sandboxes.is_under_way(nonce));
     let status = found.state.as_ref().and_then(|state| state.status);
     if let Some(user) = user.filter(|_| labels.get(names::INSTANCE) == Some(&shared.instance)) {
         match shared.sandboxes.by_container(&container) {
             Some(known) if known.ended().is_none() && is_running(&found) => return Ok(Some(known)),
-            None if status == Some(ContainerStateStatusEnum::CREATED) => {
+            None if status == Some(ContainerStateStatusEnum::CREATED) && is_wanted => {
                 return Ok(Some(Sandbox::new(container, user, shared.config.servers, shared.config.execs_at_once)));
             }
             _ => {}

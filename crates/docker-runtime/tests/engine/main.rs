@@ -11,6 +11,7 @@ mod measure;
 mod podman;
 mod proxy;
 mod servers;
+mod stalls;
 
 use bench::Bench;
 use futures::future::LocalBoxFuture;
@@ -82,6 +83,7 @@ fn checks() -> Vec<Check> {
         .chain(manners::checks())
         .chain(podman::checks())
         .chain(servers::checks())
+        .chain(stalls::checks())
         .collect()
 }
 

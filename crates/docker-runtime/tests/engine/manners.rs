@@ -25,6 +25,7 @@ pub(crate) fn checks() -> Vec<Check> {
         check!(a_secret_is_in_no_description),
         check!(each_sandbox_has_a_user_of_its_own),
         check!(a_reserved_sandbox_is_adopted_once),
+        check!(an_adopted_sandbox_has_the_time_of_any_other),
         check!(a_sandbox_that_nobody_keeps_alive_ends),
         check!(the_death_of_the_server_ends_what_it_ran),
         check!(input_that_nobody_reads_does_not_hide_the_kill),
@@ -121,6 +122,22 @@ async fn a_reserved_sandbox_is_adopted_once() {
     assert!(matches!(again, Err(SandboxError::Gone)), "{again:?}");
     let again = bench.runtime.adopt(&reserved, &spec_of("three", 1)).await;
     assert!(matches!(again, Err(SandboxError::Gone)), "{again:?}");
+}
+
+/// Covers: E11
+async fn an_adopted_sandbox_has_the_time_of_any_other() {
+    let bench = Bench::new().await;
+    let reserved = bench.runtime.reserve().await.expect("reserve").expect("one");
+    let id = bench.runtime.adopt(&reserved, &spec_of("one", 1)).await.expect("adopt");
+    until("it has its name", async || bench.inspect(&id).await.is_some()).await;
+    let cold = bench.runtime.start(&spec_of("two", 1), Arc::new(|_| {})).await.expect("start");
+    let mut idle = Vec::new();
+    for id in [&id, &cold] {
+        let command = bench.inspect(id).await.expect("it runs").config.expect("a config").cmd.expect("a command");
+        let at = command.iter().position(|argument| argument == "--idle").expect("a switch");
+        idle.push(command[at + 1].clone());
+    }
+    assert_eq!(idle, ["900", "900"]);
 }
 
 async fn a_sandbox_that_nobody_keeps_alive_ends() {

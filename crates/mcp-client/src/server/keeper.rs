@@ -92,11 +92,9 @@ impl Server {
         }
         let Ok(_turn) = recovery.turn.acquire().await else { return };
         let mut gate = self.gate.lock().await;
-        if self.connected().is_err() {
-            if self.open_again(&mut gate).await.is_err() && !self.is_unavailable() {
-                self.given_up.store(true, Ordering::Release);
-                self.tell();
-            }
+        if self.connected().is_err() && self.open_again(&mut gate).await.is_err() && !self.is_unavailable() {
+            self.given_up.store(true, Ordering::Release);
+            self.tell();
         }
     }
 

@@ -25,6 +25,8 @@ impl Actor {
             return;
         }
         self.readiness.send_replace(None);
+        self.awaits_runtime = false;
+        self.outages = self.shared.starter.sandboxes.availability().outages();
         let (live, last) = (self.live.clone(), self.last);
         let progress: ProgressSink = Arc::new(move |stage| live.send(last, LiveEvent::Starting(stage)));
         let (sender, started) = oneshot::channel();
@@ -123,6 +125,8 @@ impl Actor {
     async fn bench_failed(&mut self, failure: Failure) -> Result<(), Lost> {
         tracing::warn!(code = %failure.code, "{}", failure.message);
         self.bench = Bench::Absent;
+        let runtime = self.shared.starter.sandboxes.availability();
+        self.awaits_runtime = runtime.is_away() || runtime.outages() != self.outages;
         self.readiness.send_replace(Some(Err(failure.clone())));
         for call in std::mem::take(&mut self.calls_wanted) {
             let said = format!("{} The call was not run.", failure.message);

@@ -11,8 +11,8 @@ use lockkeeper_orchestrator::{
     SessionManager,
 };
 use lockkeeper_ports::{
-    BudgetLedger, Clock, EventStream, McpServer, Peers, Principal, RuleRepository, SandboxId, SandboxSummary,
-    SessionStore, mocks::MockSandboxRuntime,
+    Availability, BudgetLedger, Clock, EventStream, McpServer, Peers, Principal, RuleRepository, SandboxId,
+    SandboxSummary, SessionStore, mocks::MockSandboxRuntime,
 };
 use lockkeeper_testkit::{
     clock::TokioClock,
@@ -126,9 +126,10 @@ impl Desk {
         self.with_stop_and_list(sandboxes)
     }
 
-    /// Without any in reserve, unless that was expected before.
+    /// Without any in reserve, and never away, unless that was expected before.
     pub(crate) fn with_stop_and_list(&self, mut sandboxes: MockSandboxRuntime) -> MockSandboxRuntime {
         sandboxes.expect_reserve().returning(|| Ok(None));
+        sandboxes.expect_availability().returning(Availability::always);
         let stopped = Arc::clone(&self.stopped);
         sandboxes.expect_stop().returning(move |id| {
             stopped.lock().expect("no panic").push(id.clone());

@@ -1,7 +1,7 @@
 use crate::desk::{Desk, User, wish};
 use lockkeeper_domain::{Code, NoticeKind, Outcome, Rule, Seq};
 use lockkeeper_orchestrator::Provider;
-use lockkeeper_ports::{SandboxError, SandboxId, mocks::MockSandboxRuntime};
+use lockkeeper_ports::{AvailabilityReporter, SandboxError, SandboxId, mocks::MockSandboxRuntime};
 use lockkeeper_testkit::llm::Step;
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
@@ -37,6 +37,42 @@ async fn a_sandbox_that_cannot_start_is_a_failure_with_its_reason_and_is_tried_a
     let mut ann = User::ready(&manager).await;
     ann.says("hi").await.expect("accepted");
     assert_eq!(ann.sees_answer().await, "at last");
+}
+
+/// Nobody asks for it: neither a message nor another view comes.
+/// Covers: E4
+#[tokio::test(start_paused = true)]
+async fn start_that_failed_while_the_runtime_was_away_is_tried_again_when_it_is_back() {
+    for notices_late in [false, true] {
+        let desk = Desk::new([Step::text("at last")]);
+        let runtime = Arc::new(AvailabilityReporter::default());
+        let mut sandboxes = MockSandboxRuntime::new();
+        let observed = runtime.observe();
+        sandboxes.expect_availability().returning(move || observed.clone());
+        let (stalling, mut tries) = (Arc::clone(&runtime), 0);
+        sandboxes.expect_start().returning(move |_, _| {
+            tries += 1;
+            if tries > 1 {
+                return Ok(SandboxId::new("second"));
+            }
+            stalling.away();
+            if notices_late {
+                stalling.back();
+            }
+            Err(SandboxError::Unavailable("the engine has not answered for 5s".into()))
+        });
+        let sandboxes = desk.with_stop_and_list(sandboxes);
+        let manager = desk.manager_with(Provider::Ready(Arc::new(desk.provider.clone())), sandboxes);
+        let attached = manager.open(wish(Some("s"), "ann")).await.expect("opened");
+        assert!(notices_late || attached.ready().await.is_err());
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        assert_eq!(desk.host.sessions().len(), usize::from(notices_late));
+        runtime.back();
+        desk.host.wait_for_sessions(1).await;
+        let mut ann = User::ready(&manager).await;
+        ann.says("hi").await.expect("accepted");
+        assert_eq!(ann.sees_answer().await, "at last");
+    }
 }
 
 #[tokio::test(start_paused = true)]
