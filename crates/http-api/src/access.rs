@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use lockkeeper_domain::{Code, Failure};
-use lockkeeper_ports::{AuthError, Authenticator, Credentials};
+use lockkeeper_ports::{AuthError, Authenticator, Credentials, Principal};
 use secrecy::SecretString;
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -51,25 +51,47 @@ impl Access {
         Self { authenticator, pages }
     }
 
-    /// What is answered to whoever sends a request with these headers and may have nothing else. None: it may.
-    pub(crate) async fn refuse(&self, peer: Option<IpAddr>, uri: &Uri, headers: &HeaderMap) -> Option<Response> {
+    /// Who sends a request with these headers; or what is answered to whoever may have nothing else.
+    #[expect(clippy::result_large_err, reason = "it is handed on once, as the answer")]
+    pub(crate) async fn caller(
+        &self,
+        peer: Option<IpAddr>,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Result<Principal, Response> {
         if let Err(message) = (self.pages)(headers, uri, peer) {
-            return Some(failed(StatusCode::FORBIDDEN, &Failure::new(Code::Forbidden, message)));
+            return Err(failed(StatusCode::FORBIDDEN, &Failure::new(Code::Forbidden, message)));
         }
         let known = match credentials(peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), headers) {
-            Ok(credentials) => self.authenticator.authenticate(&credentials).await.map(drop).map_err(refusal),
+            Ok(credentials) => self.authenticator.authenticate(&credentials).await.map_err(refusal),
             Err(failure) => Err(failure),
         };
-        known.err().map(|failure| share(failed(status(failure.code, true), &failure), headers))
+        known.map_err(|failure| share(failed(status(failure.code, true), &failure), headers))
+    }
+
+    /// What is answered to whoever sends a request with these headers and may have nothing else. None: it may.
+    pub(crate) async fn refuse(&self, peer: Option<IpAddr>, uri: &Uri, headers: &HeaderMap) -> Option<Response> {
+        self.caller(peer, uri, headers).await.err()
     }
 
     /// The answer to a browser that asks before it sends headers of its own.
     pub(crate) fn preflight(&self, peer: Option<IpAddr>, uri: &Uri, headers: &HeaderMap) -> Response {
+        self.preflight_of("GET", peer, uri, headers)
+    }
+
+    /// The same, for these methods.
+    pub(crate) fn preflight_of(
+        &self,
+        methods: &'static str,
+        peer: Option<IpAddr>,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Response {
         if let Err(message) = (self.pages)(headers, uri, peer) {
             return failed(StatusCode::FORBIDDEN, &Failure::new(Code::Forbidden, message));
         }
         let allowed = [
-            (header::ACCESS_CONTROL_ALLOW_METHODS, "GET"),
+            (header::ACCESS_CONTROL_ALLOW_METHODS, methods),
             (header::ACCESS_CONTROL_ALLOW_HEADERS, "authorization, x-provider-key"),
             (header::ACCESS_CONTROL_MAX_AGE, "600"),
         ];

@@ -20,6 +20,7 @@ use lockkeeper_domain::{CallId, Code, Failure, InvalidDigest, PrincipalId, Sessi
 use lockkeeper_orchestrator::Oversight;
 use secrecy::SecretString;
 use serde::Deserialize;
+use serde_json::{Value, json};
 use std::{net::SocketAddr, sync::Arc};
 
 /// The routes of operators.
@@ -70,6 +71,7 @@ impl AdminApi {
         Router::new()
             .route("/api/admin/sessions", get(sessions))
             .route("/api/admin/sessions/{sessionId}", get(session).delete(end))
+            .route("/api/admin/sessions/{sessionId}/audit", get(audit))
             .route("/api/admin/approvals", get(approvals))
             .route("/api/admin/approvals/{sessionId}/{callId}", post(decide))
             .route_layer(from_fn_with_state(guard, admit))
@@ -99,6 +101,11 @@ async fn end(State(oversight): State<Oversight>, Path(id): Path<String>) -> Resu
     oversight.end(&id).await?.ok_or(Refusal::NotThere)?;
     tracing::info!(session.id = %id, "an operator has ended a session");
     Ok(Json(Done::new()))
+}
+
+async fn audit(State(oversight): State<Oversight>, Path(id): Path<String>) -> Result<Json<Value>, Refusal> {
+    let audit = oversight.audit(&session_id(id)?).await?.ok_or(Refusal::NotThere)?;
+    Ok(Json(json!({ "audit": audit.to_text() })))
 }
 
 async fn approvals(State(oversight): State<Oversight>) -> Result<Json<Approvals>, Refusal> {

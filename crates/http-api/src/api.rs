@@ -9,7 +9,7 @@ use crate::{
     metrics::{self, MetricsPage},
     models::ModelsApi,
     page::Page,
-    serve,
+    serve, sessions,
 };
 use axum::{
     Router,
@@ -61,8 +61,8 @@ impl HttpApi {
         Self { metrics: Some(metrics), ..self }
     }
 
-    /// With the provider's models under `/api/models`, and with how the MCP servers do, under `/api/mcp/health`, for the same
-    /// who may ask for models.
+    /// With the provider's models under `/api/models`, with how the MCP servers do, under `/api/mcp/health`, and with each
+    /// user's sessions under `/api/sessions`, for the same who may ask for models.
     #[must_use]
     pub fn with_models(self, models: ModelsApi) -> Self {
         Self { models: Some(models), ..self }
@@ -138,7 +138,9 @@ impl HttpApi {
     }
 
     fn questions(&self, models: ModelsApi) -> Router {
-        mcp::routes(Arc::clone(&self.manager), models.access()).merge(models.routes())
+        mcp::routes(Arc::clone(&self.manager), models.access())
+            .merge(sessions::routes(Arc::clone(&self.manager), models.access()))
+            .merge(models.routes())
     }
 
     /// Serves what connects to `listener` until `shutdown`. Then nothing more is accepted, and requests that run get a while

@@ -21,6 +21,7 @@ mod models;
 mod pace;
 mod page;
 mod serve;
+mod sessions;
 mod slots;
 mod stall;
 

@@ -6,8 +6,9 @@ use axum::{
     extract::State,
     http::{HeaderMap, HeaderName, StatusCode, Uri, header},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{delete, get, post},
 };
+use lockkeeper_domain::{Code, Timestamp};
 use lockkeeper_orchestrator::{McpHealth, SessionManager};
 use lockkeeper_ports::ServerState;
 use serde_json::{Map, Value, json};
@@ -23,7 +24,11 @@ struct McpApi {
 }
 
 pub(crate) fn routes(manager: Arc<SessionManager>, access: Access) -> Router {
-    Router::new().route("/api/mcp/health", get(health).options(preflight)).with_state(McpApi { manager, access })
+    Router::new()
+        .route("/api/mcp/health", get(health).options(preflight))
+        .with_state(McpApi { manager, access })
+        .route("/api/mcp/add", post(fixed))
+        .route("/api/mcp/{name}", delete(fixed))
 }
 
 async fn health(
@@ -39,9 +44,52 @@ async fn health(
     let servers = api.manager.mcp_health();
     let troubled = servers.iter().any(|server| server.configured && is_troubled(server));
     let status = if troubled { "degraded" } else { "ok" };
+    let mcps: Vec<_> = servers.iter().map(as_before).collect();
+    let count = |status: &str| mcps.iter().filter(|mcp| mcp["status"] == status).count();
+    let summary = json!({
+        "total": mcps.len(),
+        "healthy": count("healthy"),
+        "unhealthy": count("unhealthy"),
+        "reconnecting": count("reconnecting"),
+        "disconnected": count("disconnected"),
+    });
     let servers: Vec<_> = servers.iter().map(server).collect();
-    let answer = (StatusCode::OK, NOT_STORED, Json(json!({ "status": status, "servers": servers }))).into_response();
-    share(answer, &headers)
+    let body = json!({ "status": status, "servers": servers, "summary": summary, "mcps": mcps });
+    share((StatusCode::OK, NOT_STORED, Json(body)).into_response(), &headers)
+}
+
+/// Servers are part of the configuration, which nobody changes over HTTP: they are commands that this machine runs. Older
+/// frontends show the reason that is in `error`.
+async fn fixed() -> Response {
+    let message = "MCP servers are set in the server's configuration, not over HTTP.";
+    let hint = "The operator adds one with `lockkeeper mcp add NAME -- COMMAND`, or to the file of `mcp.config_file`.";
+    let body =
+        json!({ "error": format!("{message} {hint}"), "code": Code::Forbidden, "message": message, "hint": hint });
+    (StatusCode::FORBIDDEN, NOT_STORED, Json(body)).into_response()
+}
+
+/// A server in the words of older frontends: `{ name, status, lastCheck, lastSuccess, consecutiveFailures, error? }`, with
+/// times in milliseconds since 1970. One that is not started yet counts as healthy: nothing is known against it.
+fn as_before(health: &McpHealth) -> Value {
+    let status = match health.state {
+        None | Some(ServerState::Up) => "healthy",
+        Some(ServerState::Restarting) => "reconnecting",
+        Some(ServerState::Down) => "unhealthy",
+        Some(ServerState::HeldBack) => "disconnected",
+    };
+    let since = health.since.map_or(0, Timestamp::as_millis);
+    let is_healthy = status == "healthy";
+    let mut said = json!({
+        "name": health.server,
+        "status": status,
+        "lastCheck": since,
+        "lastSuccess": if is_healthy { since } else { 0 },
+        "consecutiveFailures": if is_healthy { 0 } else { health.restarts.max(1) },
+    });
+    if let Some((_, message)) = health.problem.as_ref().filter(|_| !is_healthy) {
+        said["error"] = json!(message);
+    }
+    said
 }
 
 async fn preflight(

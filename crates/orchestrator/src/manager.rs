@@ -1,5 +1,6 @@
 mod actors;
 mod attach;
+mod audit;
 mod checks;
 mod files;
 mod health;

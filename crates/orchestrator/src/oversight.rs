@@ -1,6 +1,8 @@
 use crate::{OpenCall, SessionManager, Snapshot, actor::store_failure, order::Order};
 use futures::{StreamExt, stream};
-use lockkeeper_domain::{Answer, CallId, Code, Digest, Failure, PrincipalId, Scope, SessionId, SessionRecord, Via};
+use lockkeeper_domain::{
+    Answer, AuditLog, CallId, Code, Digest, Failure, PrincipalId, Scope, SessionId, SessionRecord, Via,
+};
 use lockkeeper_ports::Principal;
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -52,6 +54,12 @@ impl Oversight {
         let Some(record) = self.record(id).await? else { return Ok(None) };
         let snapshot = self.manager.snapshot(id, &owner_of(&record)).await?;
         Ok(Some((record, snapshot)))
+    }
+
+    /// The audit of a session. `None`: there is no such session.
+    pub async fn audit(&self, id: &SessionId) -> Result<Option<AuditLog>, Failure> {
+        let Some(record) = self.record(id).await? else { return Ok(None) };
+        self.manager.audit_of(record).await.map(Some)
     }
 
     /// Ends a session, wherever it is driven: open turns are cancelled, its sandbox goes, its history stays. `None`: there is no

@@ -2,4 +2,5 @@
 
 mod admin;
 mod openapi;
+mod sessions;
 mod world;

@@ -28,7 +28,7 @@ fn routed(world: &World) -> BTreeSet<String> {
 
 /// Something in the place of each parameter.
 fn concrete(path: &str) -> String {
-    path.replace("{sessionId}", "none").replace("{callId}", "call_1_0_0")
+    path.replace("{sessionId}", "none").replace("{callId}", "call_1_0_0").replace("{name}", "box")
 }
 
 #[tokio::test]
@@ -111,6 +111,20 @@ async fn what_the_routes_answer_is_what_is_described() {
         ask(Method::GET, path, path, "", 200).await;
     }
     ask(Method::GET, "/metrics", "/metrics", "", 403).await;
+    ask(Method::POST, "/api/mcp/add", "/api/mcp/add", "{}", 403).await;
+    ask(Method::DELETE, "/api/mcp/{name}", "/api/mcp/box", "", 403).await;
+    let (own, one, ended) = ("/api/sessions", "/api/sessions/{sessionId}", "/api/sessions/{sessionId}/end");
+    ask(Method::GET, own, own, "", 200).await;
+    ask(Method::GET, own, "/api/sessions?limit=x", "", 400).await;
+    ask(Method::GET, "/api/sessions/{sessionId}/audit", "/api/sessions/one/audit", "", 200).await;
+    ask(Method::GET, "/api/sessions/{sessionId}/audit", "/api/sessions/two/audit", "", 403).await;
+    let operators = "/api/admin/sessions/{sessionId}/audit";
+    ask(Method::GET, operators, "/api/admin/sessions/two/audit", "", 200).await;
+    ask(Method::GET, operators, "/api/admin/sessions/none/audit", "", 404).await;
+    ask(Method::POST, ended, "/api/sessions/one/end", "", 200).await;
+    ask(Method::POST, ended, "/api/sessions/two/end", "", 403).await;
+    ask(Method::DELETE, one, "/api/sessions/two", "", 403).await;
+    ask(Method::DELETE, one, "/api/sessions/a.b", "", 400).await;
     let (sessions, session) = ("/api/admin/sessions", "/api/admin/sessions/{sessionId}");
     let (approvals, approval) = ("/api/admin/approvals", "/api/admin/approvals/{sessionId}/{callId}");
     ask(Method::GET, sessions, sessions, "", 200).await;
