@@ -96,6 +96,8 @@ pub(crate) struct ActorHandle {
 #[derive(Clone, Copy)]
 struct Stored {
     busy: bool,
+    /// Whether the session is called something.
+    titled: bool,
     active_at: Timestamp,
 }
 
@@ -111,8 +113,6 @@ pub(crate) struct Actor {
     session: Session,
     last_active_at: Timestamp,
     stored: Stored,
-    /// Whether the session is called something.
-    titled: bool,
     trimmed: Seq,
     question: Option<(EventId, ApprovalRequired)>,
     live: LiveSender,
@@ -236,8 +236,7 @@ impl Actor {
             last_epoch: claim.last.epoch,
             session,
             last_active_at: record.last_active_at,
-            stored: Stored { busy: record.busy, active_at: record.last_active_at },
-            titled: record.title.is_some(),
+            stored: Stored { busy: record.busy, titled: record.title.is_some(), active_at: record.last_active_at },
             trimmed: Seq::default(),
             question,
             live,

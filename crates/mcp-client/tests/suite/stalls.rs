@@ -161,7 +161,7 @@ async fn server_that_hangs_is_found_after_the_stall() {
     });
     let session = world.connect(&["a"]).await.expect("connected");
     sleep(Duration::from_secs(25)).await;
-    world.stall_for(Duration::from_secs(60)).await;
+    world.stall_for(Duration::from_mins(1)).await;
     assert!(undisturbed(&seen));
     timeout(Duration::from_secs(41), seen.wait_for_ends(1))
         .await

@@ -72,7 +72,7 @@ impl Actor {
             send(reply, Err(failure));
             return Ok(());
         }
-        let title = if self.titled { None } else { SessionTitle::of_message(&message.text) };
+        let title = if self.stored.titled { None } else { SessionTitle::of_message(&message.text) };
         let before = self.session.clone();
         let reaction = match self.session.handle(Command::Submit(message), self.shared.now(), &self.shared.rules) {
             Ok(reaction) => reaction,
@@ -87,7 +87,7 @@ impl Actor {
         };
         let titles = title.is_some();
         let record = RecordChange { title, ..RecordChange::default() };
-        self.titled |= self.acknowledge(before, reaction, record, accepted, reply).await? && titles;
+        self.stored.titled |= self.acknowledge(before, reaction, record, accepted, reply).await? && titles;
         Ok(())
     }
 

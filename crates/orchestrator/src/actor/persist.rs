@@ -115,7 +115,8 @@ impl Actor {
             let is_due = record != RecordChange::default() || now.since(self.stored.active_at) >= HEARTBEAT;
             record.last_active_at = is_due.then_some(now);
         }
-        let stored = Stored { busy, active_at: record.last_active_at.unwrap_or(self.stored.active_at) };
+        let active_at = record.last_active_at.unwrap_or(self.stored.active_at);
+        let stored = Stored { busy, active_at, ..self.stored };
         let commit = Commit { epoch: self.epoch, after: self.last, events, history, record };
         Some(Step { commit, stored })
     }

@@ -51,7 +51,7 @@ impl Actor {
 
     /// Whether anything was said or done in the session, or somebody gave it a name.
     fn is_used(&self) -> bool {
-        self.last != Seq::default() || self.titled || self.session.is_busy()
+        self.last != Seq::default() || self.stored.titled || self.session.is_busy()
     }
 
     /// Somebody attached.

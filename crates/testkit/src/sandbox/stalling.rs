@@ -210,7 +210,7 @@ mod tests {
         assert_eq!(stalled_at.elapsed(), Duration::from_secs(3));
         assert!(matches!(runtime.inspect(&id).await, Err(SandboxError::Unavailable(_))));
         let mut said = [0; 5];
-        assert!(timeout(Duration::from_secs(60), exec.stdout.read_exact(&mut said)).await.is_err());
+        assert!(timeout(Duration::from_mins(1), exec.stdout.read_exact(&mut said)).await.is_err());
         runtime.resume();
         assert!(!runtime.availability().is_away());
         runtime.inspect(&id).await.expect("it is there");
