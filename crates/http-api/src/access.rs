@@ -52,7 +52,6 @@ impl Access {
     }
 
     /// Who sends a request with these headers; or what is answered to whoever may have nothing else.
-    #[expect(clippy::result_large_err, reason = "it is handed on once, as the answer")]
     pub(crate) async fn caller(
         &self,
         peer: Option<IpAddr>,

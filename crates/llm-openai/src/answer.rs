@@ -270,14 +270,17 @@ impl Answer {
 #[derive(Debug)]
 pub(crate) enum Decoder {
     Responses(responses::Decoder),
-    Chat { decoder: chat::Decoder, done_required: Option<bool> },
+    Chat { decoder: Box<chat::Decoder>, done_required: Option<bool> },
 }
 
 impl Decoder {
     pub(crate) fn new(api: Api, model: &str, done_required: impl Into<Option<bool>>) -> Self {
         match api {
             Api::Responses => Self::Responses(responses::Decoder::new(model)),
-            Api::Chat => Self::Chat { decoder: chat::Decoder::new(model), done_required: done_required.into() },
+            Api::Chat => {
+                let decoder = Box::new(chat::Decoder::new(model));
+                Self::Chat { decoder, done_required: done_required.into() }
+            }
         }
     }
 

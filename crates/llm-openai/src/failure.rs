@@ -218,9 +218,8 @@ impl Report {
             Some(429) => self.rate_limited(message),
             Some(408 | 409 | 425 | 500 | 502..) => LlmError::Overloaded(message),
             Some(300..=399) => LlmError::BadResponse(format!("a redirect: {message}")),
-            Some(_) => LlmError::BadRequest(message),
             None if self.may_pass() => LlmError::Overloaded(message),
-            None => LlmError::BadRequest(message),
+            _ => LlmError::BadRequest(message),
         }
     }
 

@@ -159,7 +159,7 @@ pub(crate) fn user_parts(message: &UserMessage, with_images: bool) -> (String, V
         match shown {
             Shown::As(mime_type) if with_images => images.push(data_url(mime_type, data)),
             Shown::LeftOut(line) if with_images && mime_type.starts_with("image/") => {
-                text = format!("{text}\n\n{line}")
+                text = format!("{text}\n\n{line}");
             }
             _ => text = format!("{text}\n\n[An attachment that you cannot see: {name}, {mime_type}]"),
         }

@@ -87,7 +87,7 @@ impl Decoder {
         if !self.answered || !(marked && finish.is_some() || done && self.calls.are_whole()) {
             return Err(cut());
         }
-        self.split(|splitter, parts| splitter.finish(parts));
+        self.split(Splitter::finish);
         let stop = match finish.as_deref() {
             _ if self.refused => StopReason::Refusal,
             None => StopReason::EndTurn,
@@ -145,12 +145,11 @@ impl Decoder {
 
     /// A part of a content that is a list, as Mistral sends it.
     fn part(&mut self, part: &Value) {
-        match text(part, "/type") {
-            "thinking" => list(part, "/thinking").iter().for_each(|piece| self.speech.reason(text(piece, "/text"))),
-            _ => {
-                let words = text(part, "/text");
-                self.split(|splitter, parts| splitter.push(words, parts));
-            }
+        if text(part, "/type") == "thinking" {
+            list(part, "/thinking").iter().for_each(|piece| self.speech.reason(text(piece, "/text")));
+        } else {
+            let words = text(part, "/text");
+            self.split(|splitter, parts| splitter.push(words, parts));
         }
     }
 

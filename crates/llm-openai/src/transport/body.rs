@@ -216,8 +216,8 @@ impl<E: Broken> Body<E> {
 
     /// One value in one line was all of it: the server does not stream.
     fn end_of_lines(&mut self) -> bool {
-        let lines = self.head.iter().filter(|byte| **byte == b'\n').count();
-        let one = lines <= 1 && self.read <= HEAD;
+        let mut lines = self.head.split(|byte| *byte == b'\n');
+        let one = lines.nth(2).is_none() && self.read <= HEAD;
         if one {
             self.frames.push_back(frame(DONE.to_owned()));
         }
