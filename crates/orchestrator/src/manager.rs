@@ -139,7 +139,8 @@ impl SessionManager {
             tasks.spawn(pool::keep_warm(Arc::clone(&starter), oldest, soft.clone()));
         }
         let (ledger, clock) = (Arc::clone(&ports.budgets), Arc::clone(&ports.clock));
-        let purse = Purse::new(ledger, config.budgets.clone(), clock, tasks.clone());
+        let budgets = (config.budgets.clone(), config.store_grace());
+        let purse = Purse::new(ledger, budgets, clock, tasks.clone(), hard.clone());
         let outage = Outage::new(config.lease());
         let checks = Arc::new(Checks::new(config.argument_checks.clone()));
         let storage = Storage::new();

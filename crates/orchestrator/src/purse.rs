@@ -1,27 +1,37 @@
 //! Budgets: work is set aside before it is done and counted after, in the store, so that servers that share it count together.
 
 mod config;
+mod grant;
 
 pub use config::{Budgets, Limits, OnExceeded};
+pub(crate) use grant::Grant;
 
-use crate::actor::store_failure;
+use crate::{actor::store_failure, sandbox::backoff};
 use lockkeeper_domain::{
     BudgetAsked, BudgetOf, Ceiling, Code, Day, Epoch, Failure, PrincipalId, QuestionId, SessionId, Spend, Timestamp,
 };
-use lockkeeper_ports::{Account, Balance, BudgetLedger, Clock, Hold, Reserved};
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use lockkeeper_ports::{Account, Balance, BudgetLedger, Clock, Hold, Reserved, SETTLED_FOR, StoreError};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
-use tokio::{runtime::Handle, time::Instant};
-use tokio_util::task::TaskTracker;
+use tokio::{sync::oneshot, time::Instant};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// How often a process that ends still tries to count what was spent.
+const LAST_TRIES: u32 = 5;
 
 /// Keeps the budgets of all sessions of this process.
 pub(crate) struct Purse {
     ledger: Arc<dyn BudgetLedger>,
     config: Budgets,
+    grace: Duration,
     clock: Arc<dyn Clock>,
     tasks: TaskTracker,
+    over: CancellationToken,
     next: AtomicU64,
 }
 
@@ -70,13 +80,15 @@ pub struct Usage {
 }
 
 impl Purse {
+    /// The store may be away for as long as `grace`; `over` says that the process ends.
     pub(crate) fn new(
         ledger: Arc<dyn BudgetLedger>,
-        config: Budgets,
+        (config, grace): (Budgets, Duration),
         clock: Arc<dyn Clock>,
         tasks: TaskTracker,
+        over: CancellationToken,
     ) -> Arc<Self> {
-        Arc::new(Self { ledger, config, clock, tasks, next: AtomicU64::new(0) })
+        Arc::new(Self { ledger, config, grace, clock, tasks, over, next: AtomicU64::new(0) })
     }
 
     pub(crate) fn on_exceeded(&self) -> OnExceeded {
@@ -84,47 +96,69 @@ impl Purse {
     }
 
     /// Sets aside what `want` says, or as much as there is, but not less than `least`, for the session and for its owner's day.
+    /// Whoever does not wait for it any more leaves nothing set aside.
     pub(crate) async fn reserve(self: &Arc<Self>, errand: &Errand, want: Spend, least: Spend) -> Result<Grant, Denied> {
+        let (tell, told) = oneshot::channel();
+        let (purse, errand) = (Arc::clone(self), errand.clone());
+        self.tasks.spawn(async move {
+            let reserved = purse.reserve_all(&errand, want, least).await;
+            if let Err(Ok(unwanted)) = tell.send(reserved) {
+                unwanted.give_up().await;
+            }
+        });
+        let lost = |_| Err(Denied::Unknown(Failure::new(Code::Internal, "The budget could not be asked.")));
+        told.await.unwrap_or_else(lost)
+    }
+
+    async fn reserve_all(self: &Arc<Self>, errand: &Errand, want: Spend, least: Spend) -> Result<Grant, Denied> {
         let now = self.clock.now();
         let nth = self.next.fetch_add(1, Ordering::Relaxed);
         let Errand { session, owner, epoch, waived } = errand;
-        let mut grant = Grant {
-            purse: Arc::clone(self),
-            accounts: [Account::Session(session.clone()), Account::Day(owner.clone(), Day::of(now))],
-            key: format!("{session}/{epoch}/{nth}"),
-            granted: want,
-            cost: Spend::default(),
-            started: Instant::now(),
-            is_open: true,
-        };
-        for (of, limits) in [(BudgetOf::Session, &self.config.session), (BudgetOf::Day, &self.config.day)] {
-            let ceiling = limits.ceiling();
+        let accounts = [Account::Session(session.clone()), Account::Day(owner.clone(), Day::of(now))];
+        let key = format!("{session}/{epoch}/{nth}");
+        let ceilings = [(BudgetOf::Session, self.config.session.ceiling()), (BudgetOf::Day, self.config.day.ceiling())];
+        let (mut granted, mut reserved_in) = (want, Vec::new());
+        for ((of, ceiling), account) in ceilings.into_iter().zip(&accounts) {
             if *waived || ceiling.is_open() {
                 continue;
             }
-            let hold = Hold {
-                key: grant.key.clone(),
-                want: grant.granted,
-                least,
-                ceiling,
-                until: now.after(self.config.hold()),
-            };
-            // What was set aside in the account before is let go where this one refuses.
-            match self.ledger.reserve(grant.account(of), &hold, now).await {
-                Ok(Reserved::Held(granted)) => grant.granted = granted,
+            let hold = Hold { key: key.clone(), want: granted, least, ceiling, until: now.after(self.config.hold()) };
+            let reserved = self.reserve_in(account, &hold).await;
+            // What was set aside, or may have been, is let go where this account refuses.
+            if !matches!(reserved, Ok(Reserved::Refused(..))) {
+                reserved_in.push(account.clone());
+            }
+            match reserved {
+                Ok(Reserved::Held(fits)) => granted = fits,
                 Ok(Reserved::Refused(measure, balance)) => {
                     let limit = ceiling.of(measure).unwrap_or_default();
-                    let over = OverBudget { of, measure, taken: balance.taken().of(measure), limit };
-                    grant.give_back(of).await;
-                    return Err(Denied::Over(over));
+                    self.settle(&reserved_in, &key, Spend::default()).await;
+                    return Err(Denied::Over(OverBudget { of, measure, taken: balance.taken().of(measure), limit }));
                 }
                 Err(error) => {
-                    grant.give_back(of).await;
+                    self.settle(&reserved_in, &key, Spend::default()).await;
                     return Err(Denied::Unknown(store_failure(&error)));
                 }
             }
         }
-        Ok(grant)
+        Ok(Grant::new(Arc::clone(self), accounts, key, granted, reserved_in))
+    }
+
+    /// Asks one account, again and again while the store is away for no longer than the grace: the hold is made once.
+    async fn reserve_in(&self, account: &Account, hold: &Hold) -> Result<Reserved, StoreError> {
+        let (started, mut attempt) = (Instant::now(), 0);
+        loop {
+            let error = match self.ledger.reserve(account, hold, self.clock.now()).await {
+                Err(error @ StoreError::Unavailable(_)) => error,
+                reserved => return reserved,
+            };
+            let pause = backoff(attempt);
+            if started.elapsed() + pause > self.grace || self.over.is_cancelled() {
+                return Err(error);
+            }
+            attempt += 1;
+            tokio::time::sleep(pause).await;
+        }
     }
 
     /// What a session and its owner have spent.
@@ -139,87 +173,37 @@ impl Purse {
         Ok(Usage { session, day, date, session_limits, day_limits, on_exceeded: *on_exceeded })
     }
 
-    async fn settle(&self, accounts: &[Account], key: &str, used: Spend) {
-        if let Err(error) = self.ledger.settle(accounts, key, used, self.clock.now()).await {
-            // Its hold lapses, and what it cost is not counted.
-            tracing::warn!(%error, "what work cost could not be counted");
-        }
-    }
-}
-
-/// Work that may be done. It is counted when it is settled, or by what is known of its cost when it is dropped.
-pub(crate) struct Grant {
-    purse: Arc<Purse>,
-    accounts: [Account; 2],
-    key: String,
-    granted: Spend,
-    cost: Spend,
-    started: Instant,
-    is_open: bool,
-}
-
-impl Grant {
-    /// How much of what was wanted it may cost.
-    pub(crate) fn granted(&self) -> Spend {
-        self.granted
-    }
-
-    /// It has cost so much more, as far as one can tell.
-    pub(crate) fn costs(&mut self, more: Spend) {
-        self.cost = self.cost.plus(more);
-    }
-
-    /// What it has cost, as far as one can tell, but for the time.
-    pub(crate) fn cost(&self) -> Spend {
-        self.cost
-    }
-
-    /// It is done, and has cost this; the time is added.
-    pub(crate) async fn settle(mut self, used: Spend) {
-        self.is_open = false;
-        self.purse.settle(&self.accounts, &self.key, self.with_time(used)).await;
-    }
-
-    /// It is not done: what was set aside for it is given back.
-    pub(crate) async fn give_up(mut self) {
-        self.is_open = false;
-        self.purse.settle(&self.accounts, &self.key, Spend::default()).await;
-    }
-
-    fn account(&self, of: BudgetOf) -> &Account {
-        let [session, day] = &self.accounts;
-        match of {
-            BudgetOf::Session => session,
-            BudgetOf::Day => day,
-        }
-    }
-
-    /// Lets go of what was set aside before the budget that did not suffice.
-    async fn give_back(mut self, refused: BudgetOf) {
-        self.is_open = false;
-        let holds_session = refused == BudgetOf::Day && !self.purse.config.session.ceiling().is_open();
-        if holds_session {
-            let of_session = std::slice::from_ref(self.account(BudgetOf::Session));
-            self.purse.settle(of_session, &self.key, Spend::default()).await;
-        }
-    }
-
-    fn with_time(&self, used: Spend) -> Spend {
-        let wall_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        used.plus(Spend { wall_ms, ..Spend::default() })
-    }
-}
-
-impl Drop for Grant {
-    /// The work was broken off: what it cost until then is counted aside.
-    fn drop(&mut self) {
-        if !self.is_open || Handle::try_current().is_err() {
+    /// Counts what was spent, and lets go of what was set aside for it. While the store is away that is tried again aside.
+    async fn settle(self: &Arc<Self>, accounts: &[Account], key: &str, used: Spend) {
+        if accounts.is_empty() {
             return;
         }
-        // What was never begun has taken no time either.
-        let used = if self.cost == Spend::default() { self.cost } else { self.with_time(self.cost) };
-        let (purse, accounts, key) = (Arc::clone(&self.purse), self.accounts.clone(), std::mem::take(&mut self.key));
-        self.purse.tasks.spawn(async move { purse.settle(&accounts, &key, used).await });
+        if let Err(error) = self.ledger.settle(accounts, key, used, self.clock.now()).await {
+            let (purse, accounts, key) = (Arc::clone(self), accounts.to_vec(), key.to_owned());
+            self.tasks.spawn(async move { purse.settle_in_time(&accounts, &key, used, error).await });
+        }
+    }
+
+    async fn settle_in_time(&self, accounts: &[Account], key: &str, used: Spend, mut error: StoreError) {
+        // After that the store may count what was spent twice.
+        let most = SETTLED_FOR * 5 / 6;
+        let (started, mut attempt, mut last) = (Instant::now(), 0, 0);
+        loop {
+            let pause = backoff(attempt);
+            last += u32::from(self.over.is_cancelled());
+            let is_late = used != Spend::default() && started.elapsed() + pause > most;
+            if is_late || last > LAST_TRIES {
+                // Its hold lapses, and what it cost is not counted.
+                tracing::warn!(%error, "what work cost could not be counted");
+                return;
+            }
+            attempt += 1;
+            tokio::time::sleep(pause).await;
+            match self.ledger.settle(accounts, key, used, self.clock.now()).await {
+                Ok(()) => return,
+                Err(again) => error = again,
+            }
+        }
     }
 }
 

@@ -165,6 +165,11 @@ impl RunningCalls {
         }
     }
 
+    /// Breaks off what still runs, and waits until what it cost is being counted: the process may end after this.
+    pub(super) async fn end_all(&mut self) {
+        self.tasks.shutdown().await;
+    }
+
     pub(super) fn cancel_all(&self) {
         self.calls.values().for_each(|(_, cancel)| cancel.cancel());
     }

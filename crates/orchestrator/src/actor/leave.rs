@@ -20,8 +20,10 @@ impl Actor {
         }
         if let Bench::Ready(bench) = std::mem::replace(&mut self.bench, Bench::Absent) {
             bench.tools.close().await;
+            self.calls.end_all().await;
             self.shared.starter.remove(&bench.sandbox).await;
         }
+        self.calls.end_all().await;
     }
 
     /// Gives the lease back, and tells the other servers where there is something to do.

@@ -15,7 +15,7 @@ pub struct Budgets {
     /// What happens to a turn that would spend more: `stop` ends it with `budget_exceeded`, `ask` asks a human whether it may go on
     /// to its end. `stop` by default.
     pub on_exceeded: OnExceeded,
-    /// How long what was set aside stays so when its server has died, in seconds: 900.
+    /// How long what was set aside stays so when its server has died, in seconds: 900. Work that takes longer keeps it.
     pub hold_secs: u64,
 }
 

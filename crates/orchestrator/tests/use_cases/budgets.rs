@@ -8,7 +8,7 @@ use lockkeeper_orchestrator::{Limits, OnExceeded};
 use lockkeeper_ports::{Clock, RuleRepository};
 use lockkeeper_testkit::llm::{Gate, Step};
 use serde_json::json;
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 fn usage(tokens: u64) -> Usage {
     Usage { input_tokens: tokens / 2, output_tokens: tokens - tokens / 2, ..Usage::default() }
@@ -301,29 +301,4 @@ async fn an_answer_that_is_broken_off_costs_what_was_heard_of_it() {
     }
     assert!((1_000..2_000).contains(&session.tokens), "{session:?}");
     assert_eq!(held, Spend::default());
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_a_dead_server_set_aside_is_there_again_after_a_while() {
-    let change = |budgets: &mut lockkeeper_orchestrator::Budgets| {
-        (budgets.day.max_tokens, budgets.hold_secs) = (Some(9_000), 60);
-    };
-    let desk = desk([Step::unanswered(), words(5)], change);
-    let frozen = desk.another();
-    let dead = frozen.manager();
-    let ann = User::ready(&dead).await;
-    ann.says("go").await.expect("accepted");
-    desk.provider.request(0).await;
-    // It stands still for good: nothing that it set aside is let go.
-    frozen.store.freeze();
-    let next = desk.another().manager();
-    let attached = next.open(wish(Some("another"), "ann")).await.expect("opened");
-    let mut back = User::of(&next, attached, Seq::default()).await;
-    back.says("go").await.expect("accepted");
-    assert_eq!(sees_failure(&mut back).await.code, Code::BudgetExceeded);
-    back.sees_end().await;
-    tokio::time::sleep(Duration::from_secs(61)).await;
-    back.says("go").await.expect("accepted");
-    assert_eq!(back.sees_end().await, StopReason::EndTurn);
-    drop(Arc::clone(&dead));
 }

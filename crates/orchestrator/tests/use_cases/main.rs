@@ -8,6 +8,7 @@ mod doubt;
 mod expiry;
 mod files;
 mod grants;
+mod holds;
 mod intents;
 mod keys;
 mod keys_elsewhere;
