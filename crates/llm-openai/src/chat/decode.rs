@@ -146,7 +146,9 @@ impl Decoder {
     /// A part of a content that is a list, as Mistral sends it.
     fn part(&mut self, part: &Value) {
         if text(part, "/type") == "thinking" {
-            list(part, "/thinking").iter().for_each(|piece| self.speech.reason(text(piece, "/text")));
+            for piece in list(part, "/thinking") {
+                self.speech.reason(text(piece, "/text"));
+            }
         } else {
             let words = text(part, "/text");
             self.split(|splitter, parts| splitter.push(words, parts));
