@@ -119,10 +119,7 @@ pub(crate) struct Actor {
     readiness: watch::Sender<Readiness>,
     mailbox: mpsc::Receiver<Request>,
     bench: Bench,
-    /// How often the sandbox runtime had been away when the last start of a sandbox began.
-    outages: u64,
-    /// The last start failed because the runtime was away: it is tried again when the runtime is back.
-    awaits_runtime: bool,
+    runtime: workbench::RuntimeWatch,
     /// How many sandboxes were given up. An end of a call says which one it was sent to.
     benches_dropped: u64,
     /// Whether a sandbox of this session stood before, so that a new one is worth a word.
@@ -243,8 +240,7 @@ impl Actor {
             readiness: watch::Sender::new(None),
             mailbox,
             bench: Bench::Absent,
-            outages: 0,
-            awaits_runtime: false,
+            runtime: workbench::RuntimeWatch::default(),
             benches_dropped: 0,
             had_sandbox: claim.last.seq != Seq::default(),
             model: None,
@@ -333,7 +329,7 @@ impl Actor {
             Some(Ok(edited)) = self.edits.join_next(), if !self.edits.is_empty() => Wake::Edited(edited),
             Some(progress) = self.progress.recv() => Wake::Progress(progress),
             news = bench_news(&mut self.bench), if !matches!(self.bench, Bench::Absent) => news,
-            () = runtime_back(&self.shared), if self.awaits_runtime => Wake::RuntimeBack,
+            () = runtime_back(&self.shared), if self.runtime.is_awaited => Wake::RuntimeBack,
             items = heard(&mut self.model), if self.model.is_some() => Wake::Model(items),
         }
     }
@@ -368,7 +364,9 @@ impl Actor {
 }
 
 async fn runtime_back(shared: &Shared) {
-    shared.starter.sandboxes.availability().back().await;
+    let runtime = shared.starter.sandboxes.availability();
+    // On the heap, for the size of every actor.
+    Box::pin(runtime.back()).await;
 }
 
 /// Whether the sandbox has started, and then what becomes of its MCP servers.

@@ -11,6 +11,15 @@ use lockkeeper_ports::{ProgressSink, RecordChange, ToolSessionStatus};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
+/// What the last start of a sandbox saw of the runtime.
+#[derive(Debug, Default)]
+pub(super) struct RuntimeWatch {
+    /// How often the runtime had been away when the start began.
+    outages: u64,
+    /// The start failed because the runtime was away: it is tried again when the runtime is back.
+    pub(super) is_awaited: bool,
+}
+
 impl Actor {
     pub(super) fn catalog(&self) -> Option<Arc<Catalog>> {
         match &self.bench {
@@ -25,8 +34,8 @@ impl Actor {
             return;
         }
         self.readiness.send_replace(None);
-        self.awaits_runtime = false;
-        self.outages = self.shared.starter.sandboxes.availability().outages();
+        let outages = self.shared.starter.sandboxes.availability().outages();
+        self.runtime = RuntimeWatch { outages, is_awaited: false };
         let (live, last) = (self.live.clone(), self.last);
         let progress: ProgressSink = Arc::new(move |stage| live.send(last, LiveEvent::Starting(stage)));
         let (sender, started) = oneshot::channel();
@@ -126,7 +135,7 @@ impl Actor {
         tracing::warn!(code = %failure.code, "{}", failure.message);
         self.bench = Bench::Absent;
         let runtime = self.shared.starter.sandboxes.availability();
-        self.awaits_runtime = runtime.is_away() || runtime.outages() != self.outages;
+        self.runtime.is_awaited = runtime.is_away() || runtime.outages() != self.runtime.outages;
         self.readiness.send_replace(Some(Err(failure.clone())));
         for call in std::mem::take(&mut self.calls_wanted) {
             let said = format!("{} The call was not run.", failure.message);
