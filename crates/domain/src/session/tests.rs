@@ -5,6 +5,7 @@ mod binding;
 mod budgets;
 mod invariants;
 mod limits;
+mod oracle;
 mod pins;
 mod sending;
 mod world;
