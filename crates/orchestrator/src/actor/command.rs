@@ -28,7 +28,10 @@ impl Actor {
             Request::Attach(wish, reply) => {
                 self.use_now();
                 self.is_watched();
-                self.take_wish(wish).await?;
+                if let Err(lost) = self.take_wish(wish).await {
+                    drop(reply.send(lost.answer()));
+                    return Err(lost);
+                }
                 self.want_bench();
                 send(reply, Ok(self.readiness.subscribe()));
             }

@@ -206,6 +206,10 @@ impl Actor {
 
 /// How many bytes of text are about one token.
 const BYTES_PER_TOKEN: u64 = 4;
+/// How many bytes a token has at most, averaged over an answer. Words of some languages are one token of 20 bytes.
+const LONGEST_TOKEN: u64 = 32;
+/// So many bytes of an answer are heard in any case.
+const LEAST_HEARD: u64 = 4 << 10;
 /// Shorter answers than this are not worth asking for: a budget that leaves less is used up.
 const SHORTEST_ANSWER: u32 = 1_024;
 
@@ -243,6 +247,9 @@ async fn listen(
     (checks, catalog): (&Checks, &Catalog),
 ) {
     let model = request.model.clone();
+    // An endpoint may ignore how long an answer may get, and write on for ever.
+    let (most, mut heard) = (request.max_output_tokens, 0_u64);
+    let longest = u64::from(most) * LONGEST_TOKEN + LEAST_HEARD;
     // Where the answer is cut, it has cost what was read and what was heard of it.
     grant.costs(tokens(read));
     let silent = || LlmError::Timeout(format!("nothing came for {} s", idle.as_secs()));
@@ -283,6 +290,14 @@ async fn listen(
         };
         if let ModelEvent::Text(piece) | ModelEvent::Reasoning(piece) = &event {
             grant.costs(tokens(piece.len() as u64 / BYTES_PER_TOKEN));
+            heard = heard.saturating_add(piece.len() as u64);
+        }
+        if heard > longest {
+            let used = grant.cost();
+            grant.settle(used).await;
+            pass_on(&items, words.finish(), (checks, catalog)).await;
+            let error = LlmError::Cut(format!("it wrote {heard} bytes, more than {most} tokens have"));
+            return drop(items.send(Err(NoAnswer::Failed(failure(&error, Some(&model))))).await);
         }
         if items.is_closed() {
             return;

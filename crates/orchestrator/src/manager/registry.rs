@@ -51,8 +51,9 @@ impl fmt::Debug for Visit {
 impl Drop for Visit {
     fn drop(&mut self) {
         let mut inner = lock(&self.inner);
-        // The map holds one and this visit the other.
-        if inner.slots.get(&self.id).is_some_and(|slot| Arc::strong_count(slot) <= 2) {
+        let Some((_, visits)) = inner.slots.get_mut(&self.id) else { return };
+        *visits -= 1;
+        if *visits == 0 {
             inner.slots.remove(&self.id);
         }
     }
@@ -66,7 +67,8 @@ pub(super) struct Registry {
 
 #[derive(Default)]
 struct Inner {
-    slots: HashMap<SessionId, Arc<Slot>>,
+    /// Each with how many visits hold it: counted here, since references of visits fall only after their `drop`.
+    slots: HashMap<SessionId, (Arc<Slot>, usize)>,
     /// Actors that run, by the numbers of their places.
     running: HashMap<u64, Running>,
     /// How many places there were.
@@ -116,14 +118,24 @@ impl Registry {
     pub(super) fn slot(&self, id: &SessionId) -> Visit {
         let empty = || {
             let (actor, relay) = (tokio::sync::Mutex::default(), tokio::sync::Mutex::default());
-            Arc::new(Slot { live: LiveSender::new(), actor, relay })
+            (Arc::new(Slot { live: LiveSender::new(), actor, relay }), 0)
         };
-        let slot = Arc::clone(self.inner().slots.entry(id.clone()).or_insert_with(empty));
-        Visit { inner: Arc::clone(&self.inner), id: id.clone(), slot }
+        let mut inner = self.inner();
+        let (slot, visits) = inner.slots.entry(id.clone()).or_insert_with(empty);
+        *visits += 1;
+        Visit { inner: Arc::clone(&self.inner), id: id.clone(), slot: Arc::clone(slot) }
+    }
+
+    /// The slot, if anybody holds it.
+    fn known(&self, id: &SessionId) -> Option<Visit> {
+        let mut inner = self.inner();
+        let (slot, visits) = inner.slots.get_mut(id)?;
+        *visits += 1;
+        Some(Visit { inner: Arc::clone(&self.inner), id: id.clone(), slot: Arc::clone(slot) })
     }
 
     pub(super) async fn get(&self, id: &SessionId) -> Option<ActorHandle> {
-        let slot = self.inner().slots.get(id).cloned()?;
+        let slot = self.known(id)?;
         let handle = slot.actor.lock().await.clone();
         handle.filter(|handle| !handle.mailbox.is_closed())
     }
@@ -151,7 +163,7 @@ impl Registry {
             let inner = self.inner();
             let may =
                 |running: &Running| !running.leaving && (running.actor.owner == *owner || matches!(full, Full::All(_)));
-            let watched = |id: &SessionId| inner.slots.get(id).is_some_and(|slot| slot.live.watchers() > 0);
+            let watched = |id: &SessionId| inner.slots.get(id).is_some_and(|(slot, _)| slot.live.watchers() > 0);
             let running = inner.running.iter().filter(|(_, running)| may(running));
             running.map(|(place, running)| (*place, running.actor.clone(), watched(&running.id))).collect()
         };
@@ -203,4 +215,26 @@ impl Drop for Place {
 /// The counts stay right even when a panic passed by: each change is one statement.
 fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
     inner.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    /// Covers: F11
+    #[test]
+    fn slot_whose_visits_end_at_once_is_gone() {
+        let registry = Registry::default();
+        let id = SessionId::parse("s").expect("an id");
+        for _ in 0..2_000 {
+            let visits = [registry.slot(&id), registry.slot(&id), registry.known(&id).expect("it is held")];
+            thread::scope(|scope| {
+                for visit in visits {
+                    scope.spawn(move || drop(visit));
+                }
+            });
+            assert!(registry.inner().slots.is_empty());
+        }
+    }
 }

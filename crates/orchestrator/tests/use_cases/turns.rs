@@ -218,3 +218,27 @@ async fn a_session_is_its_owners_alone() {
     let theirs = ann.manager.cancel(&ann.session, &eve).await.expect_err("forbidden");
     assert_eq!(none, theirs, "who asks learns nothing");
 }
+
+/// An endpoint that ignores `max_output_tokens` is cut off.
+///
+/// Covers: F11
+#[tokio::test(start_paused = true)]
+async fn answer_far_beyond_its_length_is_cut() {
+    let endless = (0..400).fold(Step::new(), |step, _| step.say("word ".repeat(200)));
+    let mut desk = Desk::new([endless]);
+    desk.config.max_output_tokens = 1_024;
+    let mut ann = User::ready(&desk.manager()).await;
+    ann.says("go").await.expect("accepted");
+    let failure = ann
+        .sees(|body| match body {
+            EventBody::Failure(failure) => Some(failure.clone()),
+            _ => None,
+        })
+        .await;
+    assert!(failure.message.contains("more than 1024 tokens"), "{failure:?}");
+    assert_eq!(ann.sees_end().await, StopReason::Error);
+    let log = desk.store.log(&ann.session).await;
+    let heard: usize =
+        log.iter().map(|event| if let EventBody::Delta { text, .. } = &event.body { text.len() } else { 0 }).sum();
+    assert!(heard < 64 << 10, "{heard} bytes");
+}
