@@ -999,6 +999,8 @@ export type StopReason =
   | "refusal"
   /** The provider's safety filter stopped the answer. */
   | "safety"
+  /** The provider stopped the answer before it was finished, for another reason, which the answer gives. */
+  | "unfinished"
   /** The turn took as many steps as are allowed. */
   | "step_limit"
   /** It reached another limit of turns; an `agent:error` before it says which. */

@@ -208,8 +208,16 @@ impl Decoder {
             return Err(LlmError::Cut("the message ended within a call".to_owned()).into());
         }
         let (stop, whole) = meaning(self.stop.as_deref(), called);
-        if stop == StopReason::Refusal {
-            self.explain(out);
+        match stop {
+            StopReason::Refusal => self.explain(out),
+            StopReason::Unfinished => {
+                let reason = self.stop.clone().unwrap_or_default();
+                let calls = if called { " Its calls were not run." } else { "" };
+                let more = self.words.take().map(|words| format!(" {words}")).unwrap_or_default();
+                self.words = Some(format!("(The provider stopped the answer: {reason}.{more}{calls})"));
+                self.explain(out);
+            }
+            _ => {}
         }
         let blocks: Vec<Block> = std::mem::take(&mut self.blocks).into_values().collect();
         // The last call of an answer that was cut short may lack some of its arguments, and nobody can tell.
@@ -280,7 +288,7 @@ fn meaning(stop: Option<&str>, called: bool) -> (StopReason, bool) {
         Some("stop_sequence") => (StopReason::StopSequence, true),
         Some("max_tokens" | "model_context_window_exceeded") => (StopReason::MaxTokens, false),
         Some("refusal") => (StopReason::Refusal, false),
-        Some(_) => (StopReason::EndTurn, false),
+        Some(_) => (StopReason::Unfinished, false),
     }
 }
 

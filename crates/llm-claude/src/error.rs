@@ -55,8 +55,9 @@ pub(crate) fn of_response(status: StatusCode, headers: &HeaderMap, body: &[u8]) 
     if let LlmError::RateLimited { retry_after, .. } = &mut failure.error {
         *retry_after = failure.after;
     }
+    let is_final = matches!(failure.error, LlmError::Quota(_) | LlmError::Authentication(_) | LlmError::Policy(_));
     match header("x-should-retry") {
-        Some("true") => failure.retry = true,
+        Some("true") => failure.retry = !is_final,
         Some("false") => failure.retry = false,
         _ => {}
     }
@@ -98,12 +99,27 @@ fn chain(error: &dyn std::error::Error) -> String {
 fn classify(status: Option<StatusCode>, body: &Value, request: Option<&str>) -> Failure {
     let error = body.get("error").unwrap_or(body);
     let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let (kind, code, words) = (text(error, "type"), text(error, "code"), text(error, "message"));
+    let (kind, words) = (text(error, "type"), text(error, "message"));
+    // The vendor's own code lies deeper than that of gateways.
+    let deep = error.get("details").map(|details| text(details, "error_code")).filter(|code| !code.is_empty());
+    let code = deep.unwrap_or_else(|| text(error, "code"));
+    let words = if words.is_empty() { words_of_gateway(body) } else { words };
     let request = request.map(ToOwned::to_owned).or_else(|| Some(text(body, "request_id")).filter(|id| !id.is_empty()));
     let message = shortened(&message_of(status, &kind, &words, request.as_deref()));
-    let has = |part: &str| [&kind, &code, &words].iter().any(|t| t.contains(part));
+    let has = |part: &str| [&kind, &code, &words].iter().any(|t| t.to_ascii_lowercase().contains(part));
+    let is_used_up = [
+        "spend_limit",
+        "spend limit",
+        "usage_limit_reached",
+        "specified api usage limits",
+        "credit balance",
+        "credits_exhausted",
+        "billing_",
+        "insufficient_quota",
+    ];
     let error = match kind_of(&kind, status.map_or(0, |s| s.as_u16())) {
-        _ if has("_spend_limit_reached") || has("credit balance is too low") => LlmError::Quota(message),
+        _ if is_used_up.iter().any(|part| has(part)) => LlmError::Quota(message),
+        _ if has("policy_violation") || has("safety_policy") => LlmError::Policy(message),
         Kind::Authentication => LlmError::Authentication(message),
         Kind::Quota => LlmError::Quota(message),
         Kind::RateLimit => LlmError::RateLimited { message, retry_after: None },
@@ -115,6 +131,13 @@ fn classify(status: Option<StatusCode>, body: &Value, request: Option<&str>) -> 
         Kind::Other => LlmError::BadResponse(message),
     };
     error.into()
+}
+
+/// What gateways write in the place of the vendor's message.
+fn words_of_gateway(body: &Value) -> String {
+    let places = ["/error", "/message", "/detail", "/error/detail", "/error/error/message"];
+    let words = places.iter().find_map(|place| body.pointer(place)?.as_str());
+    words.unwrap_or_default().to_owned()
 }
 
 enum Kind {

@@ -6,6 +6,7 @@ pub(crate) mod harm;
 mod http;
 mod keys;
 mod pauses;
+mod refusals;
 mod requests;
 mod retries;
 pub(crate) mod server;

@@ -104,6 +104,14 @@ impl Said {
     }
 }
 
+/// The words about an answer that was not finished.
+fn unfinished(reason: &str, words: &str, called: bool) -> String {
+    let words = words.trim();
+    let more = if words.is_empty() { String::new() } else { format!(" {words}") };
+    let calls = if called { " Its calls were not run." } else { "" };
+    format!("(The provider stopped the answer before it was finished: {reason}.{more}{calls})")
+}
+
 fn parsed(data: &[u8]) -> Result<Value, Failure> {
     // The text of the error says where, and never what.
     serde_json::from_slice(data).map_err(|e| LlmError::BadResponse(format!("it is not JSON: {e}")).into())

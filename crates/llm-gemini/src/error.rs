@@ -63,6 +63,17 @@ pub(crate) fn of_malformed_call(reason: &str, words: &str) -> Failure {
     Failure { error: LlmError::BadResponse(shortened(&format!("{words} ({reason})"))), retry: true, after: None }
 }
 
+/// The vendor misses signatures in the history.
+pub(crate) fn of_missing_signature(words: &str) -> Failure {
+    let words = if words.is_empty() { "the history lacks a thought signature" } else { words };
+    LlmError::BadRequest(shortened(&format!("{words} (MISSING_THOUGHT_SIGNATURE)"))).into()
+}
+
+/// An answer that the vendor blocked by its policies, for the reason that it gives.
+pub(crate) fn of_block(words: &str) -> Failure {
+    LlmError::Policy(shortened(words)).into()
+}
+
 /// A body that is not, or not wholly, a stream of events.
 pub(crate) fn of_stream(error: lockkeeper_sse::Error) -> Failure {
     match error {
@@ -99,17 +110,24 @@ fn classify(status: Option<u16>, body: &Value, header: Option<Duration>) -> Fail
     let body = body.as_array().and_then(|errors| errors.first()).unwrap_or(body);
     let error = body.get("error").unwrap_or(body);
     let text = |key: &str| error.get(key).and_then(Value::as_str).unwrap_or_default();
-    // The Interactions API writes the name where the number is.
+    // The Interactions API writes the name where the number is, or an address that ends in it.
     let name = if text("status").is_empty() { text("code") } else { text("status") };
-    let words = text("message");
+    let name = name.trim_end_matches('/').rsplit(['/', '#']).next().unwrap_or(name);
+    let words = match text("message") {
+        "" => error.as_str().or_else(|| body.get("detail")?.as_str()).unwrap_or_default(),
+        words => words,
+    };
     let code = error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
-    let number = status.or(code).unwrap_or_default();
+    let name = if name.is_empty() { code.map_or("", of_rpc) } else { name };
+    let number = status.or(code.filter(|code| *code >= 100)).unwrap_or_default();
     let details = error.get("details").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let after = details.iter().find_map(retry_delay).or(header);
     let message = shortened(&message_of(number, name, words));
     let error = match kind_of(name, number) {
         _ if is_about_the_key(details, words) => LlmError::Authentication(message),
+        Kind::Authentication if number == 403 && is_about_the_request(words) => LlmError::BadRequest(message),
         Kind::Authentication => LlmError::Authentication(message),
+        _ if is_unpaid(details, words) => LlmError::Quota(message),
         Kind::RateLimit if is_used_up(details, words) => LlmError::Quota(message),
         Kind::RateLimit => LlmError::RateLimited { message, retry_after: after },
         Kind::Quota => LlmError::Quota(message),
@@ -137,9 +155,10 @@ enum Kind {
 /// The name decides where it is known; else the number, as gateways and proxies have only that. The Interactions
 /// API writes the names in small letters.
 fn kind_of(name: &str, status: u16) -> Kind {
-    match name.to_ascii_uppercase().as_str() {
+    match name.to_ascii_uppercase().replace('-', "_").as_str() {
         "UNAUTHENTICATED" | "PERMISSION_DENIED" => Kind::Authentication,
-        "RESOURCE_EXHAUSTED" => Kind::RateLimit,
+        "RESOURCE_EXHAUSTED" | "QUOTA" | "QUOTA_EXCEEDED" | "RATE_LIMIT_EXCEEDED" => Kind::RateLimit,
+        "BUDGET_EXCEEDED" | "BILLING_DISABLED" => Kind::Quota,
         "DEADLINE_EXCEEDED" => Kind::Timeout,
         "UNAVAILABLE" | "INTERNAL" | "ABORTED" => Kind::Overloaded,
         "INVALID_ARGUMENT" | "FAILED_PRECONDITION" | "NOT_FOUND" | "OUT_OF_RANGE" | "UNIMPLEMENTED" => Kind::BadRequest,
@@ -165,6 +184,42 @@ fn is_about_the_key(details: &[Value], words: &str) -> bool {
     let reason = |detail: &Value| detail.get("reason").and_then(Value::as_str).map(ToOwned::to_owned);
     let bad = |reason: String| reason.starts_with("API_KEY_");
     details.iter().filter_map(reason).any(bad) || words.starts_with("API key ")
+}
+
+/// The names of gRPC's codes (<https://grpc.io/docs/guides/status-codes>).
+fn of_rpc(code: u16) -> &'static str {
+    match code {
+        1 => "CANCELLED",
+        3 => "INVALID_ARGUMENT",
+        4 => "DEADLINE_EXCEEDED",
+        5 => "NOT_FOUND",
+        7 => "PERMISSION_DENIED",
+        8 => "RESOURCE_EXHAUSTED",
+        9 => "FAILED_PRECONDITION",
+        10 => "ABORTED",
+        13 => "INTERNAL",
+        14 => "UNAVAILABLE",
+        16 => "UNAUTHENTICATED",
+        _ => "",
+    }
+}
+
+/// Whether it is money that is missing, whatever the status.
+fn is_unpaid(details: &[Value], words: &str) -> bool {
+    let reason = |detail: &Value| detail.get("reason").and_then(Value::as_str).map(ToOwned::to_owned);
+    let words = words.to_ascii_lowercase();
+    details.iter().filter_map(reason).any(|reason| reason.contains("BILLING") || reason.contains("SPEND"))
+        || ["credits are depleted", "spend limit", "spending cap", "spend cap", "billing account", "prepayment"]
+            .iter()
+            .any(|part| words.contains(part))
+}
+
+/// Whether a 403 is about what is asked, and not about who asks.
+fn is_about_the_request(words: &str) -> bool {
+    let words = words.to_ascii_lowercase();
+    ["policy", "safety", "blocked", "prohibited", "region", "location", "terms of"]
+        .iter()
+        .any(|part| words.contains(part))
 }
 
 /// Whether waiting for a minute will not help: a day's quota, or money that is spent.

@@ -5,6 +5,7 @@ mod goldens;
 pub(crate) mod harm;
 mod http;
 mod keys;
+mod refusals;
 mod requests;
 mod retries;
 pub(crate) mod server;

@@ -278,8 +278,7 @@ impl Decoder {
         match api {
             Api::Responses => Self::Responses(responses::Decoder::new(model)),
             Api::Chat => {
-                let decoder = Box::new(chat::Decoder::new(model));
-                Self::Chat { decoder, done_required: done_required.into() }
+                Self::Chat { decoder: Box::new(chat::Decoder::new(model)), done_required: done_required.into() }
             }
         }
     }

@@ -219,7 +219,7 @@ impl Report {
             Some(408 | 409 | 425 | 500 | 502..) => LlmError::Overloaded(message),
             Some(300..=399) => LlmError::BadResponse(format!("a redirect: {message}")),
             None if self.may_pass() => LlmError::Overloaded(message),
-            _ => LlmError::BadRequest(message),
+            Some(_) | None => LlmError::BadRequest(message),
         }
     }
 

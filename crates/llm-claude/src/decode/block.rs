@@ -98,7 +98,17 @@ impl Block {
     /// What a delta says of text goes to the end of the block's, and everything else takes its place. This holds for
     /// the deltas that are known (text, thinking, signatures, compaction) and is the best guess for those to come.
     fn append(&mut self, delta: &Map<String, Value>) {
-        for (key, value) in delta.iter().filter(|(key, value)| *key != "type" && !value.is_null()) {
+        let kind = delta.get("type").and_then(Value::as_str).unwrap_or_default();
+        // What a known delta says besides, such as a count of tokens, is none of the block's: it goes back as it came.
+        let known = match kind {
+            "text_delta" => Some("text"),
+            "thinking_delta" => Some("thinking"),
+            "signature_delta" => Some("signature"),
+            "compaction_delta" => Some("content"),
+            _ => None,
+        };
+        let fits = |key: &str| known.map_or(key != "type", |known| key == known);
+        for (key, value) in delta.iter().filter(|(key, value)| fits(key) && !value.is_null()) {
             match (self.fields.get_mut(key), value) {
                 (Some(Value::String(text)), Value::String(more)) => text.push_str(more),
                 _ => self.set(key, value.clone()),

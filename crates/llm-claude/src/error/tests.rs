@@ -53,6 +53,30 @@ fn every_error_of_the_vendor_has_its_place() {
 }
 
 #[test]
+fn spent_money_is_no_rate_limit_and_not_tried_again() {
+    for (status, kind, code, words) in [
+        (429, "rate_limit_error", "enforced_spend_limit_reached", "You have reached a limit."),
+        (400, "invalid_request_error", "enforced_spend_limit_reached", "You have reached a limit."),
+        (400, "invalid_request_error", "", "You have reached your specified API usage limits."),
+        (403, "permission_error", "credit_balance_exhausted", "Your credit balance is used up."),
+    ] {
+        let error = json!({"type": kind, "message": words, "details": {"error_code": code}});
+        let failure = failure(status, &[("x-should-retry", "true")], &json!({"error": error}).to_string());
+        assert_eq!((failure.error.code(), failure.retry), (Code::ProviderQuota, false), "{status} {code} {words}");
+    }
+}
+
+#[test]
+fn words_of_gateways_are_kept() {
+    for body in
+        [json!({"detail": "no such route"}), json!({"error": "no such route"}), json!({"message": "no such route"})]
+    {
+        let failure = failure(404, &[], &body.to_string());
+        assert!(failure.error.to_string().contains("no such route"), "{body}: {}", failure.error);
+    }
+}
+
+#[test]
 fn a_body_that_is_not_json_leaves_the_status_to_decide() {
     for (status, code) in [
         (400, Code::ProviderBadRequest),

@@ -22,6 +22,8 @@ pub(super) fn all() -> Vec<(&'static str, String)> {
         ("a_call_cut_by_the_limit", a_call_cut_by_the_limit()),
         ("a_refusal", a_refusal()),
         ("an_unknown_stop", an_unknown_stop()),
+        ("an_unknown_stop_after_text", an_unknown_stop_after_text()),
+        ("deltas_that_count", deltas_that_count()),
         ("missing_fields", missing_fields()),
         ("an_error_after_text", an_error_after_text()),
     ]
@@ -124,6 +126,32 @@ fn an_unknown_stop() -> String {
         r#"{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"toolu_1","name":"f","input":{}}}"#,
         r#"{"type":"content_block_stop","index":0}"#,
         r#"{"type":"message_delta","delta":{"stop_reason":"a_reason_to_come"},"usage":{"output_tokens":5}}"#,
+        STOP,
+    ])
+}
+
+fn an_unknown_stop_after_text() -> String {
+    sse(&[
+        START,
+        r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":"Half of"}}"#,
+        r#"{"type":"content_block_stop","index":0}"#,
+        r#"{"type":"message_delta","delta":{"stop_reason":"a_reason_to_come","stop_details":{"explanation":"Too late."}}}"#,
+        STOP,
+    ])
+}
+
+fn deltas_that_count() -> String {
+    // What a beta adds to a delta is none of the block, which has to go back as it came.
+    sse(&[
+        START,
+        r#"{"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":"","signature":""}}"#,
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"Hm.","estimated_tokens":3}}"#,
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"signature_delta","signature":"c2ln","key_id":"k"}}"#,
+        r#"{"type":"content_block_stop","index":0}"#,
+        r#"{"type":"content_block_start","index":1,"content_block":{"type":"text","text":""}}"#,
+        r#"{"type":"content_block_delta","index":1,"delta":{"type":"text_delta","text":"So.","logprob":-1}}"#,
+        r#"{"type":"content_block_stop","index":1}"#,
+        r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":5}}"#,
         STOP,
     ])
 }

@@ -1,6 +1,6 @@
 //! `GenerateContentResponse`, of which each event of the stream is one.
 
-use super::{Said, cut, partial::PartialCall, string};
+use super::{Said, cut, partial::PartialCall, string, unfinished};
 use crate::{
     Api,
     error::{self, Failure},
@@ -82,8 +82,14 @@ impl Answer {
             None => return Err(cut("before the answer did")),
         };
         self.completed = true;
-        if stop == StopReason::Safety {
-            self.explain(out);
+        let called = self.parts.iter().any(|part| part.get("functionCall").is_some());
+        match (stop, &mut self.finish) {
+            (StopReason::Safety, _) => self.explain(out),
+            (StopReason::Unfinished, Some(finish)) => {
+                finish.words = unfinished(&finish.reason, &finish.words, called);
+                self.explain(out);
+            }
+            _ => {}
         }
         let mut parts = std::mem::take(&mut self.parts);
         if !whole {
@@ -200,15 +206,15 @@ fn meaning(finish: &Finish) -> Result<(StopReason, bool), Failure> {
     Ok(match finish.reason.as_str() {
         "STOP" => (StopReason::EndTurn, true),
         "MAX_TOKENS" => (StopReason::MaxTokens, false),
+        // Asked again without the signatures, it may well answer.
+        "MISSING_THOUGHT_SIGNATURE" => return Err(error::of_missing_signature(&finish.words)),
         "SAFETY" | "RECITATION" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII" | "LANGUAGE" | "MODEL_ARMOR" => {
             (StopReason::Safety, false)
         }
         reason if reason.starts_with("IMAGE_") => (StopReason::Safety, false),
-        "MALFORMED_FUNCTION_CALL"
-        | "UNEXPECTED_TOOL_CALL"
-        | "TOO_MANY_TOOL_CALLS"
-        | "MALFORMED_RESPONSE"
-        | "MISSING_THOUGHT_SIGNATURE" => return Err(error::of_malformed_call(&finish.reason, &finish.words)),
-        _ => (StopReason::EndTurn, false),
+        "MALFORMED_FUNCTION_CALL" | "UNEXPECTED_TOOL_CALL" | "TOO_MANY_TOOL_CALLS" | "MALFORMED_RESPONSE" => {
+            return Err(error::of_malformed_call(&finish.reason, &finish.words));
+        }
+        _ => (StopReason::Unfinished, false),
     })
 }

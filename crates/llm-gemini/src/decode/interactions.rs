@@ -1,6 +1,6 @@
 //! The events of the Interactions API: steps that begin, grow and end.
 
-use super::{Said, cut, string};
+use super::{Said, cut, string, unfinished};
 use crate::{
     Api,
     error::{self, Failure},
@@ -104,11 +104,18 @@ impl Answer {
                 self.said.say(string(delta, "text"), out);
             }
             "thought_summary" => {
-                let text = delta.get("content").map_or("", |content| string(content, "text"));
-                step.push_text("thought", "summary", text);
+                let content = delta.get("content").unwrap_or(&Value::Null);
+                let text = string(content, "text");
+                if text.is_empty() && content.is_object() && string(content, "type") != "text" {
+                    step.push_item("thought", "summary", content.clone());
+                } else {
+                    step.push_text("thought", "summary", text);
+                }
                 self.said.reason(text, out);
             }
             "thought_signature" => step.sign(string(delta, "signature")),
+            "image" | "audio" | "video" | "document" => step.push_item("model_output", "content", delta.clone()),
+            "text_annotation_delta" | "text_annotation" => step.annotate(delta),
             "arguments_delta" => step.arguments.push_str(string(delta, "arguments")),
             _ => step.merge(delta),
         }
@@ -119,13 +126,25 @@ impl Answer {
         if self.steps.values().any(|step| step.is_call() && !step.closed) {
             return Err(cut("within a call"));
         }
-        let (stop, whole) = match string(interaction, "status") {
+        if let Some(error) = self.steps.values().find_map(Step::error) {
+            return Err(of_step(error));
+        }
+        let reason = interaction.get("errors").and_then(Value::as_array).and_then(|errors| errors.first());
+        let status = string(interaction, "status");
+        let (stop, whole) = match status {
             "completed" | "requires_action" => (StopReason::EndTurn, true),
             "incomplete" => (StopReason::MaxTokens, false),
-            "failed" => return Err(LlmError::Overloaded("the interaction failed without a reason".to_owned()).into()),
+            "failed" => return Err(of_failed(interaction, reason)),
             "in_progress" => return Err(cut("while the interaction went on")),
-            _ => (StopReason::EndTurn, false),
+            _ => (StopReason::Unfinished, false),
         };
+        if stop == StopReason::Unfinished {
+            let words = reason.map_or("", |reason| string(reason, "message"));
+            let gap = if self.said.text.trim().is_empty() { "" } else { "\n\n" };
+            let called = self.steps.values().any(Step::is_call);
+            let status = if status.is_empty() { "it gave no status" } else { status };
+            self.said.say(&format!("{gap}{}", unfinished(status, words, called)), out);
+        }
         let mut steps: Vec<Step> = std::mem::take(&mut self.steps).into_values().collect();
         steps.retain(|step| !step.fields.is_empty() && (whole || !step.is_call()));
         out.push_back(ModelEvent::Completed(Completion {
@@ -140,7 +159,25 @@ impl Answer {
     }
 }
 
+/// What the first of an interaction's errors means.
+fn of_failed(interaction: &Value, reason: Option<&Value>) -> Failure {
+    match reason.or_else(|| interaction.get("error").filter(|error| !error.is_null())) {
+        Some(reason) => error::of_event(&json!({"error": reason})),
+        None => LlmError::Overloaded("the interaction failed without a reason".to_owned()).into(),
+    }
+}
+
+/// What an error of a step means: a permission that is denied there is about what was asked, and not about the key.
+fn of_step(error: &Value) -> Failure {
+    let denied = error.get("code").is_some_and(|code| code == 7 || code == "PERMISSION_DENIED");
+    if denied { error::of_block(string(error, "message")) } else { error::of_event(&json!({"error": error})) }
+}
+
 impl Step {
+    fn error(&self) -> Option<&Value> {
+        self.fields.get("error").filter(|error| error.is_object())
+    }
+
     fn is_call(&self) -> bool {
         self.fields.get("type").is_some_and(|kind| kind == "function_call")
     }
@@ -182,6 +219,24 @@ impl Step {
         match items.last_mut().filter(|item| string(item, "type") == "text").and_then(|item| item.get_mut("text")) {
             Some(Value::String(known)) => known.push_str(text),
             _ => items.push(json!({"type": "text", "text": text})),
+        }
+    }
+
+    /// Adds an item that is no text to `list`, as it came.
+    fn push_item(&mut self, kind: &str, list: &str, item: Value) {
+        self.fields.entry("type").or_insert_with(|| json!(kind));
+        if let Value::Array(items) = self.fields.entry(list).or_insert_with(|| json!([])) {
+            items.push(item);
+        }
+    }
+
+    /// Annotations belong to the text before them.
+    fn annotate(&mut self, delta: &Value) {
+        let more = delta.get("annotations").and_then(Value::as_array).cloned().unwrap_or_default();
+        let items = self.fields.get_mut("content").and_then(Value::as_array_mut);
+        let Some(Value::Object(last)) = items.and_then(|items| items.last_mut()) else { return };
+        if let Value::Array(known) = last.entry("annotations").or_insert_with(|| json!([])) {
+            known.extend(more);
         }
     }
 

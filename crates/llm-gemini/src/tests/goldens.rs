@@ -30,6 +30,8 @@ pub(super) fn all() -> Vec<(&'static str, Api, String)> {
         ("a_blocked_prompt", a_blocked_prompt()),
         ("a_blocked_answer", a_blocked_answer()),
         ("an_unknown_stop", an_unknown_stop()),
+        ("a_continuation", a_continuation()),
+        ("a_missing_signature", a_missing_signature()),
         ("missing_fields", missing_fields()),
         ("an_error_after_text", an_error_after_text()),
     ];
@@ -38,6 +40,10 @@ pub(super) fn all() -> Vec<(&'static str, Api, String)> {
         ("interaction_with_a_call", interaction_with_a_call()),
         ("interaction_cut_by_the_limit", interaction_cut_by_the_limit()),
         ("interaction_with_an_error", interaction_with_an_error()),
+        ("interaction_that_goes_on_elsewhere", interaction_that_goes_on_elsewhere()),
+        ("interaction_that_failed_for_a_reason", interaction_that_failed_for_a_reason()),
+        ("interaction_with_a_blocked_step", interaction_with_a_blocked_step()),
+        ("interaction_with_files", interaction_with_files()),
     ];
     let generate = generate.into_iter().map(|(name, body)| (name, Api::GenerateContent, body));
     generate.chain(interactions.into_iter().map(|(name, body)| (name, Api::Interactions, body))).collect()
@@ -118,6 +124,62 @@ fn a_blocked_answer() -> String {
 fn an_unknown_stop() -> String {
     chunks(&[
         r#"{"candidates":[{"content":{"parts":[{"functionCall":{"name":"f","args":{}}}]},"finishReason":"A_REASON_TO_COME"}]}"#,
+    ])
+}
+
+fn a_continuation() -> String {
+    chunks(&[
+        r#"{"candidates":[{"content":{"parts":[{"text":"The first part"}]}}]}"#,
+        r#"{"candidates":[{"content":{"parts":[]},"finishReason":"CONTINUATION","continuationToken":"dG9r"}]}"#,
+    ])
+}
+
+fn a_missing_signature() -> String {
+    chunks(&[
+        r#"{"candidates":[{"finishReason":"MISSING_THOUGHT_SIGNATURE","finishMessage":"Part 3 is not signed."}]}"#,
+    ])
+}
+
+fn interaction_that_goes_on_elsewhere() -> String {
+    events(&[
+        CREATED,
+        r#"{"index":0,"step":{"type":"model_output","content":[{"type":"text","text":"Half"}]},"event_type":"step.start"}"#,
+        r#"{"index":0,"event_type":"step.stop"}"#,
+        r#"{"index":1,"step":{"type":"function_call","id":"c","name":"f","arguments":{}},"event_type":"step.start"}"#,
+        r#"{"index":1,"event_type":"step.stop"}"#,
+        r#"{"interaction":{"status":"a_status_to_come","errors":[{"code":"x","message":"Not now."}]},"event_type":"interaction.completed"}"#,
+    ])
+}
+
+fn interaction_that_failed_for_a_reason() -> String {
+    let address = r#"https://errors.example/v1/resource-exhausted"#;
+    let end = format!(
+        r#"{{"interaction":{{"status":"failed","errors":[{{"code":"{address}","message":"Too many at once."}}]}},"event_type":"interaction.completed"}}"#
+    );
+    events(&[CREATED, &end])
+}
+
+fn interaction_with_a_blocked_step() -> String {
+    events(&[
+        CREATED,
+        r#"{"index":0,"step":{"type":"model_output","error":{"code":7,"message":"Not this."}},"event_type":"step.start"}"#,
+        r#"{"index":0,"event_type":"step.stop"}"#,
+        r#"{"interaction":{"status":"completed"},"event_type":"interaction.completed"}"#,
+    ])
+}
+
+fn interaction_with_files() -> String {
+    events(&[
+        CREATED,
+        r#"{"index":0,"step":{"type":"thought"},"event_type":"step.start"}"#,
+        r#"{"index":0,"delta":{"type":"thought_summary","content":{"type":"image","data":"AAAA","mime_type":"image/png"}},"event_type":"step.delta"}"#,
+        r#"{"index":0,"event_type":"step.stop"}"#,
+        r#"{"index":1,"step":{"type":"model_output"},"event_type":"step.start"}"#,
+        r#"{"index":1,"delta":{"type":"text","text":"See."},"event_type":"step.delta"}"#,
+        r#"{"index":1,"delta":{"type":"text_annotation_delta","annotations":[{"type":"url_citation","url":"u"}]},"event_type":"step.delta"}"#,
+        r#"{"index":1,"delta":{"type":"image","data":"AAAB","mime_type":"image/png"},"event_type":"step.delta"}"#,
+        r#"{"index":1,"event_type":"step.stop"}"#,
+        r#"{"interaction":{"status":"completed"},"event_type":"interaction.completed"}"#,
     ])
 }
 

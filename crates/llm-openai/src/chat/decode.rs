@@ -150,8 +150,7 @@ impl Decoder {
                 self.speech.reason(text(piece, "/text"));
             }
         } else {
-            let words = text(part, "/text");
-            self.split(|splitter, parts| splitter.push(words, parts));
+            self.split(|splitter, parts| splitter.push(text(part, "/text"), parts));
         }
     }
 

@@ -127,3 +127,39 @@ fn an_answer_of_nothing_is_complete_and_empty() {
     check(&[r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#], r#""" EndTurn 0(0)+0(0)"#);
     check(&[r#"{"choices":[{"delta":{"content":" \n"},"finish_reason":"stop"}]}"#], r#"" \n" EndTurn 0(0)+0(0)"#);
 }
+
+#[test]
+fn reasoning_in_tags_is_none_of_the_answer() {
+    let events = [
+        r#"{"choices":[{"delta":{"content":"<thi"}}]}"#,
+        r#"{"choices":[{"delta":{"content":"nk>\nHm.</thi"}}]}"#,
+        r#"{"choices":[{"delta":{"content":"nk>\n\nYes."},"finish_reason":"stop"}]}"#,
+        "[DONE]",
+    ];
+    check_api(Api::Chat, &wire(&events), r#""Yes." thinking "Hm." EndTurn 0(0)+0(0)"#);
+}
+
+#[test]
+fn one_mark_of_the_end_is_enough_where_nothing_was_cut() {
+    let hear = |events: &[&str]| {
+        let wire = wire(events);
+        super::runtime().block_on(super::hear(Api::Chat, super::SSE, wire.as_bytes(), 4_096)).line()
+    };
+    let text = r#"{"choices":[{"delta":{"content":"Yes."},"finish_reason":null}]}"#;
+    assert_eq!(hear(&[text, "[DONE]"]), r#""Yes." EndTurn 0(0)+0(0)"#);
+    let call = r#"{"choices":[{"delta":{"tool_calls":[{"id":"a","function":{"name":"f","arguments":"{}"}}]}}]}"#;
+    assert_eq!(hear(&[call, "[DONE]"]), r#""" a:f{} EndTurn 0(0)+0(0)"#);
+    let cut = call.replace("{}\"", "{\"");
+    assert!(hear(&[&cut, "[DONE]"]).contains("Cut"));
+    assert!(hear(&["[DONE]"]).contains("Cut"), "nothing is no answer");
+}
+
+#[test]
+fn a_call_of_the_oldest_form_is_one() {
+    let events = [
+        r#"{"choices":[{"delta":{"function_call":{"name":"f","arguments":"{\"a\""}}}]}"#,
+        r#"{"choices":[{"delta":{"function_call":{"arguments":":1}"}},"finish_reason":"function_call"}]}"#,
+        "[DONE]",
+    ];
+    check_api(Api::Chat, &wire(&events), r#""" -:f{"a":1} EndTurn 0(0)+0(0)"#);
+}

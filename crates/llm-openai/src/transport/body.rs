@@ -78,7 +78,7 @@ enum Form {
     /// Server-sent events.
     Events(Framer),
     /// JSON: one value from a server that does not stream, or one in each line.
-    Json { text: Vec<u8>, lines: bool },
+    Json { text: Vec<u8>, lines: usize },
     /// Something else.
     Other(&'static str),
 }
@@ -165,10 +165,10 @@ impl<E: Broken> Body<E> {
             let text = chunk.strip_prefix("\u{feff}".as_bytes()).unwrap_or(chunk);
             let Some(first) = text.iter().find(|byte| !byte.is_ascii_whitespace()) else { return Ok(()) };
             self.form = match first {
-                b'{' | b'[' => Form::Json { text: Vec::new(), lines: false },
+                b'{' | b'[' => Form::Json { text: Vec::new(), lines: 0 },
                 b'<' => Form::Other("a web page came in place of an answer; is the base URL right?"),
                 0x1f | 0x28 => Form::Other("the answer is compressed, although nobody asked for that"),
-                _ if is_json && !b"deir:".contains(first) => Form::Json { text: Vec::new(), lines: false },
+                _ if is_json && !b"deir:".contains(first) => Form::Json { text: Vec::new(), lines: 0 },
                 _ => Form::Events(Framer::new(max)),
             };
         }
@@ -182,11 +182,11 @@ impl<E: Broken> Body<E> {
                 while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
                     let line = String::from_utf8_lossy(&text[..end]).into_owned();
                     let is_value = serde_json::from_str::<Value>(&line).is_ok_and(|value| value.is_object());
-                    if !*lines && !is_value {
+                    if *lines == 0 && !is_value {
                         break;
                     }
                     // A value that fills the first line is the first of several, or all of it.
-                    *lines = true;
+                    *lines += 1;
                     text.drain(..=end);
                     self.frames.push_back(frame(line));
                 }
@@ -200,28 +200,22 @@ impl<E: Broken> Body<E> {
         match std::mem::replace(&mut self.form, Form::Unknown { is_json: false }) {
             Form::Json { text, lines } if !text.iter().all(u8::is_ascii_whitespace) => {
                 self.frames.push_back(frame(String::from_utf8_lossy(&text).into_owned()));
-                if !lines {
+                if lines == 0 {
                     self.frames.push_back(frame(DONE.to_owned()));
                 }
                 Ok(true)
             }
-            Form::Json { lines: true, .. } if self.read > 0 => Ok(self.end_of_lines()),
+            // One value in one line was all of it: the server does not stream.
+            Form::Json { lines: 1, .. } => {
+                self.frames.push_back(frame(DONE.to_owned()));
+                Ok(true)
+            }
             Form::Events(_) if !self.any && !self.link.is_done() => match said(&self.head) {
                 words if is_only_comments(&self.head) || words.is_empty() => Ok(false),
                 words => Err(Failure::cut(format!("it ended without an answer{words}"))),
             },
             _ => Ok(false),
         }
-    }
-
-    /// One value in one line was all of it: the server does not stream.
-    fn end_of_lines(&mut self) -> bool {
-        let mut lines = self.head.split(|byte| *byte == b'\n');
-        let one = lines.nth(2).is_none() && self.read <= HEAD;
-        if one {
-            self.frames.push_back(frame(DONE.to_owned()));
-        }
-        one
     }
 
     /// The event as async-openai gets it; none for what says nothing.

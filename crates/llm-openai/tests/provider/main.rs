@@ -7,6 +7,7 @@ mod answers;
 mod failures;
 mod keys;
 mod lists;
+mod refusals;
 
 use futures::StreamExt;
 use lockkeeper_llm_openai::{Api, Config, OpenAiProvider};

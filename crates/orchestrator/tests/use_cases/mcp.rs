@@ -1,10 +1,12 @@
 //! MCP servers that go up and down, and others that come to hold.
 
 use crate::desk::{Desk, User, wish};
-use lockkeeper_domain::{Code, NoticeKind, ServerName};
+use lockkeeper_domain::{Code, EventBody, NoticeKind, ServerName, ToolName};
 use lockkeeper_orchestrator::{LiveEvent, Provider};
-use lockkeeper_ports::{McpServer, SandboxId, ServerHealth, ServerState, ToolSessionStatus, mocks::MockSandboxRuntime};
-use lockkeeper_testkit::tools::FakeTool;
+use lockkeeper_ports::{
+    LeftOutTool, McpServer, Notice, SandboxId, ServerHealth, ServerState, ToolSessionStatus, mocks::MockSandboxRuntime,
+};
+use lockkeeper_testkit::{llm::Step, tools::FakeTool};
 use std::{
     collections::BTreeMap,
     sync::{
@@ -47,6 +49,43 @@ async fn views_are_told_when_a_server_goes_down_and_up_and_those_that_come_later
         let later = manager.open(wish(Some("s"), "ann")).await.expect("opened");
         assert_eq!(later.ready().await.expect("ready").servers, [status(state)]);
     }
+}
+
+/// A tool that the model's provider refuses is told once, and listed with its server for views that come later.
+#[tokio::test(start_paused = true)]
+async fn tool_that_the_provider_refuses_is_told_once_and_listed() {
+    let refused = || Notice::ToolsLeftOut {
+        tools: vec![ToolName::namespaced(&ServerName::new("box"), "echo")],
+        reason: "the provider refuses it: odd".to_owned(),
+    };
+    let adjusted = || Notice::Adjusted { text: "without the effort".to_owned() };
+    let desk = Desk::new([
+        Step::new().notice(refused()).notice(adjusted()).say("one"),
+        Step::new().notice(refused()).notice(adjusted()).say("two"),
+    ]);
+    let manager = desk.manager();
+    let mut ann = User::ready(&manager).await;
+    for _ in 0..2 {
+        ann.says("hi").await.expect("accepted");
+        ann.sees_end().await;
+    }
+    let told: Vec<_> = desk
+        .store
+        .log(&ann.session)
+        .await
+        .into_iter()
+        .filter_map(|event| match event.body {
+            EventBody::Notice { kind, text } => Some((kind, text)),
+            _ => None,
+        })
+        .collect();
+    let text = "The model is not offered box__echo: the provider refuses it: odd".to_owned();
+    let expected =
+        [(NoticeKind::ToolsUnavailable, text), (NoticeKind::RequestAdjusted, "without the effort".to_owned())];
+    assert_eq!(told, expected);
+    let later = manager.open(wish(Some("s"), "ann")).await.expect("opened").ready().await.expect("ready");
+    let left_out = vec![LeftOutTool { tool: "echo".to_owned(), reason: "the provider refuses it: odd".to_owned() }];
+    assert_eq!(later.servers, [ToolSessionStatus { left_out, ..status(ServerState::Up) }]);
 }
 
 /// Covers: S2-1

@@ -1,7 +1,7 @@
 //! What a scripted provider does when it is asked once.
 
 use lockkeeper_domain::{Replay, StopReason, Usage};
-use lockkeeper_ports::{Completion, LlmError, ModelEvent, ProposedCall};
+use lockkeeper_ports::{Completion, LlmError, ModelEvent, Notice, ProposedCall};
 use serde_json::Value;
 use std::collections::VecDeque;
 use tokio::sync::watch;
@@ -86,6 +86,12 @@ impl Step {
         let text = text.into();
         self.completion.text.push_str(&text);
         self.with(Piece::from(Ok(ModelEvent::Text(text))))
+    }
+
+    /// Tells what was left out of the request.
+    #[must_use]
+    pub fn notice(self, notice: Notice) -> Self {
+        self.with(Piece::from(Ok(ModelEvent::Notice(notice))))
     }
 
     /// Says a piece of reasoning.
