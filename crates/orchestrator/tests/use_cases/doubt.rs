@@ -3,7 +3,8 @@
 use crate::desk::{Desk, User, wish};
 use async_trait::async_trait;
 use futures::{StreamExt, stream::BoxStream};
-use lockkeeper_domain::{Code, SessionId, StopReason};
+use lockkeeper_domain::{Code, EventBody, QuestionId, SessionId, StopReason};
+use lockkeeper_orchestrator::OnExceeded;
 use lockkeeper_ports::{Asked, Clock, PeerError, Peers, SessionRepository, Topic};
 use lockkeeper_testkit::llm::{Gate, Step};
 use serde_json::json;
@@ -280,4 +281,38 @@ async fn a_letter_of_somebody_elses_is_refused_by_the_owner_too() {
     let answer = desk.join().ask(peers.name(), letter, Duration::from_secs(1)).await.expect("answered");
     assert!(String::from_utf8(answer).expect("text").contains("forbidden"));
     assert_eq!(ann.manager.live_sessions(), 1);
+}
+
+/// The answer to a budget question is delivered twice, and the next turn asks in between: it pays for one turn.
+///
+/// Covers: F5, F7
+#[tokio::test(start_paused = true)]
+async fn budget_answer_delivered_twice_pays_for_one_turn() {
+    let echo = || Step::calls([("box__echo", json!({"text": "a"}))]);
+    let mut desk = Desk::new([echo(), echo(), Step::text("one"), echo()]);
+    desk.rules = serde_json::from_value(json!([{"decision": "allow"}])).expect("a rule");
+    (desk.config.budgets.on_exceeded, desk.config.budgets.session.max_tool_calls) = (OnExceeded::Ask, Some(1));
+    let (mut owner, other, lose) = lossy(&desk).await;
+    owner.says("first").await.expect("accepted");
+    owner.says("second").await.expect("queued");
+    let first = sees_question(&mut owner).await;
+    lose.store(1, Ordering::SeqCst);
+    let answered = async { other.manager.answer_budget(&other.session, &other.me, true, first.clone()).await };
+    let (answered, second) = tokio::join!(answered, async {
+        assert_eq!(owner.sees_end().await, StopReason::EndTurn);
+        sees_question(&mut owner).await
+    });
+    answered.expect("answered, as it was the first time");
+    assert_ne!(first, second);
+    assert_eq!(desk.host.calls().len(), 2, "the second turn waits");
+    owner.manager.answer_budget(&owner.session, &owner.me, false, second).await.expect("answered");
+    assert_eq!(owner.sees_end().await, StopReason::Error);
+}
+
+async fn sees_question(user: &mut User) -> Option<QuestionId> {
+    user.sees(|body| match body {
+        EventBody::BudgetAsked(asked) => Some(asked.question.clone()),
+        _ => None,
+    })
+    .await
 }
