@@ -119,21 +119,15 @@ async fn a_file_of_another_program_is_imported_and_used_as_it_is(ground: Rc<Grou
     ensure!(imported.stdout.contains("[mcp_servers.notes]"), "{}", imported.stdout);
     ensure!(imported.stderr.contains("mcp.json:5:13: left out: MCP server `far`, field `type`"), "{}", imported.stderr);
     let written = fs::read_to_string(ground.folder().join("lockkeeper.toml"))?;
-    ensure!(written.contains("${env:NOTES_KEY}"), "a reference was resolved: {written}");
-    let checked = lockkeeper(&ground, &["config", "check", "--dev"])?;
-    ensure!(
-        checked.code == Some(78) && checked.stderr.contains("MCP server `notes`, field `env.KEY`"),
-        "{}",
-        checked.stderr
-    );
+    // Nobody has set it: it keeps the server from nothing, and is named.
+    ensure!(written.contains("${NOTES_KEY:-}"), "a reference was resolved: {written}");
+    ensure!(imported.stderr.contains("NOTES_KEY"), "{}", imported.stderr);
+    lockkeeper(&ground, &["config", "check", "--dev"])?.good()?;
 
     fs::write(ground.folder().join("lockkeeper.toml"), "mcp.config_file = 'mcp.json'\n")?;
     let serve = lockkeeper(&ground, &["config", "check", "--json"])?;
-    let problems = serve.json()?["problems"].to_string();
-    ensure!(
-        serve.code == Some(78) && problems.contains("mcp.json:5:13") && problems.contains("unset_variable"),
-        "{problems}"
-    );
+    let notices = serve.json()?["notices"].to_string();
+    ensure!(notices.contains("mcp.json:5:13") && notices.contains("NOTES_KEY is not set"), "{notices}");
     Ok(())
 }
 

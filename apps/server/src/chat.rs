@@ -31,8 +31,8 @@ pub(crate) struct Wish {
     pub(crate) text: Option<String>,
 }
 
-/// Holds a conversation until it ends, and tells how it ended: 0 when the turns were completed, 1 when one failed, 69 when
-/// there is no server.
+/// Holds a conversation until it ends, and tells how it ended: 0 when the turns were completed, 1 when one failed or was cut
+/// off, 3 when all were completed and a call was denied, 69 when there is no server.
 pub(crate) async fn run(wish: Wish) -> Result<ExitCode> {
     let manner =
         Manner { yes: wish.yes, once: wish.text, interactive: std::io::stdin().is_terminal(), run: random_name()? };
@@ -77,6 +77,7 @@ fn exit_code(ending: Ending) -> ExitCode {
     match ending {
         Ending::Done => ExitCode::SUCCESS,
         Ending::Failed => ExitCode::FAILURE,
+        Ending::Denied => ExitCode::from(crate::exit::CALL_DENIED),
         Ending::Unreachable => ExitCode::from(crate::exit::UNAVAILABLE),
     }
 }

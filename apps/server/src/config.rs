@@ -1,7 +1,7 @@
 //! The configuration: the crates' own settings, nested, and where each value comes from.
 
 mod check;
-mod dotenv;
+pub(crate) mod dotenv;
 mod expand;
 mod exposed;
 mod layer;
@@ -15,10 +15,12 @@ mod schema;
 mod show;
 mod suggest;
 mod toml_file;
+mod units;
 mod variables;
 mod wrong_value;
 
 pub(crate) use check::{Mode, check};
+pub(crate) use expand::{is_reference, references};
 pub(crate) use llm::{Llm, ProviderName};
 pub(crate) use load::{Inputs, Loaded, Setting, load};
 pub(crate) use problem::{Kind, Origin, Problem, Report};
@@ -292,6 +294,9 @@ pub(crate) struct McpServerEntry {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, String>")]
     pub(crate) env: BTreeMap<String, SecretString>,
+    /// The tools that it offers, as it calls them: all that it has. The others are as if the server had none of them.
+    #[serde(default)]
+    pub(crate) tools: Option<Vec<String>>,
 }
 
 /// The gate's rules.

@@ -1,10 +1,15 @@
 //! Exit codes, and why a command ends early.
 
-use crate::config::{Problem, Report};
+use crate::{
+    config::{Problem, Report},
+    print::is_broken_pipe,
+};
 use std::process::ExitCode;
 
 /// A dependency is unavailable (`EX_UNAVAILABLE` of sysexits.h).
 pub(crate) const UNAVAILABLE: u8 = 69;
+/// A tool call of `chat` was denied, and every turn came to its end.
+pub(crate) const CALL_DENIED: u8 = 3;
 /// The configuration is wrong (`EX_CONFIG` of sysexits.h).
 pub(crate) const CONFIGURATION: u8 = 78;
 
@@ -23,6 +28,8 @@ impl Stop {
     /// Tells the user why, and with which code to exit.
     pub(crate) fn report(self) -> ExitCode {
         match self {
+            // Whoever read has seen enough.
+            Self::Failed(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
             Self::Failed(error) => {
                 eprintln!("lockkeeper: {error:#}");
                 ExitCode::FAILURE

@@ -28,7 +28,9 @@ pub(crate) fn start(config: &Log) -> Result<()> {
     };
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter(&config.level).or_else(|_| filter("info"))?)
-        .with_writer(std::io::stderr);
+        .with_writer(std::io::stderr)
+        // It would tell of a log that nobody reads any more by a panic.
+        .log_internal_errors(false);
     let started = if json { builder.json().try_init() } else { builder.with_ansi(terminal).try_init() };
     started.map_err(|error| anyhow::anyhow!(error)).context("the log cannot be started")
 }

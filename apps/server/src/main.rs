@@ -1,6 +1,11 @@
 //! Lockkeeper: the server and its command line.
 
+// Before all others: its macros are those of every module.
+#[macro_use]
+mod print;
+
 mod banner;
+mod beacon;
 mod bootstrap;
 mod chat;
 mod cli;

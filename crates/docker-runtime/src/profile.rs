@@ -28,7 +28,7 @@ const VERSION: &str = "2";
 /// Holds the accounts of a sandbox's users, to which the image's `/etc/passwd` and `/etc/group` are links.
 const ACCOUNTS: &str = "/run/lockkeeper";
 const ACCOUNTS_BYTES: u64 = 256 << 10;
-/// What stands for the workspace's path in a command's arguments.
+/// What stands for the workspace's path in a command's arguments and variables.
 const PLACEHOLDER: &str = "{workspace}";
 /// Nothing of the host's hardware, timers or keys can be read there.
 const MASKED: [&str; 12] = [
@@ -135,7 +135,9 @@ pub(crate) fn exec(spec: &ExecSpec, identity: Identity, dialect: Dialect) -> Exe
     let (home, group) = (identity.home(), identity.group.to_string());
     let temporary = format!("{home}/tmp");
     let mut env: BTreeMap<&str, &str> = BTreeMap::from([("HOME", &*home), ("TMPDIR", &temporary), ("LANG", "C.UTF-8")]);
-    env.extend(spec.env.iter().map(|(name, value)| (name.as_str(), value.expose_secret())));
+    let given: Vec<_> =
+        spec.env.iter().map(|(name, value)| (name, value.expose_secret().replace(PLACEHOLDER, WORKSPACE))).collect();
+    env.extend(given.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     let supervisor = [WORKSPACE_BINARY, "run", "--framed", "--grace-ms", "0", "--home", &home, "--group", &group, "--"];
     let supervisor = supervisor.map(String::from);
     let command = spec.command.iter().map(|argument| argument.replace(PLACEHOLDER, WORKSPACE));

@@ -36,7 +36,13 @@ impl Authenticator for Door {
 fn router(config: Config, host: &FakeToolHost) -> Router {
     let agents = AgentFactory::new(Provider::Ready(Arc::new(ScriptedProvider::new([]))), None);
     let catalog = ModelCatalog::new(ModelsConfig::default(), agents.clone(), Arc::new(TokioClock::start()));
-    let server = McpServer { name: ServerName::new("notes"), command: vec!["notes".to_owned()], env: BTreeMap::new() };
+    let server = McpServer {
+        name: ServerName::new("notes"),
+        command: vec!["notes".to_owned()],
+        env: BTreeMap::new(),
+        tools: None,
+        advice: None,
+    };
     let ports = Ports {
         store: Arc::new(EmbeddedStore::in_memory()),
         sandboxes: Arc::new(MockSandboxRuntime::new()),
@@ -131,7 +137,11 @@ async fn the_health_of_mcp_servers_is_for_whoever_may_connect() {
     let (status, body) = ask(&router, HERE, "/api/mcp/health", &[token]).await;
     let idle = json!({"name": "notes", "state": "idle", "configured": true, "processes": {}, "restarts": 0});
     let said: Value = serde_json::from_str(&body).expect("JSON");
-    assert_eq!((status, said), (StatusCode::OK, json!({"status": "ok", "servers": [idle]})));
+    let summary = json!({"total": 1, "healthy": 1, "unhealthy": 0, "reconnecting": 0, "disconnected": 0});
+    let before =
+        json!({"name": "notes", "status": "healthy", "lastCheck": 0, "lastSuccess": 0, "consecutiveFailures": 0});
+    let expected = json!({"status": "ok", "servers": [idle], "summary": summary, "mcps": [before]});
+    assert_eq!((status, said), (StatusCode::OK, expected));
     host.set_health(vec![ServerHealth {
         server: ServerName::new("notes"),
         processes: BTreeMap::from([(ServerState::Restarting, 2)]),
@@ -150,5 +160,7 @@ async fn the_health_of_mcp_servers_is_for_whoever_may_connect() {
         "tools": 3, "retryAfterSecs": 2,
         "lastError": {"code": "tool_crashed", "message": "ended with exit status 1"},
     });
-    assert_eq!(said, json!({"status": "degraded", "servers": [troubled]}));
+    assert_eq!((&said["status"], &said["servers"]), (&json!("degraded"), &json!([troubled])));
+    assert_eq!((&said["summary"]["disconnected"], &said["mcps"][0]["status"]), (&json!(1), &json!("disconnected")));
+    assert_eq!(said["mcps"][0]["error"], "ended with exit status 1");
 }

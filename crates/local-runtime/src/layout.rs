@@ -162,8 +162,12 @@ pub(crate) fn environment(
 
 /// The command with the workspace's path in place of `{workspace}`.
 pub(crate) fn command(command: &[String], directory: &Path) -> Vec<String> {
-    let directory = directory.to_string_lossy();
-    command.iter().map(|argument| argument.replace(PLACEHOLDER, &directory)).collect()
+    command.iter().map(|argument| filled(argument, directory)).collect()
+}
+
+/// An argument, or the value of a variable, with the workspace's path in place of `{workspace}`.
+pub(crate) fn filled(text: &str, directory: &Path) -> String {
+    text.replace(PLACEHOLDER, &directory.to_string_lossy())
 }
 
 fn of_host(config: &Config, path: &Path) -> Option<Entry> {

@@ -194,7 +194,9 @@ impl Engine {
             sandbox.make_private(&spec.server)?;
         }
         let mut env = layout::environment(&self.config, self.variant, sandbox, &spec.server);
-        env.extend(spec.env.iter().map(|(name, value)| (name.clone(), value.expose_secret().to_owned())));
+        env.extend(
+            spec.env.iter().map(|(name, value)| (name.clone(), layout::filled(value.expose_secret(), &directory))),
+        );
         let task = Launch {
             variant: self.variant,
             bubblewrap: self.bubblewrap.clone(),

@@ -7,7 +7,10 @@ use lockkeeper_sanitizer::{clean_schema, visible};
 use lockkeeper_tool_schema::Inspector;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
-use std::{cell::Cell, collections::BTreeMap};
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 /// The longest name of a tool that MCP allows.
 const MAX_NAME: usize = 128;
@@ -22,6 +25,8 @@ pub(crate) struct Catalog {
     /// The first of the tools that are not offered, and why.
     pub(crate) left_out: Vec<LeftOutTool>,
     server: ServerName,
+    /// The tools that the operator wants of it; `None` for all.
+    wanted: Option<BTreeSet<String>>,
     greeting: Value,
     inspector: Inspector,
     room: usize,
@@ -39,6 +44,7 @@ impl Catalog {
             left_out: Vec::new(),
             inspector: Inspector::new(config.schema.clone()),
             server: server.clone(),
+            wanted: None,
             greeting: json!({"serverInfo": member("serverInfo"), "instructions": member("instructions")}),
             room: config.max_catalog_bytes,
             max_tools: config.max_tools,
@@ -47,9 +53,22 @@ impl Catalog {
         }
     }
 
+    /// Takes these tools alone; the others are as if the server had none of them, and count for no limit.
+    pub(crate) fn only(self, wanted: Option<BTreeSet<String>>) -> Self {
+        Self { wanted, ..self }
+    }
+
+    fn is_wanted(&self, tool: &Value) -> bool {
+        let name = tool.get("name").and_then(Value::as_str);
+        self.wanted.as_ref().is_none_or(|wanted| name.is_some_and(|name| wanted.contains(name)))
+    }
+
     /// Adds a page as the server sent it. False when there is no room for more; what cannot be offered is left out.
     pub(crate) fn add(&mut self, page: &[Value]) -> bool {
         for tool in page {
+            if !self.is_wanted(tool) {
+                continue;
+            }
             let definition = match self.define(tool) {
                 Ok(definition) => definition,
                 Err(reason) => {
@@ -228,6 +247,20 @@ mod tests {
             catalog.tools.values().map(|tool| (tool.tool.as_str(), tool.description.as_str())).collect();
         assert_eq!(names, [("good", "")]);
         assert_eq!(catalog.tools["good"].annotations, Annotations::default());
+    }
+
+    #[test]
+    fn tools_that_are_not_wanted_are_not_there_and_take_no_room() {
+        let config = Config { max_tools: 2, ..Config::default() };
+        let wanted = ["tool-40", "tool-41", "missing"].map(str::to_owned);
+        let catalog = Catalog::new(&ServerName::new("fs"), &config, &json!({}));
+        let mut catalog = catalog.only(Some(wanted.into_iter().collect()));
+        let page: Vec<_> =
+            (0..100).map(|n| json!({"name": format!("tool-{n}"), "inputSchema": {"type": "object"}})).collect();
+        assert!(catalog.add(&page), "there is room");
+        let names: Vec<_> = catalog.tools.keys().map(String::as_str).collect();
+        assert_eq!(names, ["tool-40", "tool-41"]);
+        assert_eq!(catalog.left_out, []);
     }
 
     #[test]

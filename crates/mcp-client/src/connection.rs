@@ -22,6 +22,7 @@ use rmcp::{
 };
 use serde_json::Value;
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -68,6 +69,8 @@ pub(crate) struct Connection {
     pub(crate) link: Arc<Link>,
     pub(crate) peer: Peer<RoleClient>,
     pub(crate) patience: Patience,
+    /// The tools that are offered; `None` for all.
+    wanted: Option<BTreeSet<String>>,
     probing: AtomicBool,
     _service: RunningService<RoleClient, Client>,
     _kill: DropGuard,
@@ -121,8 +124,8 @@ impl Connection {
             }
         };
         let peer = service.peer().clone();
-        let (patience, probing) = (scope.patience.clone(), AtomicBool::new(false));
-        Ok(Self { link, peer, patience, probing, _service: service, _kill: guard })
+        let (patience, probing, wanted) = (scope.patience.clone(), AtomicBool::new(false), server.tools.clone());
+        Ok(Self { link, peer, patience, wanted, probing, _service: service, _kill: guard })
     }
 
     /// Lists the server's tools, all pages, as they come.
@@ -193,7 +196,8 @@ impl Connection {
 
     async fn list_pages(&self) -> Result<Catalog, Down> {
         let greeting = self.link.greeting.get().unwrap_or(&Value::Null);
-        let mut catalog = Catalog::new(&self.link.server, &self.link.config, greeting);
+        let catalog = Catalog::new(&self.link.server, &self.link.config, greeting);
+        let mut catalog = catalog.only(self.wanted.clone());
         if greeting.pointer("/capabilities/tools").is_none() {
             return Ok(catalog);
         }

@@ -139,7 +139,7 @@ mod tests {
     fn output() -> Output {
         let env = [("API_KEY", "correct-horse"), ("MODE", "production")];
         let env = env.map(|(name, value)| (name.to_owned(), SecretString::from(value))).into();
-        let server = McpServer { name: ServerName::new("s"), command: Vec::new(), env };
+        let server = McpServer { name: ServerName::new("s"), command: Vec::new(), env, tools: None, advice: None };
         Output::new(&Config { max_bytes: 1024, ..Config::default() }, &[SecretString::from("told-by-heart")], &[server])
     }
 
@@ -157,7 +157,13 @@ mod tests {
     fn secrets_of_further_servers_are_learned_and_none_is_forgotten() {
         let output = output();
         let env = [("TOKEN".to_owned(), SecretString::from("battery-staple"))].into();
-        output.learn(&[McpServer { name: ServerName::new("later"), command: Vec::new(), env }]);
+        output.learn(&[McpServer {
+            name: ServerName::new("later"),
+            command: Vec::new(),
+            env,
+            tools: None,
+            advice: None,
+        }]);
         let result = ToolResult::succeeded(vec![Content::text("correct-horse battery-staple told-by-heart")]);
         let clean = output.clean(result).content[0].as_text().expect("text").to_owned();
         assert_eq!(clean.matches("[REDACTED:secret:").count(), 3, "{clean}");

@@ -39,7 +39,8 @@ fn is_same(one: &McpServer, other: &McpServer) -> bool {
     let settings = |server: &McpServer| -> Vec<(String, String)> {
         server.env.iter().map(|(name, value)| (name.clone(), value.expose_secret().to_owned())).collect()
     };
-    (&one.name, &one.command) == (&other.name, &other.command) && settings(one) == settings(other)
+    (&one.name, &one.command, &one.tools) == (&other.name, &other.command, &other.tools)
+        && settings(one) == settings(other)
 }
 
 #[cfg(test)]
@@ -49,7 +50,7 @@ mod tests {
 
     fn servers(key: &str) -> Arc<[McpServer]> {
         let env = [("KEY".to_owned(), key.into())].into();
-        [McpServer { name: ServerName::new("a"), command: vec!["a".to_owned()], env }].into()
+        [McpServer { name: ServerName::new("a"), command: vec!["a".to_owned()], env, tools: None, advice: None }].into()
     }
 
     #[test]

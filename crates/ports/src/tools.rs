@@ -6,7 +6,11 @@ use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +23,10 @@ pub struct McpServer {
     pub command: Vec<String>,
     /// Its environment; secrets go to this server alone.
     pub env: BTreeMap<String, SecretString>,
+    /// The tools that are offered, as the server calls them; `None` for all that it has.
+    pub tools: Option<BTreeSet<String>>,
+    /// What the operator is told beside the reason when the server does not come up, where the configuration shows why.
+    pub advice: Option<String>,
 }
 
 /// News of a running call.

@@ -96,7 +96,13 @@ async fn call_a_tool(telemetry: &Telemetry) {
     let runtime = telemetry.sandboxes(Arc::new(sandboxes));
     let spec = SandboxSpec { session: session(), epoch: Epoch::default() };
     let sandbox = runtime.start(&spec, Arc::new(|_| ())).await.expect("started");
-    let server = McpServer { name: ServerName::new("box"), command: Vec::new(), env: BTreeMap::new() };
+    let server = McpServer {
+        name: ServerName::new("box"),
+        command: Vec::new(),
+        env: BTreeMap::new(),
+        tools: None,
+        advice: None,
+    };
     let tools = host.connect(None, &sandbox, &[server], Arc::new(|_| ())).await.expect("connected");
     let (progress, _taken) = mpsc::channel(1);
     let cancel = CancellationToken::new();

@@ -72,7 +72,7 @@ fn checked(loaded: &Loaded, mode: Mode, runtime: RuntimeKind) -> Result<mcp_serv
     let mut servers = mcp_servers::servers(loaded, &executable, runtime);
     let mut problems = loaded.problems.clone();
     problems.extend(crate::config::check(loaded, mode));
-    let (notices, of_servers) = servers.tell(mode);
+    let (notices, of_servers) = servers.tell();
     problems.extend(of_servers);
     if !problems.is_empty() {
         return Err(Stop::Configuration(problems));

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     banner::Banner,
+    beacon::{self, Beacon},
     clock::{StoreClock, SystemClock},
     config::{Config, Mode, ProviderName, mcp_servers::WORKSPACE},
     exit::Stop,
@@ -49,6 +50,7 @@ pub(crate) struct Running {
     telemetry: Arc<Telemetry>,
     lifecycle: Lifecycle,
     ready_file: Option<ReadyFile>,
+    beacon: Option<Beacon>,
     _lock: Option<File>,
 }
 
@@ -126,7 +128,8 @@ pub(crate) async fn start(ground: Ground) -> Result<Running, Stop> {
     if let Some(sink) = sink {
         lifecycle.spawn(sink.write(lifecycle.soft.clone()));
     }
-    let url = format!("http://{}", listener.local_addr()?);
+    let address = listener.local_addr()?;
+    let url = format!("http://{address}");
     let logins = Arc::new(Logins::of(config, token.clone(), catalog.clone())?);
     let authenticator = Arc::clone(&logins) as Arc<dyn Authenticator>;
     let (gateway, service) =
@@ -162,11 +165,15 @@ pub(crate) async fn start(ground: Ground) -> Result<Running, Stop> {
         token: token.as_ref().map(|token| token.expose_secret().to_owned()),
     };
     let drain = Duration::from_secs(config.server.drain_secs);
-    let (offer, soft) = (Offer::of(&loaded, mode, runtime), lifecycle.soft.clone());
+    let beacon = beacon::leave(config, address, token.as_ref()).unwrap_or_else(|error| {
+        tracing::warn!(error = format!("{error:#}"), "other commands will not find this server by themselves");
+        None
+    });
+    let (offer, soft) = (Offer::of(&loaded, runtime), lifecycle.soft.clone());
     lifecycle.spawn(offer.keep_current(Arc::clone(&manager), hangups.clone(), soft.clone()));
     lifecycle.spawn(logins.keep_current(&loaded, mode, gateway.recheck(), hangups.clone(), soft.clone()));
     lifecycle.spawn(rules::keep_current(rulebook, loaded, hangups, soft));
-    Ok(Running { banner, token, drain, manager, gateway, telemetry, lifecycle, ready_file: None, _lock: lock })
+    Ok(Running { banner, token, drain, manager, gateway, telemetry, lifecycle, ready_file: None, beacon, _lock: lock })
 }
 
 impl Running {
@@ -214,6 +221,7 @@ impl Running {
     /// Takes nothing new, lets running turns come to a rest, and ends.
     pub(crate) async fn end(self) {
         drop(self.ready_file);
+        drop(self.beacon);
         let drained = self.manager.drain(self.drain).await;
         tracing::info!(drained.finished, drained.cut, "drained");
         self.gateway.close(CLOSE_GRACE).await;

@@ -1,7 +1,7 @@
 //! The MCP servers, as they change while the server runs.
 
 use crate::{
-    config::{self, Inputs, Loaded, Mode, RuntimeKind, mcp_servers},
+    config::{self, Inputs, Loaded, RuntimeKind, mcp_servers},
     reload::{Hangups, Source},
 };
 use lockkeeper_orchestrator::SessionManager;
@@ -11,7 +11,6 @@ use tokio_util::sync::CancellationToken;
 /// What the servers are read from, and for which sandboxes.
 pub(super) struct Offer {
     inputs: Inputs,
-    mode: Mode,
     runtime: RuntimeKind,
     file: Option<PathBuf>,
     period: Duration,
@@ -19,9 +18,9 @@ pub(super) struct Offer {
 
 impl Offer {
     /// What `loaded` was read from.
-    pub(super) fn of(loaded: &Loaded, mode: Mode, runtime: RuntimeKind) -> Self {
+    pub(super) fn of(loaded: &Loaded, runtime: RuntimeKind) -> Self {
         let period = Duration::from_secs(loaded.config.mcp.reload_secs);
-        Self { inputs: loaded.inputs.clone(), mode, runtime, file: file_of(loaded), period }
+        Self { inputs: loaded.inputs.clone(), runtime, file: file_of(loaded), period }
     }
 
     /// Reads the servers anew whenever they have changed, and offers them to sandboxes to come where nothing is wrong.
@@ -43,7 +42,7 @@ impl Offer {
             }
         };
         let mut servers = mcp_servers::servers(&loaded, &executable, self.runtime);
-        let (notices, mut problems) = servers.tell(self.mode);
+        let (notices, mut problems) = servers.tell();
         problems.extend(loaded.problems.iter().cloned());
         for problem in &problems {
             tracing::error!(

@@ -29,6 +29,8 @@ pub(super) struct Conversation {
     streamed: String,
     attempt: u64,
     failed: bool,
+    /// A call of one of our turns was denied, by whom or what ever.
+    denied: bool,
     input_ended: bool,
 }
 
@@ -44,6 +46,7 @@ impl Conversation {
             streamed: String::new(),
             attempt: 0,
             failed: false,
+            denied: false,
             input_ended: false,
         }
     }
@@ -194,11 +197,20 @@ impl Conversation {
                 self.failed = true;
                 [self.end_line(), vec![say(output::failure(&event.payload))]].concat()
             }
-            "turn:completed" => self.on_completed(&event.meta),
-            _ => match output::told(event) {
-                Some(told) => [vec![say(told)], self.prompt()].concat(),
-                None => vec![],
-            },
+            "turn:completed" => self.on_completed(event),
+            "tool:error" => {
+                let code = event.payload.get("code").and_then(Value::as_str).unwrap_or_default();
+                self.denied |= self.is_busy() && DENIALS.contains(&code);
+                self.told(event)
+            }
+            _ => self.told(event),
+        }
+    }
+
+    fn told(&self, event: &Event) -> Vec<Act> {
+        match output::told(event) {
+            Some(told) => [vec![say(told)], self.prompt()].concat(),
+            None => vec![],
         }
     }
 
@@ -290,9 +302,11 @@ impl Conversation {
         acts
     }
 
-    fn on_completed(&mut self, meta: &Value) -> Vec<Act> {
+    fn on_completed(&mut self, event: &Event) -> Vec<Act> {
         let mut acts = self.end_line();
-        if self.turns.completed(meta) {
+        let is_whole = event.payload.get("stopReason").and_then(Value::as_str).is_none_or(|why| WHOLE.contains(&why));
+        self.failed |= !is_whole && self.is_busy();
+        if self.turns.completed(&event.meta) {
             acts.extend(self.rest());
         }
         acts
@@ -310,9 +324,18 @@ impl Conversation {
     }
 
     fn ending(&self) -> Ending {
-        if self.failed { Ending::Failed } else { Ending::Done }
+        match (self.failed, self.denied) {
+            (true, _) => Ending::Failed,
+            (false, true) => Ending::Denied,
+            (false, false) => Ending::Done,
+        }
     }
 }
+
+/// How a turn stops that says all that it was to say.
+const WHOLE: [&str; 2] = ["end_turn", "stop_sequence"];
+/// Why a call did not run because somebody, or a rule, did not let it.
+const DENIALS: [&str; 2] = ["denied", "approval_expired"];
 
 /// Refusals of an answer after which the same question waits on. After `approval_mismatch` another one comes.
 const REOPENING: [&str; 4] = ["invalid_arguments", "scope_unavailable", "denied", "forbidden"];

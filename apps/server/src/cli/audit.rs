@@ -7,7 +7,7 @@ use std::path::PathBuf;
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
     /// Write the audit of a session, out of the store that the configuration names: who let which call run, by which rule,
-    /// and what became of it. An embedded store must not be in use by a server meanwhile.
+    /// and what became of it. The server that has an embedded store open is asked for it.
     #[command(after_help = examples::AUDIT_EXPORT)]
     Export {
         /// The session.

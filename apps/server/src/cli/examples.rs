@@ -18,7 +18,13 @@ pub(super) const CHAT: &str = "\
 Examples:
   $ lockkeeper chat --yes 'run `echo hello`'
   $ echo 'list files' | lockkeeper chat --yes
-  $ lockkeeper chat --url http://127.0.0.1:3000 --session notes 'read notes.txt'   # not run";
+  $ lockkeeper chat --url http://127.0.0.1:3000 --session notes 'read notes.txt'   # not run
+
+Exit codes:
+  0   every turn came to its end
+  1   a turn failed or was cut off, or the server refused
+  3   every turn came to its end, and a tool call was denied
+  69  there is no server";
 
 pub(super) const CONFIG_SHOW: &str = "\
 Examples:

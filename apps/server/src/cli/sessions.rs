@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 /// `lockkeeper sessions ..`.
 #[derive(Args, Debug)]
 pub(crate) struct SessionsArgs {
-    /// Where the server is. By default where the configuration has it listen.
+    /// Where the server is. By default the one that has the configured store, or where the configuration has it listen.
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) url: Option<String>,
     /// The server's admin token: `http.admin_token` of the configuration by default.

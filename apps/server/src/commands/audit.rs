@@ -1,7 +1,11 @@
 //! `lockkeeper audit`.
 
-use super::{loaded, log_quietly};
+use super::{
+    loaded, log_quietly,
+    sessions::{client, stop},
+};
 use crate::{
+    beacon,
     bootstrap::{known_audit_key, open_for_reading},
     cli::{AuditCommand, Cli},
     clock::SystemClock,
@@ -44,8 +48,18 @@ async fn export(cli: &Cli, session: &str, out: Option<&Path>, born: Option<&str>
     logging::start(&loaded.config.log)?;
     let session = SessionId::parse(session).map_err(anyhow::Error::from)?;
     let key = known_audit_key(&loaded.config).await?;
-    let store = open_for_reading(loaded).await.map_err(|error| Stop::Unavailable(vec![error]))?;
-    let (log, notes) = read(&*store, session, born, key.as_ref()).await?;
+    // An embedded store is open to one process at a time: the server that has it is asked.
+    let (log, notes) = if beacon::find(&loaded).await.is_some() {
+        if born.is_some() {
+            return Err(anyhow::anyhow!("a server has the store: end it to export the audit of an earlier session").into());
+        }
+        let client = client(&loaded, None, None).await?;
+        let text = client.audit(session.as_str()).await.map_err(stop)?;
+        (AuditLog::parse(&text).context("the server's audit cannot be read")?, Vec::new())
+    } else {
+        let store = open_for_reading(loaded).await.map_err(|error| Stop::Unavailable(vec![error]))?;
+        read(&*store, session, born, key.as_ref()).await?
+    };
     match out {
         None => std::io::stdout().write_all(log.to_text().as_bytes())?,
         Some(path) => {

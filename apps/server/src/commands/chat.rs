@@ -2,6 +2,7 @@
 
 use super::dev::accept_isolation;
 use crate::{
+    beacon,
     bootstrap::{self, Running},
     chat::{self, Address, Target, Wish},
     cli::{ChatArgs, Cli},
@@ -22,6 +23,11 @@ pub(crate) async fn chat(cli: &Cli, args: &ChatArgs) -> Result<ExitCode, Stop> {
     let token = args.token.clone().map(SecretString::from);
     if let Some(url) = &args.url {
         return Ok(chat::run(wish(Address::parse(url)?, token)).await?);
+    }
+    // One that has the store already, and the sessions with it.
+    if let Some(found) = beacon::find(&super::loaded(cli)?).await {
+        eprintln!("lockkeeper: a server runs at {}; talking to it", found.url);
+        return Ok(chat::run(wish(Address::parse(&found.url)?, token.or(found.token))).await?);
     }
     let running = Box::pin(own_server(cli, args.accept_no_isolation)).await?;
     let token = token.or_else(|| running.token().cloned());

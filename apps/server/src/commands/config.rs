@@ -45,7 +45,7 @@ fn checked(loaded: &Loaded, mode: Mode, as_json: bool) -> Result<ExitCode, Stop>
     let mut servers = mcp_servers::servers(loaded, &executable, runtime);
     let mut problems = loaded.problems.clone();
     problems.extend(check(loaded, mode));
-    let (mut notices, of_servers) = servers.tell(mode);
+    let (mut notices, of_servers) = servers.tell();
     problems.extend(of_servers);
     notices.splice(..0, loaded.notices.iter().cloned());
     if as_json {

@@ -4,13 +4,14 @@ mod add;
 mod file;
 mod import;
 mod list;
+mod private;
 mod probe;
 mod test;
 mod tools;
 
 use crate::{
     cli::{Cli, McpCommand},
-    config::{Loaded, Mode, RuntimeKind, mcp_servers},
+    config::{Loaded, RuntimeKind, mcp_servers},
     exit::Stop,
 };
 use anyhow::Context as _;
@@ -31,7 +32,7 @@ pub(crate) async fn mcp(cli: &Cli, command: &McpCommand) -> Result<ExitCode, Sto
 fn servers(loaded: &Loaded, runtime: RuntimeKind) -> Result<mcp_servers::Servers, Stop> {
     let executable = std::env::current_exe().context("the path of this program cannot be found out")?;
     let mut servers = mcp_servers::servers(loaded, &executable, runtime);
-    let (notices, of_servers) = servers.tell(Mode::Dev);
+    let (notices, of_servers) = servers.tell();
     let mut problems = loaded.problems.clone();
     problems.extend(of_servers);
     if !problems.is_empty() {

@@ -1,16 +1,17 @@
 //! `lockkeeper sessions`: the sessions of a running server, over its admin API.
 
-mod api;
+pub(super) mod api;
 mod table;
 
 use crate::{
+    beacon,
     chat::Address,
     cli::{Cli, SessionsArgs, SessionsCommand},
     config::Loaded,
     exit::Stop,
 };
 use anyhow::{Context as _, anyhow};
-use api::{AdminClient, Failed};
+use api::{ADMIN_TOKEN, AdminClient, Failed};
 use secrecy::SecretString;
 use serde_json::Value;
 use std::{net::IpAddr, process::ExitCode};
@@ -18,7 +19,7 @@ use std::{net::IpAddr, process::ExitCode};
 /// Lists, shows or ends sessions.
 pub(crate) async fn sessions(cli: &Cli, args: &SessionsArgs) -> Result<ExitCode, Stop> {
     let loaded = super::loaded(cli)?;
-    let client = AdminClient::new(address(&loaded, args.url.as_deref())?, token(&loaded, args.token.as_deref())?);
+    let client = client(&loaded, args.url.as_deref(), args.token.as_deref()).await?;
     match &args.command {
         SessionsCommand::List { owner, limit } => {
             let listed = client.list(owner.as_deref(), *limit).await.map_err(stop)?;
@@ -64,16 +65,37 @@ fn address(loaded: &Loaded, given: Option<&str>) -> Result<Address, Stop> {
     Ok(Address::parse(&std::net::SocketAddr::new(host, server.port).to_string())?)
 }
 
+/// Whom to ask: the server that was named, else the one that has the configured store, else where the configuration has it
+/// listen. Without an admin token a server of this machine is asked as its user.
+pub(super) async fn client(loaded: &Loaded, url: Option<&str>, given: Option<&str>) -> Result<AdminClient, Stop> {
+    let found = if url.is_none() { beacon::find(loaded).await } else { None };
+    let (named, user) = match found {
+        Some(found) => (Some(found.url), Some(found.token)),
+        None => (url.map(str::to_owned), None),
+    };
+    match (token(loaded, given), user) {
+        (Ok(token), _) => Ok(AdminClient::new(address(loaded, named.as_deref())?, token)),
+        (Err(_), Some(user)) => {
+            Ok(AdminClient::of_user(address(loaded, named.as_deref())?, user.or_else(|| only(loaded))))
+        }
+        (Err(missing), None) => Err(missing),
+    }
+}
+
+/// The token of the only user that the configuration knows.
+fn only(loaded: &Loaded) -> Option<SecretString> {
+    let mut tokens = loaded.config.auth.tokens.values();
+    tokens.next().filter(|_| tokens.next().is_none()).cloned()
+}
+
 fn token(loaded: &Loaded, given: Option<&str>) -> Result<SecretString, Stop> {
     let configured = loaded.config.http.admin_token.clone();
     let token = given.map(|token| SecretString::from(token.to_owned())).or(configured);
-    let missing = "the server's admin token is needed: set `http.admin_token`, LOCKKEEPER_HTTP__ADMIN_TOKEN or \
-        LOCKKEEPER_HTTP__ADMIN_TOKEN_FILE as the server has it, or give `--token`";
-    Ok(token.context(missing)?)
+    Ok(token.context(ADMIN_TOKEN)?)
 }
 
 /// A server that does not answer is unavailable; whatever else it says is a failure.
-fn stop(failed: Failed) -> Stop {
+pub(super) fn stop(failed: Failed) -> Stop {
     match failed {
         Failed::Unreachable(error) => Stop::Unavailable(vec![error]),
         Failed::Refused(error) => Stop::Failed(error),

@@ -22,6 +22,10 @@ const MIN_TOKEN_BYTES: usize = 16;
 
 /// Everything that is wrong with the configuration in this mode, but for what [`Loaded::problems`] says.
 pub(crate) fn check(loaded: &Loaded, mode: Mode) -> Vec<Problem> {
+    if loaded.problems.iter().any(|problem| problem.kind == Kind::Syntax && problem.key.is_empty()) {
+        // What a file sets that cannot be read is not known: whatever seems to be missing may stand in it.
+        return Vec::new();
+    }
     let mut checker = Checker { loaded, mode, problems: Vec::new() };
     checker.server();
     checker.auth();
@@ -71,6 +75,24 @@ impl<'a> Checker<'a> {
         }
         if auth.mode() == AuthMode::Static && auth.tokens.is_empty() && self.mode == Mode::Serve {
             self.problem(Kind::Missing, "auth.tokens", "the mode `static` needs tokens, and there are none", fix);
+        }
+        if !auth.tokens.is_empty() && !matches!(auth.mode(), AuthMode::Static) {
+            let mode = match auth.mode() {
+                AuthMode::None => "none",
+                AuthMode::Jwt => "jwt",
+                AuthMode::Static | AuthMode::ProviderKey => "provider-key",
+            };
+            let what = format!("the mode `{mode}` takes none of these tokens: nobody gets in by one of them");
+            self.problem(Kind::Conflict, "auth.tokens", what, "set `auth.mode = \"static\"`, or remove the tokens");
+        }
+        if auth.mode() != AuthMode::Jwt
+            && let Some(key) = ["secret", "jwks_url", "jwks_file"]
+                .into_iter()
+                .find(|key| self.loaded.is_set(&format!("auth.jwt.{key}")))
+        {
+            let what = "JSON Web Tokens are taken in the mode `jwt` alone, and another one holds";
+            let fix = "set `auth.mode = \"jwt\"`, or remove the line";
+            self.problem(Kind::Conflict, &format!("auth.jwt.{key}"), what, fix);
         }
         if auth.mode() == AuthMode::ProviderKey {
             self.provider_key();
@@ -152,6 +174,15 @@ impl<'a> Checker<'a> {
         if store.kind == Some(StoreKind::Memory) && store.embedded.path.is_some() {
             let what = "the store in memory has no file, and one is set";
             self.problem(Kind::Conflict, "store.embedded.path", what, "remove it, or set `store.kind = \"embedded\"`");
+        }
+        if store.kind == Some(StoreKind::Redis) && store.embedded.path.is_some() {
+            let what = "the store is a Redis, and the file of an embedded one is set";
+            self.problem(Kind::Conflict, "store.embedded.path", what, "remove it, or set `store.kind = \"embedded\"`");
+        }
+        if let (Some(kind @ (StoreKind::Embedded | StoreKind::Memory)), Some(_)) = (store.kind, &store.url) {
+            let kind = if kind == StoreKind::Embedded { "embedded" } else { "memory" };
+            let what = format!("the store is `{kind}`, and the address of a Redis is set: sessions do not go there");
+            self.problem(Kind::Conflict, "store.url", what, "remove it, or set `store.kind = \"redis\"`");
         }
     }
 

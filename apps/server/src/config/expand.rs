@@ -33,6 +33,19 @@ pub(crate) fn is_reference(text: &str) -> bool {
     name.is_some_and(|name| !name.contains('}') && !name.contains(":-"))
 }
 
+/// The variables that a text cannot do without: those that it refers to without a default.
+pub(crate) fn references(text: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut rest = text;
+    while let Some((reference, after)) = rest.find("${").and_then(|at| rest[at + 2..].split_once('}')) {
+        if !reference.contains(":-") {
+            names.push(reference.strip_prefix("env:").unwrap_or(reference).to_owned());
+        }
+        rest = after;
+    }
+    names
+}
+
 /// Why a text cannot be expanded.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ExpandError {

@@ -4,7 +4,7 @@ use super::{
     Config, dotenv, exposed,
     layer::Layer,
     problem::{Kind, Origin, Place, Problem},
-    toml_file, variables, wrong_value,
+    toml_file, units, variables, wrong_value,
 };
 use figment::{
     Figment, Provider as _,
@@ -237,6 +237,13 @@ fn extract(loaded: &mut Loaded) {
             && !matches!(actual, Actual::Seq | Actual::Map)
             && let Some(text) = text_of(loaded, &path)
             && replace(&mut rest, &error.path, Value::from(text))
+        {
+            continue;
+        }
+        if let FigmentKind::InvalidType(Actual::Str(text), _) | FigmentKind::InvalidValue(Actual::Str(text), _) =
+            &error.kind
+            && let Some(value) = error.path.last().and_then(|key| units::value(key, text))
+            && replace(&mut rest, &error.path, Value::from(value))
         {
             continue;
         }

@@ -1,11 +1,13 @@
 //! The MCP servers of a session: the built-in one, those of `[mcp_servers]`, and those of a JSON file.
 
+mod advice;
 mod import;
+mod launchers;
 
-pub(crate) use import::{Imported, parse};
+pub(crate) use import::{Imported, parse, read};
 
 use super::{
-    Loaded, McpServerEntry, Mode, RuntimeKind,
+    Loaded, McpServerEntry, RuntimeKind,
     expand::{ExpandError, expand, is_reference},
     problem::{Kind, Origin, Problem},
 };
@@ -35,27 +37,28 @@ pub(crate) struct Servers {
     /// The program of the built-in one, which sandboxes must be able to read.
     pub(crate) workspace_program: Option<PathBuf>,
     pub(crate) problems: Vec<Problem>,
-    /// Servers of a JSON file that cannot run here. `dev` goes on without them, and `serve` does not.
+    /// Servers of a JSON file that cannot run here, or are odd. Another program wrote the file, and one of its entries never
+    /// keeps the others, or the server, from starting.
     pub(crate) left_out: Vec<Problem>,
     pub(crate) notices: Vec<String>,
+    /// What is known against servers that are started all the same, by their names.
+    pub(crate) advice: BTreeMap<String, String>,
 }
 
 impl Servers {
-    /// What to say of them: what is odd, and what is wrong. What cannot run here is wrong for `serve`, and `dev` goes on without it.
-    pub(crate) fn tell(&mut self, mode: Mode) -> (Vec<String>, Vec<Problem>) {
-        let (mut notices, mut problems) = (mem::take(&mut self.notices), mem::take(&mut self.problems));
-        let left_out = mem::take(&mut self.left_out);
-        match mode {
-            Mode::Serve => problems.extend(left_out),
-            Mode::Dev => {
-                let told = left_out
-                    .iter()
-                    .map(|left| format!("{}: left out: {}; to mend it, {}", left.origin, left.what, left.fix));
-                notices.extend(told);
-            }
-        }
+    /// What to say of them: what is odd, and what is wrong.
+    pub(crate) fn tell(&mut self) -> (Vec<String>, Vec<Problem>) {
+        let (mut notices, problems) = (mem::take(&mut self.notices), mem::take(&mut self.problems));
+        notices.extend(mem::take(&mut self.left_out).iter().map(left_out));
+        let advice = self.advice.iter().map(|(name, advice)| format!("MCP server `{name}`: {advice}"));
+        notices.extend(advice);
         (notices, problems)
     }
+}
+
+/// What to say of a server that is left out.
+pub(crate) fn left_out(left: &Problem) -> String {
+    format!("{}: left out: {}; to fix it, {}", left.origin, left.what, left.fix)
 }
 
 /// A server and where its settings are.
@@ -67,6 +70,8 @@ pub(crate) struct Named {
     origin: Origin,
     /// Where its fields are, by their paths below it, as in `args.1`, where that is known.
     fields: BTreeMap<String, Origin>,
+    /// Whether a file of another program's has it: then it is left out where it is wrong.
+    is_imported: bool,
 }
 
 impl Named {
@@ -97,21 +102,47 @@ pub(crate) fn servers(loaded: &Loaded, executable: &Path, runtime: RuntimeKind) 
             let named = entry.env.keys().map(|variable| format!("env.{variable}"));
             let fields = numbered.chain(named).chain(["command".to_owned()]);
             let fields = fields.map(|field| (field.clone(), loaded.origin(&format!("{path}.{field}")))).collect();
-            Named { name: name.clone(), entry: entry.clone(), origin: loaded.origin(&path), path, fields }
+            let (origin, entry) = (loaded.origin(&path), entry.clone());
+            Named { name: name.clone(), entry, origin, path, fields, is_imported: false }
         })
         .collect();
     if let Some(file) = &mcp.config_file {
         named.extend(imported(loaded, file, &mut found));
     }
     for server in named {
-        add(&server, &loaded.variables, &mut found);
+        let (expanded, problems) = match expanded(&server, &loaded.variables, &found) {
+            Ok(expanded) => expanded,
+            Err(conflict) if server.is_imported => {
+                found.left_out.push(conflict);
+                continue;
+            }
+            Err(conflict) => {
+                found.problems.push(conflict);
+                continue;
+            }
+        };
+        if server.is_imported && !problems.is_empty() {
+            found.left_out.extend(problems.into_iter().next());
+            continue;
+        }
+        found.problems.extend(problems);
+        let advice = advice::of(&expanded, loaded, runtime);
+        found.advice.extend(advice.clone().map(|advice| (server.name.clone(), advice)));
+        found.origins.insert(server.name, server.origin);
+        found.all.push(McpServer { advice, ..expanded });
     }
     found
 }
 
 fn workspace_server(program: &str) -> McpServer {
     let words = [program, "serve", "--root", "{workspace}"].map(str::to_owned);
-    McpServer { name: ServerName::new(WORKSPACE), command: words.to_vec(), env: BTreeMap::new() }
+    McpServer {
+        name: ServerName::new(WORKSPACE),
+        command: words.to_vec(),
+        env: BTreeMap::new(),
+        tools: None,
+        advice: None,
+    }
 }
 
 fn built_in(loaded: &Loaded, executable: &Path, found: &mut Servers) {
@@ -137,7 +168,7 @@ fn built_in(loaded: &Loaded, executable: &Path, found: &mut Servers) {
 
 /// Whether a JSON file holds a variable's value for a server, and not merely its name.
 pub(super) fn holds_secrets(path: &Path) -> bool {
-    let Ok(text) = fs::read_to_string(path) else { return false };
+    let Ok(text) = read(path) else { return false };
     let servers = parse(&text, path).servers;
     let mut values = servers.iter().flat_map(|server| server.entry.env.values()).map(ExposeSecret::expose_secret);
     values.any(|value| !value.is_empty() && !is_reference(value))
@@ -145,7 +176,8 @@ pub(super) fn holds_secrets(path: &Path) -> bool {
 
 fn imported(loaded: &Loaded, file: &Path, found: &mut Servers) -> Vec<Named> {
     let key = "mcp.config_file";
-    let text = match fs::read_to_string(loaded.dir.join(file)) {
+    let path = loaded.dir.join(file);
+    let text = match read(&path) {
         Ok(text) => text,
         Err(error) => {
             found.problems.push(Problem {
@@ -158,28 +190,33 @@ fn imported(loaded: &Loaded, file: &Path, found: &mut Servers) -> Vec<Named> {
             return Vec::new();
         }
     };
-    let Imported { servers, problems, left_out, notices } = parse(&text, file);
+    let Imported { servers, problems, left_out, notices } = parse(&text, &path);
     found.problems.extend(problems);
     found.left_out.extend(left_out);
     found.notices.extend(notices);
     servers
 }
 
-fn add(server: &Named, variables: &BTreeMap<String, String>, found: &mut Servers) {
+/// A server with its references replaced, and what is wrong with them. Fails where another server has its name.
+fn expanded(
+    server: &Named,
+    variables: &BTreeMap<String, String>,
+    found: &Servers,
+) -> Result<(McpServer, Vec<Problem>), Problem> {
     let Named { name, entry, path, origin, .. } = server;
     if found.all.iter().any(|known| known.name.as_str() == name.as_str()) {
-        found.problems.push(Problem {
+        return Err(Problem {
             kind: Kind::Conflict,
             key: path.clone(),
             origin: origin.clone(),
             what: format!("there is another MCP server called `{name}`"),
             fix: "rename one of them (the built-in one goes with `mcp.workspace = false`)".to_owned(),
         });
-        return;
     }
+    let mut problems = Vec::new();
     let mut expanded = |field: &str, text: &str| {
         expand(text, |name| variables.get(name).cloned()).unwrap_or_else(|error| {
-            found.problems.push(unexpandable(name, path, field, server.origin_of(field), &error));
+            problems.push(unexpandable(name, path, field, server.origin_of(field), &error));
             String::new()
         })
     };
@@ -193,8 +230,8 @@ fn add(server: &Named, variables: &BTreeMap<String, String>, found: &mut Servers
             (variable.clone(), SecretString::from(value))
         })
         .collect();
-    found.origins.insert(name.clone(), origin.clone());
-    found.all.push(McpServer { name: ServerName::new(name.as_str()), command, env });
+    let tools = entry.tools.as_ref().map(|tools| tools.iter().cloned().collect());
+    Ok((McpServer { name: ServerName::new(name.as_str()), command, env, tools, advice: None }, problems))
 }
 
 fn unexpandable(server: &str, path: &str, field: &str, origin: &Origin, error: &ExpandError) -> Problem {

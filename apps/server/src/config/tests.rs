@@ -299,3 +299,105 @@ fn the_built_in_server_must_be_there_and_keeps_its_name() {
     assert_eq!(found.all[0].command[1..], ["serve", "--root", "{workspace}"]);
     assert_eq!(found.workspace_program.as_deref(), Some(std::path::Path::new(&found.all[0].command[0])));
 }
+
+/// A file that another program wrote never keeps the server, or the other servers of the file, from starting.
+#[test]
+fn odd_entries_of_an_imported_file_are_left_out() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let json = r#"{"mcpServers": {
+        "good": {"command": "node", "args": ["x.js"]}, "bare": {"command": "x", "env": {"K": "${NOPE}"}},
+        "asks": {"command": "x", "args": ["${input:token}"]}, "remote": {"serverUrl": "https://x.example"},
+        "workspace": {"command": "x"}, "fetched": {"command": "npx", "args": ["-y", "@scope/pkg"]},
+        "chosen": {"command": "x", "tools": ["a", "b"]}
+    }}"#;
+    fs::write(dir.path().join("mcp.json"), json).expect("written");
+    fs::write(dir.path().join("lockkeeper-workspace"), "").expect("written");
+    fs::write(dir.path().join("lockkeeper.toml"), "mcp.config_file = 'mcp.json'\n").expect("written");
+    let (environment, own) = (BTreeMap::new(), dir.path().to_owned());
+    let loaded = load(&Inputs { environment, dir: own, system_file: None, config: None, settings: Vec::new() });
+    let mut found = mcp_servers::servers(&loaded, &dir.path().join("lockkeeper"), RuntimeKind::Local);
+    let names: Vec<_> = found.all.iter().map(|server| server.name.as_str()).collect();
+    assert_eq!(names, ["workspace", "good", "fetched", "chosen"]);
+    let chosen = found.all[3].tools.clone().expect("named");
+    assert_eq!(chosen.into_iter().collect::<Vec<_>>(), ["a", "b"]);
+    assert!(found.all[2].advice.as_ref().is_some_and(|advice| advice.contains("npm install")), "clients are told, too");
+    let (notices, problems) = found.tell();
+    assert_eq!(problems, []);
+    for (name, words) in [
+        ("bare", "NOPE is not set"),
+        ("asks", "editors ask for inputs"),
+        ("remote", "cannot be used"),
+        ("workspace", "another MCP server"),
+        ("fetched", "sandboxes have none"),
+    ] {
+        let told = notices.iter().any(|notice| notice.contains(&format!("`{name}`")) && notice.contains(words));
+        assert!(told, "{name}: {notices:?}");
+    }
+}
+
+#[test]
+fn path_of_this_machine_that_a_sandbox_does_not_see_is_named_with_its_fix() {
+    let home = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).expect("a directory");
+    let script = home.path().join("server.js");
+    fs::write(&script, "").expect("written");
+    let text = format!("mcp.workspace = false\n[mcp_servers.a]\ncommand = 'node'\nargs = ['{}']\n", script.display());
+    let advice = |text: &str, runtime| {
+        let found = mcp_servers::servers(&file(text).load(), std::path::Path::new("/nowhere/lockkeeper"), runtime);
+        found.advice.get("a").cloned()
+    };
+    let told = advice(&text, RuntimeKind::Local).expect("it is not seen");
+    assert!(told.contains(&format!("sandbox.local.read_only = [\"{}\"]", home.path().display())), "{told}");
+    let moved = text.replace("server.js", "moved.js");
+    assert!(advice(&moved, RuntimeKind::Local).is_some_and(|told| told.contains("is not there")));
+    let shown = format!("sandbox.local.read_only = ['{}']\n{text}", home.path().display());
+    assert_eq!(advice(&shown, RuntimeKind::Local), None);
+}
+
+#[test]
+fn settings_that_contradict_each_other_are_reported() {
+    let tokens = "[auth.tokens]\nann = 'a token of twenty bytes'\n";
+    for (text, key) in [
+        (format!("auth.mode = 'jwt'\nauth.jwt.secret = '{}'\n{tokens}", "s".repeat(32)), "auth.tokens"),
+        (format!("auth.mode = 'none'\n{tokens}"), "auth.tokens"),
+        (format!("auth.jwt.secret = '{}'\n{tokens}", "s".repeat(32)), "auth.jwt.secret"),
+        ("store.kind = 'embedded'\nstore.url = 'redis://h'\n".to_owned(), "store.url"),
+        ("store.kind = 'memory'\nstore.url = 'redis://h'\n".to_owned(), "store.url"),
+        (
+            "store.kind = 'redis'\nstore.url = 'redis://h'\nstore.embedded.path = 'x'\n".to_owned(),
+            "store.embedded.path",
+        ),
+    ] {
+        for mode in [Mode::Dev, Mode::Serve] {
+            let problems = crate::config::check(&file(&text).load(), mode);
+            let conflicts: Vec<_> =
+                problems.iter().filter(|found| found.kind == Kind::Conflict).map(|found| found.key.as_str()).collect();
+            assert_eq!(conflicts, [key], "{text}");
+        }
+    }
+}
+
+#[test]
+fn sizes_and_times_may_have_units() {
+    let sources = Sources {
+        file: "session.idle_secs = '15m'\nsandbox.local.memory_bytes = '512MiB'\n",
+        environment: &[("LOCKKEEPER_SESSION__APPROVAL_TTL_SECS", "2h")],
+        ..Sources::default()
+    };
+    let loaded = sources.load();
+    assert_eq!(loaded.problems, []);
+    let session = &loaded.config.session;
+    assert_eq!((session.idle_secs, session.approval_ttl_secs), (900, 7_200));
+    assert_eq!(loaded.config.sandbox.local.memory_bytes, 512 << 20);
+    let wrong = file("session.idle_secs = 'soon'\n").load();
+    assert_eq!(wrong.problems.len(), 1);
+    assert!(wrong.problems[0].fix.contains("15m"), "{:?}", wrong.problems);
+}
+
+#[test]
+fn file_with_a_syntax_error_is_one_problem() {
+    let loaded = file("[server]\nport = 1\nport 2\n[auth\n").load();
+    let checked = crate::config::check(&loaded, Mode::Serve);
+    let problems: Vec<_> = loaded.problems.iter().chain(&checked).cloned().collect();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].origin.to_string().starts_with("lockkeeper.toml:3:"), "{problems:?}");
+}

@@ -31,10 +31,8 @@ pub(crate) fn read(path: &Path, shown: &Path) -> Result<Option<Layer>, Vec<Probl
 pub(crate) fn parse(text: &str, path: &Path) -> Result<Layer, Vec<Problem>> {
     let (table, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        let mut problems: Vec<Problem> = errors.iter().map(|error| syntax(error, text, path)).collect();
-        // What follows the first error of a line is mostly its echo.
-        problems.dedup_by(|later, earlier| line(later) == line(earlier));
-        return Err(problems);
+        // The first one: what follows is mostly its echo.
+        return Err(errors.first().map(|error| syntax(error, text, path)).into_iter().collect());
     }
     let mut lines = BTreeMap::new();
     collect(table.get_ref(), "", &Lines { text, path: path.to_owned() }, &mut lines);
@@ -45,13 +43,6 @@ pub(crate) fn parse(text: &str, path: &Path) -> Result<Layer, Vec<Problem>> {
         return Err(vec![Problem { kind: Kind::Syntax, key: String::new(), origin, what, fix }]);
     };
     Ok(Layer::of(path.display().to_string(), dict, lines))
-}
-
-fn line(problem: &Problem) -> Option<usize> {
-    match &problem.origin {
-        Origin::File { place, .. } => place.map(|place| place.line),
-        _ => None,
-    }
 }
 
 struct Lines<'a> {
@@ -97,8 +88,8 @@ fn syntax(error: &toml::de::Error, text: &str, path: &Path) -> Problem {
         kind: Kind::Syntax,
         key: String::new(),
         origin: Origin::File { path: path.to_owned(), place },
-        what: format!("this is not TOML: {}", error.message()),
-        fix: "correct the line".to_owned(),
+        what: format!("this is not TOML: {}", error.message().lines().collect::<Vec<_>>().join(", ")),
+        fix: "correct the line; nothing of the file was read".to_owned(),
     }
 }
 
@@ -118,10 +109,17 @@ mod tests {
     }
 
     #[test]
-    fn all_syntax_errors_are_told_with_their_lines() {
-        let problems = parse("a = 1\nb = = 2\nc = 3\nd = [1\n", Path::new("x.toml")).expect_err("no TOML");
-        assert!(!problems.is_empty());
-        assert_eq!(problems[0].origin.to_string(), "x.toml:2:5");
-        assert_eq!(problems[0].kind, Kind::Syntax);
+    fn first_syntax_error_is_told_with_its_place_and_no_echo() {
+        for (text, place) in [
+            ("a = 1\nb = = 2\nc = 3\nd = [1\n", "x.toml:2:5"),
+            ("[server\nport = 1\n", "x.toml:1:8"),
+            ("a = \"open\nb = 1\n", "x.toml:1:10"),
+            ("a = 1\na = 2\n", "x.toml:2:1"),
+        ] {
+            let problems = parse(text, Path::new("x.toml")).expect_err("no TOML");
+            assert_eq!(problems.len(), 1, "{text}: {problems:?}");
+            assert_eq!((problems[0].origin.to_string().as_str(), problems[0].kind), (place, Kind::Syntax), "{text}");
+            assert!(!problems[0].what.contains('\n'), "{problems:?}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     problem::{Kind, Origin, Problem},
-    suggest, variables,
+    suggest, units, variables,
 };
 use figment::error::{Actual, Kind as FigmentKind};
 
@@ -28,8 +28,10 @@ pub(super) fn problem(path: &str, origin: Origin, error: &FigmentKind) -> Proble
             (Kind::Missing, format!("`{name}` is missing"), format!("add `{name} = ..` to [{path}]"))
         }
         FigmentKind::InvalidType(actual, expected) => {
+            let hint = units::hint(key).filter(|_| matches!(actual, Actual::Str(_)));
             let (found, expected) = (found(secret, actual), plain(expected));
-            (Kind::WrongType, format!("expected {expected}, found {found}"), format!("set `{key}` to {expected}"))
+            let fix = hint.map_or_else(|| format!("set `{key}` to {expected}"), str::to_owned);
+            (Kind::WrongType, format!("expected {expected}, found {found}"), fix)
         }
         FigmentKind::InvalidValue(actual, expected) => {
             let (found, expected) = (found(secret, actual), plain(expected));

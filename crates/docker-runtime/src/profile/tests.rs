@@ -107,12 +107,15 @@ fn a_process_has_its_own_environment_and_the_workspace_in_its_arguments() {
     let spec = ExecSpec {
         server: ServerName::new("files"),
         command: vec!["serve".into(), "--root={workspace}".into()],
-        env: BTreeMap::from([("TOKEN".to_owned(), "secret".to_owned().into())]),
+        env: BTreeMap::from([
+            ("TOKEN".to_owned(), "secret".to_owned().into()),
+            ("ROOT".to_owned(), "{workspace}/data".to_owned().into()),
+        ]),
     };
     let identity = Identity { group: 100_000, number: 7 };
     let config = exec(&spec, identity, Dialect::Docker);
     assert_eq!(config.user.as_deref(), Some("100007:100007"));
-    let env = ["HOME=/home/7", "LANG=C.UTF-8", "TMPDIR=/home/7/tmp", "TOKEN=secret"];
+    let env = ["HOME=/home/7", "LANG=C.UTF-8", "ROOT=/workspace/data", "TMPDIR=/home/7/tmp", "TOKEN=secret"];
     assert_eq!(config.env.expect("set"), env);
     let command = ["--home", "/home/7", "--group", "100000", "--", "serve", "--root=/workspace"];
     assert_eq!(config.cmd.expect("set")[5..], command);

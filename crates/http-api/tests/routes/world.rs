@@ -57,7 +57,13 @@ impl World {
         let agents = AgentFactory::new(Provider::Ready(Arc::new(ScriptedProvider::new(steps))), None);
         let catalog = ModelCatalog::new(ModelsConfig::default(), agents.clone(), Arc::new(TokioClock::start()));
         let store = Arc::new(EmbeddedStore::in_memory());
-        let server = McpServer { name: ServerName::new("box"), command: vec!["box".to_owned()], env: BTreeMap::new() };
+        let server = McpServer {
+            name: ServerName::new("box"),
+            command: vec!["box".to_owned()],
+            env: BTreeMap::new(),
+            tools: None,
+            advice: None,
+        };
         let ports = Ports {
             store: Arc::clone(&store) as _,
             sandboxes: Arc::new(FakeSandboxRuntime::new(|_| std::future::ready(ExecStatus::Exited(0)).boxed())),

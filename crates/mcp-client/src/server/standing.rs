@@ -39,8 +39,17 @@ impl Server {
             state,
             tools: down.is_none().then(|| self.pinned.get().map_or(0, BTreeMap::len)),
             code: down.map(|down| down.code),
-            problem: down.map(|down| format!("MCP server {} {}", self.spec.name, down.reason)),
+            problem: down.map(|down| self.problem(down)),
             left_out: self.left_out.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+
+    /// Why it is not up, for people, with what mends it where that is known.
+    fn problem(&self, down: &Down) -> String {
+        let told = format!("MCP server {} {}", self.spec.name, down.reason);
+        match &self.spec.advice {
+            Some(advice) => format!("{told}. {advice}"),
+            None => told,
         }
     }
 

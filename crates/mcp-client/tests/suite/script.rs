@@ -116,7 +116,13 @@ pub(crate) async fn echo(mut io: Io) -> ExecStatus {
 }
 
 pub(crate) fn server(name: &str) -> McpServer {
-    McpServer { name: ServerName::new(name), command: vec![name.to_owned()], env: BTreeMap::new() }
+    McpServer {
+        name: ServerName::new(name),
+        command: vec![name.to_owned()],
+        env: BTreeMap::new(),
+        tools: None,
+        advice: None,
+    }
 }
 
 /// A session of these servers with this configuration.

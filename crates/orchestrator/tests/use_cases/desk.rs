@@ -99,7 +99,13 @@ impl Desk {
     }
 
     pub(crate) fn manager_with(&self, provider: Provider, sandboxes: MockSandboxRuntime) -> Arc<SessionManager> {
-        let server = McpServer { name: ServerName::new("box"), command: vec!["box".to_owned()], env: BTreeMap::new() };
+        let server = McpServer {
+            name: ServerName::new("box"),
+            command: vec!["box".to_owned()],
+            env: BTreeMap::new(),
+            tools: None,
+            advice: None,
+        };
         let ports = Ports {
             store: Arc::new(self.store.clone()) as Arc<dyn SessionStore>,
             sandboxes: Arc::new(sandboxes),

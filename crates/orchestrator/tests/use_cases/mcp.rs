@@ -17,7 +17,13 @@ use std::{
 };
 
 fn server(name: &str) -> McpServer {
-    McpServer { name: ServerName::new(name), command: vec![name.to_owned()], env: BTreeMap::new() }
+    McpServer {
+        name: ServerName::new(name),
+        command: vec![name.to_owned()],
+        env: BTreeMap::new(),
+        tools: None,
+        advice: None,
+    }
 }
 
 fn status(state: ServerState) -> ToolSessionStatus {

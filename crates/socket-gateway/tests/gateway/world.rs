@@ -175,7 +175,13 @@ impl Builder {
         ];
         let host = FakeToolHost::new(tools.into_iter().chain(self.tools));
         let (store, clock) = (Arc::new(EmbeddedStore::in_memory()), Arc::new(TokioClock::start()));
-        let server = McpServer { name: ServerName::new("box"), command: vec!["box".to_owned()], env: BTreeMap::new() };
+        let server = McpServer {
+            name: ServerName::new("box"),
+            command: vec!["box".to_owned()],
+            env: BTreeMap::new(),
+            tools: None,
+            advice: None,
+        };
         let ports = Ports {
             store: Arc::new(Flaky::new(Arc::clone(&store), self.outage)),
             sandboxes: Arc::clone(&sandboxes) as Arc<dyn SandboxRuntime>,

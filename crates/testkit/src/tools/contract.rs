@@ -83,7 +83,13 @@ mod tests {
     use std::{collections::BTreeMap, sync::Arc};
 
     fn server(name: &str) -> McpServer {
-        McpServer { name: ServerName::new(name), command: vec![name.to_owned()], env: BTreeMap::new() }
+        McpServer {
+            name: ServerName::new(name),
+            command: vec![name.to_owned()],
+            env: BTreeMap::new(),
+            tools: None,
+            advice: None,
+        }
     }
 
     async fn fake() -> ToolHostFixture {

@@ -20,8 +20,10 @@ pub(in crate::chat) enum Act {
 pub(in crate::chat) enum Ending {
     /// As it should.
     Done,
-    /// A turn failed, or the server refused.
+    /// A turn failed or was cut off, or the server refused.
     Failed,
+    /// Every turn came to its end, and a call did not run because it was denied.
+    Denied,
     /// There is no server.
     Unreachable,
 }

@@ -179,7 +179,26 @@ fn input_that_ends_denies_what_is_asked_later_and_waits_for_the_turn() {
     assert_eq!(chat.end_of_input(), []);
     let acts = chat.news(question("a"));
     assert_eq!(sent(&acts)[0].1.get("approved"), Some(&json!(false)));
-    assert_eq!(chat.news(completed("t1")), [Act::Quit(Ending::Done)]);
+    chat.news(event("tool:error", json!({"callId": "a", "name": "echo", "code": "denied", "message": "no"})));
+    assert_eq!(chat.news(completed("t1")), [Act::Quit(Ending::Denied)]);
+}
+
+#[test]
+fn ending_tells_of_turns_that_were_cut_off() {
+    for (reason, ending) in [
+        ("end_turn", Ending::Done),
+        ("cancelled", Ending::Failed),
+        ("turn_limit", Ending::Failed),
+        ("interrupted", Ending::Failed),
+        ("error", Ending::Failed),
+    ] {
+        let mut chat = conversation(Manner { once: Some("hi".to_owned()), ..Manner::default() });
+        chat.news(ready());
+        accepted(&mut chat, "t1");
+        let News::Event(mut whole) = completed("t1") else { panic!("an event") };
+        whole.payload = json!({ "stopReason": reason });
+        assert_eq!(chat.news(News::Event(whole)), [Act::Quit(ending)], "{reason}");
+    }
 }
 
 #[test]

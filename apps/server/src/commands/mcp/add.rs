@@ -23,7 +23,7 @@ pub(super) fn add(cli: &Cli, args: &McpAddArgs) -> Result<ExitCode, Stop> {
     }
     let (command, arguments) = args.command.split_first().ok_or_else(|| anyhow!("a server has a command"))?;
     let env = args.env.iter().map(|(name, value)| (name.clone(), value.as_str().into()));
-    let entry = McpServerEntry { command: command.clone(), args: arguments.to_vec(), env: env.collect() };
+    let entry = McpServerEntry { command: command.clone(), args: arguments.to_vec(), env: env.collect(), tools: None };
     file.add(&args.name, &entry)?;
     finish(cli, &file, args.dry_run)?;
     eprintln!("lockkeeper: `lockkeeper mcp test {}` tries it out", args.name);
@@ -32,13 +32,13 @@ pub(super) fn add(cli: &Cli, args: &McpAddArgs) -> Result<ExitCode, Stop> {
 
 /// Shows what changes, and changes it.
 pub(super) fn finish(cli: &Cli, file: &ConfigFile, dry_run: bool) -> Result<(), Stop> {
-    print!("{}", file.change());
     let path = file.path().display();
-    if dry_run {
-        eprintln!("lockkeeper: these lines would be added to {path}");
-        return Ok(());
+    // Both say the same, and what would go wrong does so here.
+    let notices = if dry_run { file.check(cli)? } else { file.write(cli)? };
+    print!("{}", file.change());
+    eprintln!("lockkeeper: these lines {} added to {path}", if dry_run { "would be" } else { "were" });
+    for notice in notices {
+        eprintln!("lockkeeper: note: {notice}");
     }
-    file.write(cli)?;
-    eprintln!("lockkeeper: these lines were added to {path}");
     Ok(())
 }

@@ -1,8 +1,9 @@
 //! The configuration file, edited in place: comments and order stay as they are.
 
+use super::private;
 use crate::{
     cli::Cli,
-    config::{Kind, Loaded, McpServerEntry, Mode, Origin, Problem, load},
+    config::{Kind, Loaded, McpServerEntry, Origin, Problem, load},
     exit::Stop,
     random,
 };
@@ -62,6 +63,9 @@ impl ConfigFile {
             let env = entry.env.iter().map(|(name, value)| (name, value.expose_secret()));
             table.insert("env", value(env.collect::<InlineTable>()));
         }
+        if let Some(tools) = &entry.tools {
+            table.insert("tools", value(tools.iter().collect::<Array>()));
+        }
         servers.insert(name, Item::Table(table));
         self.added.push(name.to_owned());
         Ok(())
@@ -72,20 +76,32 @@ impl ConfigFile {
         added_lines(&self.before, &self.document.to_string())
     }
 
-    /// Puts the changed file into the place of the old one, as a whole, if it can be loaded.
-    pub(super) fn write(&self, cli: &Cli) -> Result<(), Stop> {
-        let extension = format!("new-{}", random::hex::<4>()?);
-        let fresh = self.path.with_added_extension(extension);
-        let written = self.try_out(cli, &fresh);
-        if written.is_err() {
-            let _ = fs::remove_file(&fresh);
-        }
-        written
+    /// Puts the changed file into the place of the old one, as a whole, if it can be loaded. Returns what to say of the servers
+    /// that were added.
+    pub(super) fn write(&self, cli: &Cli) -> Result<Vec<String>, Stop> {
+        self.tried(cli, |fresh| {
+            fs::rename(fresh, &self.path).with_context(|| format!("{} cannot be replaced", self.path.display()))
+        })
     }
 
-    fn try_out(&self, cli: &Cli, fresh: &Path) -> Result<(), Stop> {
+    /// Finds out what [`write`](Self::write) would say, and changes nothing.
+    pub(super) fn check(&self, cli: &Cli) -> Result<Vec<String>, Stop> {
+        self.tried(cli, |fresh| fs::remove_file(fresh).with_context(|| format!("{} is left over", fresh.display())))
+    }
+
+    fn tried(&self, cli: &Cli, end: impl FnOnce(&Path) -> Result<()>) -> Result<Vec<String>, Stop> {
+        let extension = format!("new-{}", random::hex::<4>()?);
+        let fresh = self.path.with_added_extension(extension);
+        let tried = self.try_out(cli, &fresh).and_then(|notices| end(&fresh).map(|()| notices).map_err(Stop::from));
+        if tried.is_err() {
+            let _ = fs::remove_file(&fresh);
+        }
+        tried
+    }
+
+    fn try_out(&self, cli: &Cli, fresh: &Path) -> Result<Vec<String>, Stop> {
         let context = || format!("{} cannot be written", fresh.display());
-        fs::write(fresh, "").with_context(context)?;
+        private::write(fresh, "").with_context(context)?;
         // It may hold secrets: nobody reads it who could not read the old one.
         if let Ok(old) = fs::metadata(&self.path) {
             fs::set_permissions(fresh, old.permissions()).with_context(context)?;
@@ -94,20 +110,18 @@ impl ConfigFile {
         let mut inputs = super::super::inputs(cli)?;
         inputs.config = Some(std::path::absolute(fresh)?);
         let loaded = load(&inputs);
-        let problems = self.problems(&loaded);
-        if !problems.is_empty() {
-            return Err(Stop::Configuration(problems));
-        }
-        fs::rename(fresh, &self.path).with_context(|| format!("{} cannot be replaced", self.path.display()))?;
-        Ok(())
+        let (notices, problems) = self.told(&loaded);
+        if problems.is_empty() { Ok(notices) } else { Err(Stop::Configuration(problems)) }
     }
 
-    /// What is wrong with the servers that were added.
-    fn problems(&self, loaded: &Loaded) -> Vec<Problem> {
-        let Ok(executable) = std::env::current_exe() else { return Vec::new() };
+    /// What is odd and what is wrong with the servers that were added.
+    fn told(&self, loaded: &Loaded) -> (Vec<String>, Vec<Problem>) {
+        let Ok(executable) = std::env::current_exe() else { return Default::default() };
         let runtime = loaded.config.sandbox.runtime.unwrap_or(crate::config::RuntimeKind::Local);
         let mut servers = crate::config::mcp_servers::servers(loaded, &executable, runtime);
-        let (_, of_servers) = servers.tell(Mode::Dev);
+        let advice = servers.advice.iter().filter(|(name, _)| self.added.contains(name));
+        let notices = advice.map(|(name, advice)| format!("MCP server `{name}`: {advice}")).collect();
+        let (_, of_servers) = servers.tell();
         let is_ours = |problem: &Problem| {
             let mut names = self.added.iter().map(|name| format!("mcp_servers.{name}"));
             names.any(|name| {
@@ -119,7 +133,7 @@ impl ConfigFile {
         let found = loaded.problems.iter().cloned().chain(of_servers);
         let place =
             |problem: Problem| Problem { origin: Origin::File { path: self.path.clone(), place: None }, ..problem };
-        found.filter(|problem| is_ours(problem) && !unset(problem)).map(place).collect()
+        (notices, found.filter(|problem| is_ours(problem) && !unset(problem)).map(place).collect())
     }
 }
 
@@ -143,6 +157,7 @@ mod tests {
             command: command.to_owned(),
             args: vec!["-y".to_owned()],
             env: BTreeMap::from([("K".to_owned(), "${K}".into())]),
+            tools: None,
         }
     }
 

@@ -1,43 +1,50 @@
 //! `lockkeeper mcp import`.
 
-use super::{add::finish, file::ConfigFile};
+use super::{add::finish, file::ConfigFile, private};
 use crate::{
     cli::{Cli, McpImportArgs},
-    config::mcp_servers::{Imported, parse},
+    config::mcp_servers::{Imported, left_out, parse, read},
     exit::Stop,
 };
 use anyhow::{Context as _, anyhow};
-use std::{fs, process::ExitCode};
+use std::process::ExitCode;
 
-/// Copies the servers of a JSON file into the configuration file.
+/// Copies the servers of a JSON file into the configuration file, and their secrets into a private one. What is odd is left out.
 pub(super) fn import(cli: &Cli, args: &McpImportArgs) -> Result<ExitCode, Stop> {
-    let text = fs::read_to_string(&args.file).with_context(|| format!("{} cannot be read", args.file.display()))?;
-    let Imported { servers, problems, left_out, notices } = parse(&text, &args.file);
+    let text = read(&args.file).with_context(|| format!("{} cannot be read", args.file.display()))?;
+    let Imported { servers, problems, left_out: odd, notices } = parse(&text, &args.file);
     if !problems.is_empty() {
         return Err(Stop::Configuration(problems));
     }
     let loaded = super::super::loaded(cli)?;
-    let taken: Vec<_> = servers.iter().filter(|server| loaded.config.mcp_servers.contains_key(&server.name)).collect();
-    if !taken.is_empty() {
-        let names: Vec<_> = taken.iter().map(|server| format!("`{}`", server.name)).collect();
-        let names = names.join(", ");
-        return Err(
-            anyhow!("the configuration has MCP servers of these names: {names}; rename or remove one of each").into()
-        );
+    let note = |notice: &str| eprintln!("lockkeeper: note: {notice}");
+    notices.iter().for_each(|notice| note(notice));
+    odd.iter().for_each(|left| note(&left_out(left)));
+    let (taken, mut fresh): (Vec<_>, Vec<_>) =
+        servers.into_iter().partition(|server| loaded.config.mcp_servers.contains_key(&server.name));
+    for server in &taken {
+        let origin = loaded.origin(&format!("mcp_servers.{}", server.name));
+        note(&format!(
+            "left out: there is an MCP server called `{}` at {origin}; rename or remove one of them",
+            server.name
+        ));
     }
-    for notice in notices {
-        eprintln!("lockkeeper: note: {notice}");
-    }
-    for left in left_out {
-        eprintln!("lockkeeper: note: {}: left out: {}; to mend it, {}", left.origin, left.what, left.fix);
-    }
-    if servers.is_empty() {
+    if fresh.is_empty() {
         return Err(anyhow!("{} has no MCP server that can be imported", args.file.display()).into());
     }
+    let mut secrets = private::Private::default();
     let mut file = ConfigFile::open(cli)?;
-    for server in &servers {
+    for server in &mut fresh {
+        secrets.take(&server.name, &mut server.entry, &loaded.variables);
         file.add(&server.name, &server.entry)?;
     }
+    let dotenv = private::file(&loaded.dir);
+    if !args.dry_run {
+        file.check(cli)?;
+        // First: a configuration that refers to what is not there yet does not load.
+        secrets.store(&dotenv)?;
+    }
     finish(cli, &file, args.dry_run)?;
+    secrets.notices(&dotenv, args.dry_run).iter().for_each(|notice| note(notice));
     Ok(ExitCode::SUCCESS)
 }

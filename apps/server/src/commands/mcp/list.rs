@@ -18,7 +18,10 @@ pub(super) fn list(loaded: &Loaded, as_json: bool) -> Result<ExitCode, Stop> {
     if as_json {
         let told = servers.all.iter().map(|server| {
             let variables: Vec<_> = server.env.keys().collect();
-            json!({ "name": server.name, "command": server.command, "env": variables, "origin": origin(server) })
+            json!({
+                "name": server.name, "command": server.command, "env": variables, "origin": origin(server),
+                "tools": server.tools, "advice": server.advice,
+            })
         });
         println!("{:#}", told.collect::<Value>());
         return Ok(ExitCode::SUCCESS);

@@ -10,18 +10,22 @@ use tokio::{net::TcpStream, time::timeout};
 
 /// How long an answer may take: longer than a command may look for the server that drives its session.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// What an operator's command says without a token.
+pub(in crate::commands) const ADMIN_TOKEN: &str = "the server's admin token is needed: set `http.admin_token`, \
+     LOCKKEEPER_HTTP__ADMIN_TOKEN or LOCKKEEPER_HTTP__ADMIN_TOKEN_FILE as the server has it, or give `--token`";
 /// The largest answer that is taken, in bytes.
 const MAX_ANSWER: usize = 16 << 20;
 
-/// The admin API of one server.
-pub(super) struct AdminClient {
+/// The API of one server: that of operators, or that of a user, who sees nobody else's sessions.
+pub(in crate::commands) struct AdminClient {
     address: Address,
-    token: SecretString,
+    token: Option<SecretString>,
+    base: &'static str,
 }
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub(super) enum Failed {
+pub(in crate::commands) enum Failed {
     /// The server cannot be reached.
     Unreachable(anyhow::Error),
     /// It does not do what it was asked.
@@ -29,25 +33,48 @@ pub(super) enum Failed {
 }
 
 impl AdminClient {
-    pub(super) fn new(address: Address, token: SecretString) -> Self {
-        Self { address, token }
+    /// As an operator.
+    pub(in crate::commands) fn new(address: Address, token: SecretString) -> Self {
+        Self { address, token: Some(token), base: "/api/admin" }
     }
 
-    pub(super) async fn list(&self, owner: Option<&str>, limit: usize) -> Result<Value, Failed> {
+    /// As a user: whoever has this token, or everyone where the server asks for none.
+    pub(in crate::commands) fn of_user(address: Address, token: Option<SecretString>) -> Self {
+        Self { address, token, base: "/api" }
+    }
+
+    fn is_user(&self) -> bool {
+        self.base == "/api"
+    }
+
+    /// The text of a session's audit.
+    pub(in crate::commands) async fn audit(&self, session: &str) -> Result<String, Failed> {
+        let answer = self.ask(Method::GET, &format!("{}/sessions/{session}/audit", self.base)).await?;
+        let text = answer["audit"].as_str().map(str::to_owned);
+        text.ok_or_else(|| Failed::Refused(anyhow!("the server at {} has no audit to give", self.address)))
+    }
+
+    pub(in crate::commands) async fn list(&self, owner: Option<&str>, limit: usize) -> Result<Value, Failed> {
         let mut query = format!("limit={limit}");
         if let Some(owner) = owner {
             query.push_str("&owner=");
             query.extend(owner.bytes().map(percent_encoded));
         }
-        self.ask(Method::GET, &format!("/api/admin/sessions?{query}")).await
+        self.ask(Method::GET, &format!("{}/sessions?{query}", self.base)).await
     }
 
-    pub(super) async fn show(&self, session: &str) -> Result<Value, Failed> {
-        self.ask(Method::GET, &format!("/api/admin/sessions/{session}")).await
+    pub(in crate::commands) async fn show(&self, session: &str) -> Result<Value, Failed> {
+        if self.is_user() {
+            return Err(Failed::Refused(anyhow!("{ADMIN_TOKEN}")));
+        }
+        self.ask(Method::GET, &format!("{}/sessions/{session}", self.base)).await
     }
 
-    pub(super) async fn end(&self, session: &str) -> Result<Value, Failed> {
-        self.ask(Method::DELETE, &format!("/api/admin/sessions/{session}")).await
+    pub(in crate::commands) async fn end(&self, session: &str) -> Result<Value, Failed> {
+        if self.is_user() {
+            return self.ask(Method::POST, &format!("{}/sessions/{session}/end", self.base)).await;
+        }
+        self.ask(Method::DELETE, &format!("{}/sessions/{session}", self.base)).await
     }
 
     async fn ask(&self, method: Method, path: &str) -> Result<Value, Failed> {
@@ -69,13 +96,11 @@ impl AdminClient {
         let with_port = if self.address.has_port() { authority.to_owned() } else { format!("{authority}:80") };
         let stream = TcpStream::connect(with_port).await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::HOST, authority)
-            .header(header::AUTHORIZATION, format!("Bearer {}", self.token.expose_secret()))
-            .body(Empty::<Bytes>::new())
-            .context("the token cannot be sent")?;
+        let mut request = Request::builder().method(method).uri(path).header(header::HOST, authority);
+        if let Some(token) = &self.token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {}", token.expose_secret()));
+        }
+        let request = request.body(Empty::<Bytes>::new()).context("the token cannot be sent")?;
         let answer = async {
             let response = sender.send_request(request).await?;
             let status = response.status();

@@ -1,6 +1,8 @@
 //! Files as other programs write them.
 
 use super::*;
+use crate::config::McpServerEntry;
+use secrecy::ExposeSecret as _;
 
 fn problems(text: &str) -> Vec<String> {
     let Imported { problems, left_out, .. } = parse(text, Path::new("mcp.json"));
@@ -39,7 +41,7 @@ fn both_spellings_of_the_section_are_read() {
 #[test]
 fn every_bad_server_is_named_with_its_place() {
     let text = "{\"mcpServers\": {\n\"a\": {\"transport\": \"stdoi\"},\n\"b\": {\"comand\": \"x\"},\n\
-        \"c\": {},\n\"d\": {\"command\": \"x\", \"args\": [1]},\n\"e\": {\"command\": \"x\", \"env\": []},\n\"f\": 1}}";
+        \"c\": {},\n\"d\": {\"command\": \"x\", \"args\": [{}]},\n\"e\": {\"command\": \"x\", \"env\": 7},\n\"f\": 1}}";
     let expected = [
         "bad_value mcpServers.a.transport @ mcp.json:2:7",
         "missing mcpServers.b.comand @ mcp.json:3:7",
@@ -50,8 +52,9 @@ fn every_bad_server_is_named_with_its_place() {
     ];
     assert_eq!(problems(text), expected);
     let found = parse(text, Path::new("mcp.json"));
-    assert!(found.problems[0].what.contains("did you mean `stdio`?"), "{:?}", found.problems[0]);
-    assert!(found.problems[1].fix.contains("did you mean `command`?"), "{:?}", found.problems[1]);
+    assert_eq!(found.problems, [], "none of them stops the others");
+    assert!(found.left_out[0].what.contains("did you mean `stdio`?"), "{:?}", found.left_out[0]);
+    assert!(found.left_out[1].fix.contains("did you mean `command`?"), "{:?}", found.left_out[1]);
     assert_eq!(problems("{\n\"mcpServers\": {;}}"), ["syntax mcp.config_file @ mcp.json:2:16"]);
     assert_eq!(problems("{}"), ["missing mcp.config_file @ mcp.json"]);
 }
@@ -113,4 +116,113 @@ fn comments_and_last_commas_of_editors_are_taken() {
     let found = parse(text, Path::new("mcp.json"));
     assert_eq!(found.problems, []);
     assert_eq!(found.servers[0].entry.args, ["//"]);
+}
+
+/// What each server comes to: its command line, its variables with their values, and its tools.
+fn lines(text: &str) -> Vec<String> {
+    let found = parse(text, Path::new("/home/me/.mcp.json"));
+    assert_eq!(found.problems, [], "{text}");
+    let line = |server: &Named| {
+        let McpServerEntry { command, args, env, tools } = &server.entry;
+        let words = std::iter::once(command).chain(args).map(String::as_str).collect::<Vec<_>>().join(" ");
+        let env = env.iter().map(|(name, value)| format!(" {name}={}", value.expose_secret())).collect::<String>();
+        let tools = tools.as_ref().map(|tools| format!(" [{}]", tools.join(","))).unwrap_or_default();
+        format!("{}: {words}{env}{tools}", server.name)
+    };
+    found.servers.iter().map(line).collect()
+}
+
+#[test]
+fn forms_of_other_programs_come_to_the_same_server() {
+    let server = r#"{"command": "node", "args": ["s.js"]}"#;
+    for file in [
+        format!("\u{feff}{{\"mcpServers\": {{\"a\": {server}}}}}"),
+        format!("{{\"servers\": {{\"a\": {server}}}, \"inputs\": []}}"),
+        format!("{{\"mcp\": {{\"servers\": {{\"a\": {server}}}}}, \"editor.fontSize\": 12}}"),
+        format!("{{\"mcp.servers\": {{\"a\": {server}}}}}"),
+        format!("{{\"context_servers\": {{\"a\": {server}}}}}"),
+        format!("{{\"a\": {server}}}"),
+        format!("{{\"$schema\": \"x\", \"a\": {server}}}"),
+        r#"{"context_servers": {"a": {"source": "custom", "command": {"path": "node", "args": ["s.js"], "env": null}, "settings": {}}}}"#.to_owned(),
+        r#"{"mcp": {"a": {"type": "local", "command": ["node", "s.js"], "enabled": true}}}"#.to_owned(),
+        r#"{"mcpServers": [{"name": "a", "command": "node", "args": "s.js"}]}"#.to_owned(),
+        r#"{"mcpServers": {"a": {"type": "local", "command": "node s.js", "args": null, "env": null, "tools": ["*"]}}}"#.to_owned(),
+        r#"{"mcpServers": {"a": {"type": "STDIO", "command": "node", "args": ["s.js", null], "url": null}}}"#.to_owned(),
+        r#"{"mcpServers": {"a": {"type": "custom", "command": "node", "args": ["s.js"]}}}"#.to_owned(),
+    ] {
+        assert_eq!(lines(&file), ["a: node s.js"], "{file}");
+    }
+}
+
+#[test]
+fn odd_values_are_what_their_programs_mean() {
+    let file = r#"{"mcpServers": {
+        "numbers": {"command": "x", "args": ["--port", 8080, true], "env": {"N": 1, "B": false, "NOTHING": null}},
+        "places": {"command": "x", "args": ["${workspaceFolder}/src"], "env": {"ROOT": "${workspaceFolder}", "T": "$TOKEN"}},
+        "pairs": {"command": "x", "env": ["A=1", {"name": "B", "value": "2"}]},
+        "opencode": {"type": "local", "command": ["x"], "environment": {"A": "{env:B}"}},
+        "chosen": {"command": "x", "tools": ["read", "write"]},
+        "plugin": {"command": "${CLAUDE_PLUGIN_ROOT}/bin/x"},
+        "off": {"command": "x", "disabled": "true"}, "inactive": {"command": "x", "isActive": false}, "null": null
+    }}"#;
+    let expected = [
+        "chosen: x [read,write]",
+        "numbers: x --port 8080 true B=false N=1",
+        "opencode: x A=${B}",
+        "pairs: x A=1 B=2",
+        "places: x {workspace}/src ROOT={workspace} T=${TOKEN}",
+        "plugin: /home/me/bin/x",
+    ];
+    let mut found = lines(file);
+    found.sort_unstable();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn one_odd_entry_leaves_the_others() {
+    for odd in [
+        r#""text""#,
+        "7",
+        "[]",
+        "true",
+        "{}",
+        r#"{"command": 7}"#,
+        r#"{"command": ""}"#,
+        r#"{"command": []}"#,
+        r#"{"command": null}"#,
+        r#"{"command": {}}"#,
+        r#"{"command": "x", "args": {}}"#,
+        r#"{"command": "x", "args": [[]]}"#,
+        r#"{"command": "x", "env": "A"}"#,
+        r#"{"command": "x", "env": {"A": {}}}"#,
+        r#"{"type": 7}"#,
+        r#"{"type": "nonsense"}"#,
+        r#"{"serverUrl": "https://x"}"#,
+        r#"{"httpUrl": "https://x"}"#,
+        r#"{"type": "streamable-http", "url": "https://x"}"#,
+        r#"{"type": "remote", "url": "https://x"}"#,
+    ] {
+        let file = format!(r#"{{"mcpServers": {{"odd": {odd}, "good": {{"command": "x"}}}}}}"#);
+        let found = parse(&file, Path::new("mcp.json"));
+        assert_eq!(found.problems, [], "{odd}");
+        let names: Vec<_> = found.servers.iter().map(|server| server.name.as_str()).collect();
+        assert_eq!((names, found.left_out.len()), (vec!["good"], 1), "{odd}");
+        assert!(found.left_out[0].what.contains("`odd`"), "{odd}: {:?}", found.left_out[0]);
+    }
+}
+
+#[test]
+fn text_of_windows_is_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("mcp.json");
+    let text = "\u{feff}{\"mcpServers\": {}}";
+    let wide: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for bytes in [text.as_bytes().to_vec(), wide] {
+        fs::write(&path, bytes).expect("written");
+        let read = read(&path).expect("text");
+        assert!(read.ends_with("{\"mcpServers\": {}}"), "{read:?}");
+        assert_eq!(parse(&read, &path).problems, []);
+    }
+    fs::write(&path, [0x80, 0xff]).expect("written");
+    assert!(read(&path).is_err());
 }
