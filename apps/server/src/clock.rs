@@ -28,6 +28,8 @@ pub(crate) struct StoreClock {
 
 /// How often the store is asked.
 const PERIOD: Duration = Duration::from_secs(30);
+/// How often it is looked whether the machine was suspended.
+const TICK: Duration = Duration::from_secs(1);
 /// Up to here a difference is the way's, and not a clock's.
 const TOLERANCE: Duration = Duration::from_millis(500);
 
@@ -37,10 +39,14 @@ impl StoreClock {
         Self { told: Mutex::new((told, Instant::now())) }
     }
 
-    /// Asks the store again and again.
-    pub(crate) async fn follow<F: Future<Output = Result<Timestamp, StoreError>>>(&self, ask: impl Fn() -> F) {
+    /// Asks the store again and again. `machine` only tells that the machine was suspended: then the store is asked at once.
+    pub(crate) async fn follow<F: Future<Output = Result<Timestamp, StoreError>>>(
+        &self,
+        ask: impl Fn() -> F,
+        machine: &impl Clock,
+    ) {
         loop {
-            sleep(PERIOD).await;
+            until_due(machine).await;
             match ask().await {
                 Ok(told) => self.correct(told),
                 Err(error) => tracing::debug!(%error, "the store does not say what time it is"),
@@ -54,6 +60,19 @@ impl StoreClock {
         if off > TOLERANCE {
             tracing::warn!(?off, "the store's clock jumped, or this process stood still; its time is taken over");
             *self.told.lock().unwrap_or_else(PoisonError::into_inner) = (told, Instant::now());
+        }
+    }
+}
+
+/// Waits for a period, or until the machine's clock and the one that stands while it is suspended have come apart.
+async fn until_due(machine: &impl Clock) {
+    let (began, shown) = (Instant::now(), machine.now());
+    while began.elapsed() < PERIOD {
+        sleep(TICK).await;
+        let counted = shown.after(began.elapsed());
+        let now = machine.now();
+        if now.since(counted).max(counted.since(now)) > TOLERANCE {
+            return;
         }
     }
 }
@@ -91,8 +110,46 @@ mod tests {
                 assert_eq!(clock.now(), Timestamp::from_millis(shown + passed));
             }
         };
+        let machine = Machine::started();
         tokio::select! {
-            () = clock.follow(ask) => {}
+            () = clock.follow(ask, &machine) => {}
+            () = check => {}
+        }
+    }
+
+    /// A machine's clock, and how many milliseconds the machine was suspended.
+    #[derive(Debug)]
+    struct Machine(Instant, AtomicI64);
+
+    impl Machine {
+        fn started() -> Self {
+            Self(Instant::now(), AtomicI64::new(0))
+        }
+
+        fn suspended(&self) -> Duration {
+            Duration::from_millis(self.1.load(Ordering::SeqCst).unsigned_abs())
+        }
+    }
+
+    impl Clock for Machine {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_millis(0).after(self.0.elapsed() + self.suspended())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn store_is_asked_soon_after_the_machine_was_suspended() {
+        let start = Timestamp::from_millis(0);
+        let (clock, machine, began) = (StoreClock::start(start), Machine::started(), Instant::now());
+        let ask = || std::future::ready(Ok(start.after(began.elapsed() + machine.suspended())));
+        let check = async {
+            sleep(Duration::from_secs(5)).await;
+            machine.1.store(3_600_000, Ordering::SeqCst);
+            sleep(TICK * 2).await;
+            assert_eq!(clock.now(), start.after(began.elapsed() + machine.suspended()));
+        };
+        tokio::select! {
+            () = clock.follow(ask, &machine) => {}
             () = check => {}
         }
     }

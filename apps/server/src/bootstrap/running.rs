@@ -257,7 +257,7 @@ async fn clock(redis: Option<Arc<RedisStore>>, lifecycle: &Lifecycle) -> Result<
             let redis = Arc::clone(&redis);
             async move { redis.time().await }
         };
-        let _ = soft.run_until_cancelled(following.follow(ask)).await;
+        let _ = soft.run_until_cancelled(following.follow(ask, &SystemClock)).await;
     });
     Ok(clock)
 }
