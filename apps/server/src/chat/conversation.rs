@@ -28,10 +28,16 @@ pub(super) struct Conversation {
     /// What the model said in this step, and which attempt at it this is.
     streamed: String,
     attempt: u64,
-    failed: bool,
-    /// A call of one of our turns was denied, by whom or what ever.
-    denied: bool,
+    ends: Ends,
     input_ended: bool,
+}
+
+/// How the turns of this conversation went.
+#[derive(Clone, Copy, Default)]
+struct Ends {
+    failed: bool,
+    /// A call was denied, by a human, a rule, or because time ran out.
+    denied: bool,
 }
 
 impl Conversation {
@@ -45,8 +51,7 @@ impl Conversation {
             budget: None,
             streamed: String::new(),
             attempt: 0,
-            failed: false,
-            denied: false,
+            ends: Ends::default(),
             input_ended: false,
         }
     }
@@ -117,7 +122,7 @@ impl Conversation {
             vec![say(format!("! {} [{}] {}", text("message"), text("code"), text("hint")).trim_end().to_owned())];
         match event {
             "message" => {
-                self.failed = true;
+                self.ends.failed = true;
                 self.turns.refused();
                 acts.extend(self.rest());
             }
@@ -194,13 +199,13 @@ impl Conversation {
                 vec![]
             }
             "agent:error" => {
-                self.failed = true;
+                self.ends.failed = true;
                 [self.end_line(), vec![say(output::failure(&event.payload))]].concat()
             }
             "turn:completed" => self.on_completed(event),
             "tool:error" => {
                 let code = event.payload.get("code").and_then(Value::as_str).unwrap_or_default();
-                self.denied |= self.is_busy() && DENIALS.contains(&code);
+                self.ends.denied |= self.is_busy() && DENIALS.contains(&code);
                 self.told(event)
             }
             _ => self.told(event),
@@ -305,7 +310,7 @@ impl Conversation {
     fn on_completed(&mut self, event: &Event) -> Vec<Act> {
         let mut acts = self.end_line();
         let is_whole = event.payload.get("stopReason").and_then(Value::as_str).is_none_or(|why| WHOLE.contains(&why));
-        self.failed |= !is_whole && self.is_busy();
+        self.ends.failed |= !is_whole && self.is_busy();
         if self.turns.completed(&event.meta) {
             acts.extend(self.rest());
         }
@@ -324,7 +329,7 @@ impl Conversation {
     }
 
     fn ending(&self) -> Ending {
-        match (self.failed, self.denied) {
+        match (self.ends.failed, self.ends.denied) {
             (true, _) => Ending::Failed,
             (false, true) => Ending::Denied,
             (false, false) => Ending::Done,

@@ -51,7 +51,9 @@ async fn export(cli: &Cli, session: &str, out: Option<&Path>, born: Option<&str>
     // An embedded store is open to one process at a time: the server that has it is asked.
     let (log, notes) = if beacon::find(&loaded).await.is_some() {
         if born.is_some() {
-            return Err(anyhow::anyhow!("a server has the store: end it to export the audit of an earlier session").into());
+            return Err(
+                anyhow::anyhow!("a server has the store: end it to export the audit of an earlier session").into()
+            );
         }
         let client = client(&loaded, None, None).await?;
         let text = client.audit(session.as_str()).await.map_err(stop)?;

@@ -113,11 +113,11 @@ pub(crate) fn servers(loaded: &Loaded, executable: &Path, runtime: RuntimeKind) 
         let (expanded, problems) = match expanded(&server, &loaded.variables, &found) {
             Ok(expanded) => expanded,
             Err(conflict) if server.is_imported => {
-                found.left_out.push(conflict);
+                found.left_out.push(*conflict);
                 continue;
             }
             Err(conflict) => {
-                found.problems.push(conflict);
+                found.problems.push(*conflict);
                 continue;
             }
         };
@@ -202,16 +202,16 @@ fn expanded(
     server: &Named,
     variables: &BTreeMap<String, String>,
     found: &Servers,
-) -> Result<(McpServer, Vec<Problem>), Problem> {
+) -> Result<(McpServer, Vec<Problem>), Box<Problem>> {
     let Named { name, entry, path, origin, .. } = server;
     if found.all.iter().any(|known| known.name.as_str() == name.as_str()) {
-        return Err(Problem {
+        return Err(Box::new(Problem {
             kind: Kind::Conflict,
             key: path.clone(),
             origin: origin.clone(),
             what: format!("there is another MCP server called `{name}`"),
             fix: "rename one of them (the built-in one goes with `mcp.workspace = false`)".to_owned(),
-        });
+        }));
     }
     let mut problems = Vec::new();
     let mut expanded = |field: &str, text: &str| {

@@ -152,7 +152,7 @@ fn interaction_that_goes_on_elsewhere() -> String {
 }
 
 fn interaction_that_failed_for_a_reason() -> String {
-    let address = r#"https://errors.example/v1/resource-exhausted"#;
+    let address = "https://errors.example/v1/resource-exhausted";
     let end = format!(
         r#"{{"interaction":{{"status":"failed","errors":[{{"code":"{address}","message":"Too many at once."}}]}},"event_type":"interaction.completed"}}"#
     );

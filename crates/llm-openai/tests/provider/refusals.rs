@@ -24,7 +24,7 @@ fn notices(events: &[ModelEvent]) -> Vec<&Notice> {
 fn three_tools() -> History {
     let properties = json!({"a": {"type": "string"}});
     let add = |history: History, name: &&str| history.with_tool(tool("box", name, &properties));
-    ["fine", "odd", "other"].iter().fold(History::asked("Hello?"), |history, name| add(history, name))
+    ["fine", "odd", "other"].iter().fold(History::asked("Hello?"), add)
 }
 
 #[tokio::test]

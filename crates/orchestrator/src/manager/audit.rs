@@ -30,7 +30,9 @@ impl SessionManager {
     async fn trail(&self, id: &SessionId) -> Result<BTreeMap<u64, AuditEntry>, StoreError> {
         let store = &self.shared.ports.store;
         let mut entries = BTreeMap::new();
-        let Some(audit) = store.audits(id).await?.into_iter().rfind(|audit| audit.is_stored) else { return Ok(entries) };
+        let Some(audit) = store.audits(id).await?.into_iter().rfind(|audit| audit.is_stored) else {
+            return Ok(entries);
+        };
         let mut after = 0;
         loop {
             let page = store.audit(id, &audit.born, after, BATCH).await?;

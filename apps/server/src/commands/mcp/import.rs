@@ -18,8 +18,9 @@ pub(super) fn import(cli: &Cli, args: &McpImportArgs) -> Result<ExitCode, Stop> 
     }
     let loaded = super::super::loaded(cli)?;
     let note = |notice: &str| eprintln!("lockkeeper: note: {notice}");
-    notices.iter().for_each(|notice| note(notice));
-    odd.iter().for_each(|left| note(&left_out(left)));
+    for notice in notices.iter().cloned().chain(odd.iter().map(left_out)) {
+        note(&notice);
+    }
     let (taken, mut fresh): (Vec<_>, Vec<_>) =
         servers.into_iter().partition(|server| loaded.config.mcp_servers.contains_key(&server.name));
     for server in &taken {

@@ -125,7 +125,8 @@ fn lines(text: &str) -> Vec<String> {
     let line = |server: &Named| {
         let McpServerEntry { command, args, env, tools } = &server.entry;
         let words = std::iter::once(command).chain(args).map(String::as_str).collect::<Vec<_>>().join(" ");
-        let env = env.iter().map(|(name, value)| format!(" {name}={}", value.expose_secret())).collect::<String>();
+        let env = env.iter().map(|(name, value)| format!(" {name}={}", value.expose_secret()));
+        let env = env.collect::<Vec<_>>().concat();
         let tools = tools.as_ref().map(|tools| format!(" [{}]", tools.join(","))).unwrap_or_default();
         format!("{}: {words}{env}{tools}", server.name)
     };
