@@ -5,7 +5,7 @@ import { check, next, play, run, script } from "./harness.mjs";
 await play(async (url) => {
   const session = connect(url, { transports: ["websocket"] });
   const { sessionId, protocol, resumed } = await session.ready();
-  check(sessionId && protocol === 1 && !resumed, "the session is not what it should be");
+  check(sessionId && protocol === 2 && !resumed, "the session is not what it should be");
   const places = [];
   session.onEvent(({ meta }) => meta.id && places.push(numberOf(meta.id)));
 
