@@ -369,11 +369,12 @@ fn failure(error: &LlmError, model: Option<&str>) -> Failure {
 
 /// Whether a refusal says that there is no such model.
 fn is_about_the_model(message: &str, model: &str) -> bool {
-    const UNKNOWN: [&str; 8] = [
+    const UNKNOWN: [&str; 9] = [
         "not found",
         "not exist",
         "unknown",
         "no such",
+        "no model",
         "not available",
         "not have access",
         "invalid model",
