@@ -153,10 +153,12 @@ async fn drive(store: Arc<RedisStore>, written: watch::Sender<u64>, failed_over:
                 after += u64::from(over);
             }
             Err(StoreError::Unavailable(_)) => {}
-            Err(StoreError::Conflict { found, .. }) => {
-                load.conflicts += 1;
-                load.lost += load.owner.last - found.get();
+            // Or a claim that was sent twice is followed late, and fences the one before.
+            Err(StoreError::Conflict { .. } | StoreError::Fenced) => {
+                let believed = load.owner.last;
                 take_up(&store, &mut load.owner).await;
+                load.conflicts += 1;
+                load.lost += believed.saturating_sub(load.owner.last);
             }
             Err(error) => panic!("{error:?}"),
         }
