@@ -11,7 +11,9 @@ async fn a_client_that_stops_reading_is_disconnected_and_comes_back_to_where_it_
     let gate = Gate::new();
     let pieces = (0..600).map(|n| format!("{n:06} {}", "x".repeat(2_000)));
     let step = pieces.fold(Step::new().wait(&gate), Step::say);
-    let world = World::builder([step]).config(|c| (c.max_buffered_packets, c.slow_client_secs) = (16, 1)).build();
+    let mut world = World::builder([step]).config(|c| (c.max_buffered_packets, c.slow_client_secs) = (16, 1));
+    world.sessions.max_output_tokens = 1_000_000;
+    let world = world.build();
     let mut client = Client::connect(&world, "sessionId=s1", json!({}), 4 << 10).await;
     client.until("system:ready").await;
     client.emit("message", json!("go")).await;
