@@ -1,12 +1,13 @@
 use crate::{Event, EventId};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Judges a session's log by the promises that Lockkeeper makes. It reads nothing but what clients saw.
 #[derive(Debug, Default)]
 pub struct Oracle {
     log: BTreeMap<u64, Event>,
     acknowledged_messages: HashSet<String>,
-    acknowledged_answers: HashMap<String, bool>,
+    /// The answers for each call. There may be several where the approval was void because the workspace was lost.
+    acknowledged_answers: HashMap<String, BTreeSet<bool>>,
     broken: Vec<String>,
 }
 
@@ -18,11 +19,7 @@ impl Oracle {
 
     /// The server acknowledged this answer for a call.
     pub fn answer_acknowledged(&mut self, call: &str, approved: bool) {
-        if let Some(before) = self.acknowledged_answers.insert(call.to_owned(), approved)
-            && before != approved
-        {
-            self.broken.push(format!("the answer for {call} was acknowledged as {before} and as {approved}"));
-        }
+        self.acknowledged_answers.entry(call.to_owned()).or_default().insert(approved);
     }
 
     /// A client that had seen everything up to `after` received these events on one connection. None may be missing, none
@@ -46,8 +43,8 @@ impl Oracle {
     pub fn join(&mut self, other: &Self) {
         self.broken.extend_from_slice(&other.broken);
         self.acknowledged_messages.extend(other.acknowledged_messages.iter().cloned());
-        for (call, approved) in &other.acknowledged_answers {
-            self.answer_acknowledged(call, *approved);
+        for (call, answers) in &other.acknowledged_answers {
+            self.acknowledged_answers.entry(call.clone()).or_default().extend(answers);
         }
         for event in other.log() {
             self.keep(event.id().expect("only logged events are kept"), event);
@@ -137,11 +134,15 @@ impl Oracle {
         broken.extend(strange.map(|call| format!("call {call} was never asked for")));
         let flipped = resolved.iter().filter(|(call, events)| events.len() > 1 + 2 * voided(call));
         broken.extend(flipped.map(|(call, events)| format!("call {call} was decided {} times", events.len())));
-        for (call, approved) in &self.acknowledged_answers {
-            let decision = resolved.get(call.as_str()).and_then(|events| events[0].payload["decision"].as_str());
-            let wanted = if *approved { "approved" } else { "denied" };
-            if decision != Some(wanted) {
-                broken.push(format!("the answer {wanted} for {call} was acknowledged; the log says {decision:?}"));
+        let answers = self.acknowledged_answers.iter();
+        for (call, approved) in
+            answers.flat_map(|(call, answers)| answers.iter().map(move |approved| (call, *approved)))
+        {
+            let events = resolved.get(call.as_str()).into_iter().flatten();
+            let decisions: Vec<_> = events.filter_map(|event| event.payload["decision"].as_str()).collect();
+            let wanted = if approved { "approved" } else { "denied" };
+            if !decisions.contains(&wanted) {
+                broken.push(format!("the answer {wanted} for {call} was acknowledged; the log says {decisions:?}"));
             }
             if !approved && started.contains_key(call.as_str()) {
                 broken.push(format!("call {call} was denied and ran"));

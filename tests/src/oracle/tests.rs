@@ -104,7 +104,7 @@ fn of_two_clients_what_either_saw_and_was_told_is_judged() {
         assert!(verdict.iter().any(|line| line.contains(words)), "{words}: {verdict:?}");
     };
     broken(|other| other.message_acknowledged("m2"), "message m2 was acknowledged and is lost");
-    broken(|other| other.answer_acknowledged("c1", false), "acknowledged as true and as false");
+    broken(|other| other.answer_acknowledged("c1", false), "the answer denied for c1 was acknowledged");
     broken(|other| other.saw(None, &[a_good_log().remove(2), a_good_log().remove(4)]), "gap");
     broken(
         |other| {
