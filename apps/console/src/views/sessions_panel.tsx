@@ -9,14 +9,18 @@ import { Unanswered } from "./unanswered.tsx";
 const TIME = new Intl.DateTimeFormat("en", { timeStyle: "short" });
 const DAY = new Intl.DateTimeFormat("en", { dateStyle: "medium" });
 
+/** The codes of refusals that say that the server does not know the user. */
+const TOKEN_CODES: ReadonlySet<string> = new Set(["unauthenticated", "missing_key"]);
+
 /** The sessions of whoever is connected, as the server knows them. */
 export function SessionsPanel({ state, controller }: { state: AppState; controller: Controller }) {
   const { sessionId, session, link } = state;
   const [changes, setChanges] = useState(0);
   const [problem, setProblem] = useState<string | undefined>();
   const reasons = [sessionId, session.openTurns.size, session.expired, changes];
-  // Who is refused may have to make room first.
-  const list = useAsked(link.kind === "ready" || link.kind === "refused", () => controller.sessions(), reasons);
+  // A user who is refused may have to make room first. One whose token is refused sees no sessions.
+  const isKnown = link.kind === "ready" || (link.kind === "refused" && !TOKEN_CODES.has(link.code ?? ""));
+  const list = useAsked(isKnown, () => controller.sessions(), reasons);
   const change = (done: Promise<unknown>): void => {
     setProblem(undefined);
     done.catch((error: unknown) => setProblem(words(error))).finally(() => setChanges((count) => count + 1));
