@@ -36,6 +36,8 @@ pub(super) async fn session_grant_covers_no_other_command(ground: Rc<Ground>) ->
         let expected = if by_rule { commands[1] } else { commands[2] };
         ensure!(next.payload["args"]["command"] == expected, "{next:?}");
         client.approve(next.call().context("no call")?, false).await?;
+        // The next one uses the same store and sandboxes.
+        server.crash().await?;
     }
     Ok(())
 }
