@@ -6,7 +6,8 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -17,6 +18,8 @@ use tokio::{
 
 const START: Duration = Duration::from_mins(2);
 const STOP: Duration = Duration::from_secs(40);
+/// How long a killed process may take to be gone.
+const GONE: Duration = Duration::from_secs(10);
 
 /// How a server is started.
 #[derive(Clone, Debug)]
@@ -272,8 +275,12 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         // One that was waited for is gone, and its id may be another's by now. Sandboxes end with their server.
-        if self.child.as_ref().is_some_and(|child| child.id().is_some()) {
-            let _ = kill_process(self.pid, Signal::KILL);
+        let Some(child) = self.child.as_mut().filter(|child| child.id().is_some()) else { return };
+        let _ = kill_process(self.pid, Signal::KILL);
+        // The next server of the test takes its store and its sandboxes, which are locked until it is gone.
+        let killed = Instant::now();
+        while matches!(child.try_wait(), Ok(None)) && killed.elapsed() < GONE {
+            thread::sleep(Duration::from_millis(1));
         }
     }
 }
