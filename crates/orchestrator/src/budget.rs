@@ -50,8 +50,8 @@ impl Budget {
     }
 }
 
-/// Whoever has an IPv6 address has at least a /64 network of them.
-fn network(address: IpAddr) -> IpAddr {
+/// Returns what counts as one address: a host of IPv4, a /64 network of IPv6, which is the least that a host gets there.
+pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
         v4 @ IpAddr::V4(_) => v4,

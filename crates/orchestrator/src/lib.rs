@@ -28,7 +28,7 @@ mod tools;
 mod workspace;
 
 pub use agent::{AgentFactory, OwnKeys, Provider};
-pub use budget::Budget;
+pub use budget::{Budget, network};
 pub use checks::CheckLimits;
 pub use config::{Config, Others};
 pub use janitor::{Janitor, Swept};

@@ -1,6 +1,6 @@
 //! How fast: so many at once, then so many per second. The counting is `governor`'s, by tokio's time.
 
-use crate::{Config, places::network};
+use crate::Config;
 use governor::{
     Quota, RateLimiter,
     clock::Clock,
@@ -8,6 +8,7 @@ use governor::{
     state::{InMemoryState, NotKeyed, keyed::HashMapStateStore},
 };
 use lockkeeper_domain::{Code, PrincipalId};
+use lockkeeper_orchestrator::network;
 use std::{
     fmt,
     hash::Hash,

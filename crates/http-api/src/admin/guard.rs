@@ -1,5 +1,4 @@
 use super::answer::{failed, unauthenticated};
-use crate::slots::network;
 use axum::{
     Extension,
     extract::{Request, State},
@@ -49,7 +48,7 @@ impl Guard {
             return Ok(());
         }
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        Err(if attempts.take(network(caller)) { Refused::Unknown } else { Refused::TooMany })
+        Err(if attempts.take(caller) { Refused::Unknown } else { Refused::TooMany })
     }
 }
 
