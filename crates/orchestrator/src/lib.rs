@@ -33,7 +33,7 @@ pub use checks::CheckLimits;
 pub use config::{Config, Others};
 pub use janitor::{Janitor, Swept};
 pub use live::{Live, LiveEvent};
-pub use manager::{Drained, McpHealth, OpenSession, Ports, SessionManager};
+pub use manager::{Drained, McpHealth, OpenSession, Ports, SessionManager, trail, whole_log};
 pub use models::{ModelCatalog, ModelList, ModelsConfig};
 pub use opened::{Accepted, Attached, Decided, HistoryPage, NewMessage, OpenCall, Ready, Snapshot};
 pub use oversight::{Oversight, WaitingCall};

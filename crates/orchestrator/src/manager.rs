@@ -14,6 +14,7 @@ mod sessions;
 mod setbacks;
 mod takeover;
 
+pub use self::audit::{trail, whole_log};
 use self::checks::Wanted;
 pub(crate) use self::checks::{new_question_id, new_workspace_id};
 use crate::{

@@ -15,12 +15,10 @@ use crate::{
 };
 use anyhow::{Context as _, Result, bail};
 use futures::StreamExt as _;
-use lockkeeper_domain::{AuditKey, AuditLog, Event, Flaw, Seq, SessionId, Verified};
-use lockkeeper_ports::{AuditCursor, AuditEntry, Clock as _, KeptAudit, SessionStore, StoreError};
+use lockkeeper_domain::{AuditKey, AuditLog, Flaw, SessionId, Verified};
+use lockkeeper_orchestrator::{trail, whole_log};
+use lockkeeper_ports::{AuditCursor, AuditEntry, Clock as _, KeptAudit, SessionStore};
 use std::{collections::BTreeMap, fs, io::Write as _, path::Path, process::ExitCode};
-
-/// How many events are read at once.
-const BATCH: usize = 512;
 
 /// Exports or checks an audit.
 pub(crate) async fn audit(cli: &Cli, command: &AuditCommand) -> Result<ExitCode, Stop> {
@@ -122,7 +120,7 @@ async fn read(
 ) -> Result<(AuditLog, Vec<String>)> {
     let record = store.get(&session).await?;
     // The log first: what is trimmed meanwhile is in the trail by then.
-    let events = events(store, &session).await?;
+    let events = whole_log(store, &session).await?;
     let mut kept = store.audits(&session).await?;
     let position = match born {
         Some(born) => kept.iter().position(|audit| audit.born == born),
@@ -136,16 +134,10 @@ async fn read(
         (None, Some(record)) => record.owner.clone(),
         (None, None) => bail!("the store has neither the session {session} nor an audit of it"),
     };
-    let mut entries: BTreeMap<u64, AuditEntry> = BTreeMap::new();
-    if let Some(audit) = &chosen {
-        let mut after = 0;
-        loop {
-            let page = store.audit(&session, &audit.born, after, BATCH).await?;
-            let Some(last) = page.last() else { break };
-            after = last.link.number;
-            entries.extend(page.into_iter().map(|entry| (entry.link.number, entry)));
-        }
-    }
+    let mut entries = match &chosen {
+        Some(audit) => trail(store, &session, &audit.born).await?,
+        None => BTreeMap::new(),
+    };
     if is_stored {
         entries.extend(events.iter().filter_map(AuditEntry::of).map(|entry| (entry.link.number, entry)));
     }
@@ -179,26 +171,6 @@ fn notes(chosen: Option<&KeptAudit>, others: &[KeptAudit], first: Option<u64>) -
         notes.push(format!("an audit of another session by this id, of {owner}, with {last} records: --born {born}"));
     }
     notes
-}
-
-/// All events that are kept.
-async fn events(store: &dyn SessionStore, session: &SessionId) -> Result<Vec<Event>> {
-    let (mut events, mut after) = (Vec::new(), Seq::default());
-    loop {
-        match store.read(session, after, BATCH).await {
-            Ok(batch) => {
-                let Some(last) = batch.last() else { return Ok(events) };
-                after = last.id.seq;
-                events.extend(batch);
-            }
-            // A server that still writes may trim between two readings: what was read before is then older than what is kept.
-            Err(StoreError::Trimmed(through)) => {
-                events.clear();
-                after = through;
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
 }
 
 /// The key in the file, else that of the configuration.
