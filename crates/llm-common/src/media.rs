@@ -2,6 +2,7 @@
 //! refuses.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use lockkeeper_ports::Notice;
 use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
@@ -200,6 +201,20 @@ fn line(block: &Value) -> Value {
         Some(_) => json!({"type": "text", "text": WORDS}),
         None => json!({"text": WORDS}),
     }
+}
+
+/// Puts a line of text in the place of each file that the words of a refusal name, and remembers their keys in `refused`.
+/// Returns the notice of it, in which they are called `what`; `None` where there are none.
+pub fn strike_accused(body: &mut Value, words: &str, what: &str, refused: &mut BTreeSet<u64>) -> Option<Notice> {
+    let accused = accused(body, words);
+    let struck = strike(body, &|part| accused.contains(&part));
+    if struck == 0 {
+        return None;
+    }
+    refused.extend(accused);
+    let text =
+        format!("The provider refuses {struck} of the {what} of this conversation; it is asked without: {words}");
+    Some(Notice::Adjusted { text })
 }
 
 /// Whether the words of a refusal are about a file.

@@ -153,16 +153,10 @@ impl Question {
             return false;
         }
         let mut body = self.body();
-        let accused = media::accused(&body, &words);
-        let struck = media::strike(&mut body, &|part| accused.contains(&part));
-        if struck > 0 {
-            let text = format!(
-                "The provider refuses {struck} of the images of this conversation; it is asked without: {words}"
-            );
-            self.notices.push(Notice::Adjusted { text });
-            self.refused_parts.extend(accused);
-        }
-        struck > 0
+        let notice = media::strike_accused(&mut body, &words, "images", &mut self.refused_parts);
+        let struck = notice.is_some();
+        self.notices.extend(notice);
+        struck
     }
 
     /// The server took the request: what it is without stays out of the next ones.

@@ -147,16 +147,10 @@ impl Request {
 
     /// Puts a line in the place of the files that the server refused. Whether there were any.
     fn strike_files(&mut self, words: &str) -> bool {
-        let accused = media::accused(&self.body, words);
-        let struck = media::strike(&mut self.body, &|part| accused.contains(&part));
-        if struck > 0 {
-            let text = format!(
-                "The provider refuses {struck} of the files of this conversation; it is asked without: {words}"
-            );
-            self.notices.push(Notice::Adjusted { text });
-            self.refused_parts.extend(accused);
-        }
-        struck > 0
+        let notice = media::strike_accused(&mut self.body, words, "files", &mut self.refused_parts);
+        let struck = notice.is_some();
+        self.notices.extend(notice);
+        struck
     }
 
     /// Leaves the thinking out of what the model said before; what remains is text and calls.
