@@ -35,6 +35,28 @@ async fn replica_of(primary: &Server) -> Server {
     replica
 }
 
+/// A primary, its replica, and a sentinel that knows both.
+struct Watched {
+    primary: Server,
+    replica: Server,
+    sentinel: Server,
+}
+
+impl Watched {
+    async fn start() -> Self {
+        let primary = Server::start_on_port(&["--repl-diskless-sync-delay 0"]).await;
+        let replica = replica_of(&primary).await;
+        let sentinel = Server::start_sentinel(primary.port()).await;
+        let knows = async {
+            while !sentinel.ask(&["SENTINEL", "REPLICAS", "main"]).await.contains(&replica.port().to_string()) {
+                sleep(Duration::from_millis(50)).await;
+            }
+        };
+        timeout(Duration::from_mins(1), knows).await.unwrap();
+        Self { primary, replica, sentinel }
+    }
+}
+
 async fn in_step(replica: &Server) {
     let wait = async {
         while !replica.ask(&["INFO", "replication"]).await.contains("master_link_status:up") {
@@ -101,15 +123,7 @@ async fn r6_a_failover_loses_the_end_of_a_log() {
 }
 
 async fn a_sentinel_names_the_new_primary() {
-    let mut primary = Server::start_on_port(&["--repl-diskless-sync-delay 0"]).await;
-    let replica = replica_of(&primary).await;
-    let sentinel = Server::start_sentinel(primary.port()).await;
-    let knows = async {
-        while !sentinel.ask(&["SENTINEL", "REPLICAS", "main"]).await.contains(&replica.port().to_string()) {
-            sleep(Duration::from_millis(50)).await;
-        }
-    };
-    timeout(Duration::from_mins(1), knows).await.unwrap();
+    let Watched { mut primary, replica, sentinel } = Watched::start().await;
 
     let url = format!("redis-sentinel://127.0.0.1:{}?sentinelServiceName=main", sentinel.port());
     let config = Config { operation_timeout_ms: 1_000, ..patient(url) };
@@ -208,15 +222,7 @@ async fn under_load(store: RedisStore, fail_over: impl AsyncFnOnce()) {
 }
 
 async fn sentinel_failover_under_load_leaves_dense_logs() {
-    let mut primary = Server::start_on_port(&["--repl-diskless-sync-delay 0"]).await;
-    let replica = replica_of(&primary).await;
-    let sentinel = Server::start_sentinel(primary.port()).await;
-    let knows = async {
-        while !sentinel.ask(&["SENTINEL", "REPLICAS", "main"]).await.contains(&replica.port().to_string()) {
-            sleep(Duration::from_millis(50)).await;
-        }
-    };
-    timeout(Duration::from_mins(1), knows).await.unwrap();
+    let Watched { mut primary, replica: _replica, sentinel } = Watched::start().await;
     let url = format!("redis-sentinel://127.0.0.1:{}?sentinelServiceName=main", sentinel.port());
     let store = RedisStore::connect(&Config { operation_timeout_ms: 1_000, ..patient(url) }).await.unwrap();
     under_load(store, async || primary.kill()).await;
